@@ -1,0 +1,2 @@
+//! `aluaadm`.
+fn main() {}

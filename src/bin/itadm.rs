@@ -1,0 +1,2 @@
+//! `itadm`.
+fn main() {}

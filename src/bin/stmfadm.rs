@@ -1,0 +1,2 @@
+//! `stmfadm`.
+fn main() {}

@@ -1,0 +1,2 @@
+//! `stmfd`.
+fn main() {}

@@ -1,0 +1,2 @@
+//! `stmfproxy`.
+fn main() {}

@@ -1,0 +1,130 @@
+//! The safe Rust API of libstmf: resolves the endpoint (`STMF_ENDPOINT`), sends a [`Request`], gets a [`Response`].
+
+use crate::framework::{AccessReport, GroupKind, LuInfo, NexusInfo, PortInfo, ServiceState, ViewEntry, ViewRequest};
+use crate::service::{AluaInfo, Request, Response, TargetInfo};
+use crate::types::{DevId, GroupName, Guid, LuProperties, NodeId, Status};
+use std::os::fd::BorrowedFd;
+
+/// Sends one request to this process's endpoint.
+#[allow(unused_variables)]
+pub fn send(request: &Request, descriptors: &[BorrowedFd<'_>]) -> Result<Response, Status> {
+    todo!()
+}
+
+/// An answer that does not fit the request: a service of another version, or a bug.
+fn unexpected<T>(response: Response) -> Result<T, Status> {
+    match response {
+        Response::Failed(status) => Err(status),
+        other => {
+            log::error!("unexpected response from the service: {other:?}");
+            Err(Status::Error)
+        }
+    }
+}
+
+macro_rules! calls {
+    ($($(#[$doc:meta])* $name:ident($($arg:ident: $ty:ty),*) -> $out:ty = $request:expr, $pattern:pat => $value:expr;)*) => {
+        $($(#[$doc])*
+        pub fn $name($($arg: $ty),*) -> Result<$out, Status> {
+            match send(&$request, &[])? {
+                $pattern => Ok($value),
+                other => unexpected(other),
+            }
+        })*
+    };
+}
+
+calls! {
+    /// `stmfGetState`.
+    state() -> ServiceState = Request::GetState, Response::State(s) => s;
+    /// `stmfOnline`.
+    online() -> () = Request::Online, Response::Done => ();
+    /// `stmfOffline`.
+    offline() -> () = Request::Offline, Response::Done => ();
+    /// `stmfGetLogicalUnitList`.
+    lu_list() -> Vec<Guid> = Request::LuList, Response::Guids(l) => l;
+    /// `stmfGetLogicalUnitProperties`.
+    lu_info(guid: Guid) -> LuInfo = Request::LuInfo(guid), Response::Lu(l) => l;
+    /// `stmfGetLuResource`.
+    lu_resource(guid: Guid) -> AccessReport = Request::LuResource(guid), Response::Resource(r) => *r;
+    /// `stmfCreateLu`.
+    lu_create(properties: LuProperties) -> Guid = Request::LuCreate(Box::new(properties)), Response::Guid(g) => g;
+    /// `stmfDeleteLu`.
+    lu_delete(guid: Guid) -> () = Request::LuDelete(guid), Response::Done => ();
+    /// `stmfOnlineLogicalUnit`.
+    lu_online(guid: Guid) -> () = Request::LuOnline(guid), Response::Done => ();
+    /// `stmfOfflineLogicalUnit`.
+    lu_offline(guid: Guid) -> () = Request::LuOffline(guid), Response::Done => ();
+    /// `stmfLuStandby`.
+    lu_standby(guid: Guid) -> () = Request::LuStandby(guid), Response::Done => ();
+    /// `stmfCreateHostGroup`, `stmfCreateTargetGroup`.
+    group_create(kind: GroupKind, name: GroupName) -> () = Request::GroupCreate(kind, name), Response::Done => ();
+    /// `stmfDeleteHostGroup`, `stmfDeleteTargetGroup`.
+    group_delete(kind: GroupKind, name: GroupName) -> () = Request::GroupDelete(kind, name), Response::Done => ();
+    /// `stmfGetHostGroupList`, `stmfGetTargetGroupList`.
+    group_list(kind: GroupKind) -> Vec<GroupName> = Request::GroupList(kind), Response::Groups(l) => l;
+    /// `stmfGetHostGroupMembers`, `stmfGetTargetGroupMembers`.
+    group_members(kind: GroupKind, name: GroupName) -> Vec<DevId> = Request::GroupMembers(kind, name), Response::DevIds(l) => l;
+    /// `stmfAddToHostGroup`, `stmfAddToTargetGroup`.
+    group_add(kind: GroupKind, name: GroupName, member: DevId) -> () = Request::GroupAdd(kind, name, member), Response::Done => ();
+    /// `stmfRemoveFromHostGroup`, `stmfRemoveFromTargetGroup`.
+    group_remove(kind: GroupKind, name: GroupName, member: DevId) -> () = Request::GroupRemove(kind, name, member), Response::Done => ();
+    /// `stmfAddViewEntry`.
+    view_add(guid: Guid, request: ViewRequest) -> ViewEntry = Request::ViewAdd(guid, request), Response::View(v) => v;
+    /// `stmfRemoveViewEntry`.
+    view_remove(guid: Guid, index: u32) -> () = Request::ViewRemove(guid, index), Response::Done => ();
+    /// `stmfGetViewEntryList`; empty for a GUID without entries.
+    view_list(guid: Guid) -> Vec<ViewEntry> = Request::ViewList(guid), Response::Views(l) => l;
+    /// `stmfGetTargetList`.
+    target_list() -> Vec<DevId> = Request::TargetList, Response::DevIds(l) => l;
+    /// `stmfGetTargetProperties`.
+    target_info(target: DevId) -> PortInfo = Request::TargetInfo(target), Response::Target(t) => t;
+    /// `stmfGetSessionList`.
+    target_sessions(target: DevId) -> Vec<NexusInfo> = Request::TargetSessions(target), Response::Sessions(l) => l;
+    /// `stmfOnlineTarget`.
+    target_online(target: DevId) -> () = Request::TargetOnline(target), Response::Done => ();
+    /// `stmfOfflineTarget`.
+    target_offline(target: DevId) -> () = Request::TargetOffline(target), Response::Done => ();
+    /// `stmfSetAluaState(B_TRUE, node)`.
+    alua_enable(node: NodeId) -> () = Request::SetAlua { enabled: true, node: node.get() }, Response::Done => ();
+    /// `stmfSetAluaState(B_FALSE, …)`.
+    alua_disable() -> () = Request::SetAlua { enabled: false, node: 0 }, Response::Done => ();
+    /// `stmfGetAluaState`.
+    alua() -> AluaInfo = Request::GetAlua, Response::Alua(a) => a;
+    /// `aluaadm fenced`.
+    peer_fenced() -> () = Request::PeerFenced, Response::Done => ();
+    /// `itadm create-target`.
+    iscsi_target_create(name: Option<String>, alias: Option<String>) -> String =
+        Request::IscsiTargetCreate { name, alias }, Response::IscsiName(n) => n;
+    /// `itadm delete-target`.
+    iscsi_target_delete(name: String, force: bool) -> () = Request::IscsiTargetDelete { name, force }, Response::Done => ();
+    /// `itadm list-target`.
+    iscsi_target_list() -> Vec<TargetInfo> = Request::IscsiTargetList, Response::IscsiTargets(l) => l;
+}
+
+/// `stmfImportLu`. With `FileInUse` the GUID is told as well.
+pub fn lu_import(path: &str) -> Result<Guid, (Status, Option<Guid>)> {
+    match send(&Request::LuImport(path.to_owned()), &[]).map_err(|status| (status, None))? {
+        Response::Guid(guid) => Ok(guid),
+        Response::ImportFailed(status, guid) => Err((status, guid)),
+        other => unexpected(other).map_err(|status| (status, None)),
+    }
+}
+
+/// `stmfInitProxyDoor`: installs the door; the number is this process's handle.
+#[allow(unused_variables)]
+pub fn init_proxy_door(door: BorrowedFd<'_>) -> Result<i32, Status> {
+    todo!()
+}
+
+/// `stmfDestroyProxyDoor`. A number that is no handle of this process has no effect.
+#[allow(unused_variables)]
+pub fn destroy_proxy_door(handle: i32) {
+    todo!()
+}
+
+/// `stmfPostProxyMsg`. `InvalidArg` when the number is no handle of this process.
+#[allow(unused_variables)]
+pub fn post_proxy_msg(handle: i32, message: &[u8]) -> Result<(), Status> {
+    todo!()
+}

@@ -1,0 +1,293 @@
+//! The framework's face to services, ports and the proxy. Every management call is one transaction: it either fails and
+//! changes nothing, or live state and store have both changed (`libstmf-api.md` 1.8).
+
+use super::*;
+use crate::store::Store;
+use crate::types::*;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// `stmfState`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceState {
+    /// Operational state.
+    pub operational: ObjectState,
+    /// True once the configuration is loaded (config state init-done), false for none.
+    pub configured: bool,
+}
+
+/// Host groups and target groups are separate name spaces with the same rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum GroupKind {
+    /// Initiators.
+    Host,
+    /// Target ports.
+    Target,
+}
+
+/// `stmfLogicalUnitProperties`; `state` is `None` for a GUID that only has view entries (unregistered).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LuInfo {
+    /// Identity.
+    pub guid: Guid,
+    /// State of a registered LU.
+    pub state: Option<ObjectState>,
+    /// LU provider, empty when unregistered.
+    pub provider: String,
+    /// Alias, never longer than 255 bytes.
+    pub alias: String,
+    /// T10 vendor, product, revision, space-padded; zeros when not known.
+    pub vendor: [u8; 8],
+    /// Product.
+    pub product: [u8; 16],
+    /// Revision.
+    pub revision: [u8; 4],
+}
+
+/// `stmfTargetProperties`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortInfo {
+    /// Identity.
+    pub devid: DevId,
+    /// Port provider.
+    pub provider: String,
+    /// Display name, empty if none.
+    pub alias: String,
+    /// State.
+    pub state: ObjectState,
+    /// Transport.
+    pub protocol: Protocol,
+    /// Relative target port identifier.
+    pub rtpid: u16,
+}
+
+/// `stmfSession`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NexusInfo {
+    /// Initiator port name.
+    pub initiator: DevId,
+    /// Alias, empty if unknown.
+    pub alias: String,
+    /// Seconds since 1970.
+    pub created: u64,
+}
+
+/// A view entry of an LU (`libstmf-api.md` 3.5). `None` for a group means "all".
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ViewEntry {
+    /// Unique per GUID.
+    pub index: u32,
+    /// Host group, `None`: all hosts.
+    pub host_group: Option<GroupName>,
+    /// Target group, `None`: all targets.
+    pub target_group: Option<GroupName>,
+    /// Logical unit number.
+    pub lun: Lun,
+}
+
+/// A view entry to be added.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ViewRequest {
+    /// Host group, `None`: all hosts.
+    pub host_group: Option<GroupName>,
+    /// Target group, `None`: all targets.
+    pub target_group: Option<GroupName>,
+    /// Wanted LUN; `None`: the smallest free one.
+    pub lun: Option<Lun>,
+}
+
+/// What `stmfGetLuResource` snapshots: all properties, and the access state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessReport {
+    /// Access state on this node.
+    pub access: AccessState,
+    /// Properties; only meaningful while Active.
+    pub properties: LuProperties,
+}
+
+/// One node's framework. Cheap to share; all methods may be called from any thread.
+pub struct Framework {
+    store: Store,
+}
+
+#[allow(unused_variables, missing_docs)]
+impl Framework {
+    // --- construction: providers are registered before `load` -------------------------------------------------------
+
+    /// An offline framework with config state "none".
+    pub fn new(store: Store) -> Arc<Framework> {
+        Arc::new(Framework { store })
+    }
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+    pub fn register_lu_provider(&self, provider: Arc<dyn LuProvider>) {
+        todo!()
+    }
+    pub fn set_peer_link(&self, link: Arc<dyn PeerLink>) {
+        todo!()
+    }
+    /// `stmfLoadConfig`: groups, views, ALUA node, then every LU of the store through Claim; refused ones come up Standby
+    /// with the "stale" mark (H1), unusable ones are logged and skipped.
+    pub fn load(&self) -> Result<(), Status> {
+        todo!()
+    }
+
+    // --- service ----------------------------------------------------------------------------------------------------
+
+    pub fn state(&self) -> ServiceState {
+        todo!()
+    }
+    pub fn online(&self) -> Result<(), Status> {
+        todo!()
+    }
+    pub fn offline(&self) -> Result<(), Status> {
+        todo!()
+    }
+    /// For a clean stop: service offline, every unit released (`Release::Handover` marks the record released, so that the
+    /// peer may take over at once); the configuration stays.
+    pub fn shutdown(&self) {
+        todo!()
+    }
+
+    // --- logical units ----------------------------------------------------------------------------------------------
+
+    /// Registered LUs plus GUIDs that have view entries, ascending.
+    pub fn lu_list(&self) -> Vec<Guid> {
+        todo!()
+    }
+    pub fn lu_info(&self, guid: &Guid) -> Result<LuInfo, Status> {
+        todo!()
+    }
+    pub fn lu_access(&self, guid: &Guid) -> Result<AccessReport, Status> {
+        todo!()
+    }
+    pub fn lu_create(&self, properties: &LuProperties) -> Result<Guid, Status> {
+        todo!()
+    }
+    /// The GUID is returned also with `FileInUse`.
+    pub fn lu_import(&self, path: &str) -> Result<Guid, (Status, Option<Guid>)> {
+        todo!()
+    }
+    pub fn lu_delete(&self, guid: &Guid) -> Result<(), Status> {
+        todo!()
+    }
+    pub fn lu_online(&self, guid: &Guid) -> Result<(), Status> {
+        todo!()
+    }
+    pub fn lu_offline(&self, guid: &Guid) -> Result<(), Status> {
+        todo!()
+    }
+    pub fn lu_standby(&self, guid: &Guid) -> Result<(), Status> {
+        todo!()
+    }
+
+    // --- groups and views -------------------------------------------------------------------------------------------
+
+    pub fn group_create(&self, kind: GroupKind, name: &GroupName) -> Result<(), Status> {
+        todo!()
+    }
+    pub fn group_delete(&self, kind: GroupKind, name: &GroupName) -> Result<(), Status> {
+        todo!()
+    }
+    pub fn group_list(&self, kind: GroupKind) -> Result<Vec<GroupName>, Status> {
+        todo!()
+    }
+    pub fn group_members(&self, kind: GroupKind, name: &GroupName) -> Result<Vec<DevId>, Status> {
+        todo!()
+    }
+    pub fn group_add(&self, kind: GroupKind, name: &GroupName, member: &DevId) -> Result<(), Status> {
+        todo!()
+    }
+    pub fn group_remove(&self, kind: GroupKind, name: &GroupName, member: &DevId) -> Result<(), Status> {
+        todo!()
+    }
+    pub fn view_add(&self, guid: &Guid, request: &ViewRequest) -> Result<ViewEntry, Status> {
+        todo!()
+    }
+    pub fn view_remove(&self, guid: &Guid, index: u32) -> Result<(), Status> {
+        todo!()
+    }
+    /// Empty for a GUID without entries.
+    pub fn view_list(&self, guid: &Guid) -> Result<Vec<ViewEntry>, Status> {
+        todo!()
+    }
+
+    // --- target ports and nexuses -----------------------------------------------------------------------------------
+
+    pub fn port_list(&self) -> Vec<DevId> {
+        todo!()
+    }
+    pub fn port_info(&self, devid: &DevId) -> Result<PortInfo, Status> {
+        todo!()
+    }
+    pub fn port_nexuses(&self, devid: &DevId) -> Result<Vec<NexusInfo>, Status> {
+        todo!()
+    }
+    pub fn port_online(&self, devid: &DevId) -> Result<(), Status> {
+        todo!()
+    }
+    pub fn port_offline(&self, devid: &DevId) -> Result<(), Status> {
+        todo!()
+    }
+    /// Registers a port; if the service is online (and for images always) it is told to go online.
+    pub fn port_register(&self, spec: PortSpec) -> Result<Arc<Port>, Status> {
+        todo!()
+    }
+    /// Only when offline and without nexuses, else `Busy`.
+    pub fn port_deregister(&self, devid: &DevId) -> Result<(), Status> {
+        todo!()
+    }
+    /// A provider reports the end of `go_online` (true) or `go_offline` (false).
+    pub fn port_changed(&self, devid: &DevId, online: bool) {
+        todo!()
+    }
+    /// A login has reached full feature phase. `Busy` when the port is not online.
+    pub fn nexus_register(&self, spec: NexusSpec) -> Result<Arc<Nexus>, Status> {
+        todo!()
+    }
+    /// The nexus is lost; its live tasks are aborted. Returns when no task of it can touch a store any more.
+    pub fn nexus_deregister(&self, nexus: &Arc<Nexus>) {
+        todo!()
+    }
+
+    // --- tasks ------------------------------------------------------------------------------------------------------
+
+    /// Takes a command: REPORT LUNS, unmapped LUNs, unit attentions, access state and the LU's own checks of the CDB.
+    /// Never blocks.
+    pub fn start(&self, task: Task) -> Started {
+        todo!()
+    }
+    /// Task management; `done` when every task it names is gone.
+    pub fn task_management(&self, request: TmRequest, done: TmDone) {
+        todo!()
+    }
+
+    // --- ALUA -------------------------------------------------------------------------------------------------------
+
+    /// `stmfSetAluaState` (`alua-proxy.md` 2.1). `node` is ignored when disabling.
+    pub fn set_alua(&self, enabled: bool, node: Option<NodeId>) -> Result<(), Status> {
+        todo!()
+    }
+    /// Mode, and the last node that was enabled (0 if none ever was).
+    pub fn alua(&self) -> (bool, NodeId) {
+        todo!()
+    }
+    /// `aluaadm fenced`: the cluster software vouches that the peer cannot write; cleared at PeerUp.
+    pub fn peer_fenced(&self) {
+        todo!()
+    }
+    /// The proxy decoded something the peer said. Never blocks: it queues work for the LU.
+    pub fn peer_event(&self, event: PeerEvent) {
+        todo!()
+    }
+}
+
+impl ReadyTask {
+    /// Executes the command. `data` has exactly [`ReadyTask::want`] bytes. `done` gets the outcome once, possibly before
+    /// this returns; TASK ABORTED if the task was aborted meanwhile.
+    #[allow(unused_variables)]
+    pub fn execute(self: Box<Self>, data: Vec<u8>, done: Done) {
+        todo!()
+    }
+}

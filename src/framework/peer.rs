@@ -1,0 +1,148 @@
+//! What the framework asks of the proxy port provider, and what it hears from it.
+
+use super::{Done, Nexus, Port, Task, TmDone, TmRequest};
+use crate::types::{AccessState, DevId, Guid, NodeId};
+
+/// What this node knows of the peer when an LU is to be claimed (`alua-proxy.md` 6.6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PeerView {
+    /// Messages arrive.
+    pub reachable: bool,
+    /// The peer does not speak our extensions.
+    pub original: bool,
+    /// Access state of the LU in the peer's last announcement.
+    pub says: Option<AccessState>,
+    /// The cluster software declared the peer fenced.
+    pub fenced: bool,
+}
+
+/// The peer as the proxy sees it, for answers to initiators and for listings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PeerStatus {
+    /// A door is installed.
+    pub door: bool,
+    /// Messages arrive (liveness probe, `alua-proxy.md` 8.2).
+    pub reachable: bool,
+    /// `Some(true)` an original peer, `Some(false)` one of ours, `None` not known.
+    pub original: Option<bool>,
+}
+
+/// A message to the peer about a port or an LU. Queued, never sent inside the call (hazard H30); the newest per object
+/// is kept and resent while the peer cannot be reached (`alua-proxy.md` 5.13).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Announcement {
+    /// REGISTER_PROXY_PORT.
+    PortUp {
+        /// The port.
+        port: DevId,
+        /// Its relative target port identifier.
+        rtpid: u16,
+    },
+    /// DEREGISTER_PROXY_PORT.
+    PortDown {
+        /// The port.
+        port: DevId,
+    },
+    /// REGISTER_LUN: Active here.
+    LuRegister {
+        /// The LU.
+        guid: Guid,
+        /// Its name: the path that the peer must import.
+        name: String,
+        /// Ownership generation.
+        generation: u64,
+    },
+    /// LUN_ACTIVE: this node has taken the LU over.
+    LuActive {
+        /// The LU.
+        guid: Guid,
+        /// Its name.
+        name: String,
+        /// Ownership generation.
+        generation: u64,
+    },
+    /// DEREGISTER_LUN: deleted here, or (between our nodes, with a state other than Active) given up here.
+    LuDeregister {
+        /// The LU.
+        guid: Guid,
+    },
+}
+
+/// Something the peer said, decoded, handed to [`super::Framework::peer_event`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PeerEvent {
+    /// REGISTER_PROXY_PORT.
+    PortUp {
+        /// The port.
+        port: DevId,
+        /// Its relative target port identifier.
+        rtpid: u16,
+    },
+    /// DEREGISTER_PROXY_PORT.
+    PortDown {
+        /// The port.
+        port: DevId,
+    },
+    /// STATUS success for REGISTER_PROXY_PORT: the peer accepted this port; it may forward commands now.
+    PortAccepted {
+        /// The port.
+        port: DevId,
+    },
+    /// REGISTER_LUN or LUN_ACTIVE.
+    LuActive {
+        /// The LU.
+        guid: Guid,
+        /// Path of its metadata.
+        name: String,
+        /// `icx_generation`, absent from an original peer.
+        generation: Option<u64>,
+        /// True for LUN_ACTIVE.
+        taken_over: bool,
+    },
+    /// DEREGISTER_LUN.
+    LuDeregister {
+        /// The LU.
+        guid: Guid,
+    },
+    /// The first message after silence, or the peer's incarnation changed: everything is announced again.
+    Up,
+    /// Silent too long, or the door went away.
+    Down,
+    /// The end of a registration round of one of our peers: what was not mentioned is gone (capability 3).
+    RoundComplete {
+        /// Ports mentioned.
+        ports: Vec<DevId>,
+        /// LUs mentioned.
+        lus: Vec<Guid>,
+    },
+}
+
+/// The proxy port provider, as the framework uses it.
+pub trait PeerLink: Send + Sync {
+    /// Queues an announcement.
+    fn announce(&self, announcement: Announcement);
+
+    /// `stmfSetAluaState`: begins a registration round. Until the first call nothing goes through a new door (ruling 15).
+    fn enabled(&self, node: NodeId);
+
+    /// ALUA mode was switched off.
+    fn disabled(&self);
+
+    /// Forwards a command of a Standby LU to the peer, with the host's data. Ends within bounded time (8.2).
+    fn forward(&self, lu: Guid, task: Task, data: Vec<u8>, done: Done);
+
+    /// ABORT TASK of a forwarded command.
+    fn abort(&self, nexus: &Nexus, tag: u64);
+
+    /// Forwards a task management function for an LU; `done` after the peer answered or after 5 s.
+    fn forward_tm(&self, lu: Guid, request: TmRequest, done: TmDone);
+
+    /// A nexus of a local port ended: SESSION_DESTROY if the peer knows it.
+    fn nexus_ended(&self, nexus: &Nexus);
+
+    /// What is known of the peer.
+    fn status(&self) -> PeerStatus;
+
+    /// True when the peer has accepted this local port, so that its commands can be forwarded.
+    fn port_accepted(&self, port: &Port) -> bool;
+}

@@ -1,0 +1,97 @@
+//! What the framework asks of an LU provider (the disk provider `sbd`).
+
+use super::{Handler, PeerView};
+use crate::types::{Guid, LuProperties, Status};
+use std::sync::Arc;
+
+/// INQUIRY identification of an LU, space-padded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Inquiry {
+    /// T10 vendor identification.
+    pub vendor: [u8; 8],
+    /// Product identification.
+    pub product: [u8; 16],
+    /// Product revision level.
+    pub revision: [u8; 4],
+}
+
+impl Default for Inquiry {
+    /// The product's defaults (`libstmf-api.md` 4.1).
+    fn default() -> Self {
+        Inquiry {
+            vendor: *b"SUN     ",
+            product: *b"COMSTAR         ",
+            revision: *b"1.0 ",
+        }
+    }
+}
+
+/// Why an import failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ImportError {
+    /// The ownership record says that another node has the store (`alua-proxy.md` 6.6). The GUID read from the metadata.
+    Refused(Guid),
+    /// The store or its metadata cannot be used: `MetaFileName`, `DataFileName`, `FileSizeInvalid`, `Error`, `Perm`.
+    Failed(Status),
+}
+
+/// How an open unit gives up its store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Release {
+    /// Planned: flush data and metadata, save the reservations, mark the ownership record released, unlock, close. When
+    /// the flush fails the unit stays open and owned and the call fails (ruling 5).
+    Handover,
+    /// Ownership is lost: close without writing anything to the store.
+    Lost,
+}
+
+/// A provider of logical units.
+pub trait LuProvider: Send + Sync {
+    /// Name in listings and messages, `sbd` for disks.
+    fn name(&self) -> &'static str;
+
+    /// Writes new metadata and opens the LU (`libstmf-api.md` 3.9, `stmfCreateLu` steps 3 to 10): the ownership record is
+    /// claimed first, so a file that another node serves is not overwritten. `guid` is `Some` in `properties` or
+    /// generated; `taken` tells whether a GUID is registered or has view entries.
+    fn create(&self, properties: &LuProperties, taken: &dyn Fn(&Guid) -> bool) -> Result<Arc<dyn Unit>, Status>;
+
+    /// The GUID in the metadata at `path`, without claiming or changing anything: `MetaFileName` when there is none.
+    fn identify(&self, path: &str) -> Result<Guid, Status>;
+
+    /// Claims the store and opens the LU (`alua-proxy.md` 6.6 Claim, 6.5 import). Blocks for the lease wait where the rule
+    /// says so. On failure nothing stays open and a claim that was written is undone.
+    fn import(&self, path: &str, peer: PeerView) -> Result<Arc<dyn Unit>, ImportError>;
+}
+
+/// An open, owned logical unit.
+pub trait Unit: Handler {
+    /// From the metadata.
+    fn guid(&self) -> Guid;
+
+    /// The LU's name: metadata file if it has one of its own, else data file. What the peer must import.
+    fn name(&self) -> String;
+
+    /// A snapshot of all properties, without the access state.
+    fn properties(&self) -> LuProperties;
+
+    /// Vendor, product, revision.
+    fn inquiry(&self) -> Inquiry;
+
+    /// Ownership generation that this node claimed; 0 when the store cannot hold a record.
+    fn generation(&self) -> u64;
+
+    /// Reads the ownership record again: does it still name this node's claim? `false` also when it cannot be read.
+    fn owned(&self) -> bool;
+
+    /// Called once, on a thread of the provider's, when a lease renewal finds that the record names somebody else.
+    fn on_ownership_lost(&self, lost: Box<dyn FnOnce() + Send>);
+
+    /// Gives the store up. The framework has stopped and drained the tasks before.
+    fn release(&self, how: Release) -> Result<(), Status>;
+
+    /// LOGICAL UNIT RESET of the provider's own state (mode pages, SCSI-2 reservation).
+    fn reset(&self);
+
+    /// Makes all acknowledged writes durable.
+    fn flush(&self) -> Result<(), Status>;
+}

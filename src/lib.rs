@@ -1,0 +1,27 @@
+//! COMSTAR for Linux: `libstmf` and the SCSI target system behind it.
+//!
+//! Floors, from the ground up; an upper floor may use a lower one, never the other way round:
+//!
+//! | floor | modules |
+//! |---|---|
+//! | 0 | [`types`], [`scsi`], [`nvlist`], [`logging`] |
+//! | 1 | [`store`], [`door`] |
+//! | 2 | [`framework`] |
+//! | 3 | [`disk`], [`proxy`], [`iscsi`] |
+//! | 4 | [`service`], [`client`] |
+//! | 5 | [`capi`], the programs in `bin/`, and what several of them need: [`cli`] |
+
+pub mod capi;
+pub mod cli;
+pub mod client;
+pub mod disk;
+pub mod door;
+pub mod framework;
+pub mod iscsi;
+pub mod logging;
+pub mod nvlist;
+pub mod proxy;
+pub mod scsi;
+pub mod service;
+pub mod store;
+pub mod types;

@@ -1,0 +1,114 @@
+//! What a client may ask of a service, and what it answers.
+
+use crate::framework::{AccessReport, GroupKind, LuInfo, NexusInfo, PortInfo, ServiceState, ViewEntry, ViewRequest};
+use crate::types::{DevId, GroupName, Guid, LuProperties, Status};
+use serde::{Deserialize, Serialize};
+
+/// First byte of every request and response.
+/// - 1: first version.
+pub const PROTOCOL_VERSION: u8 = 1;
+
+/// Names an installed proxy door within the service. It dies with the client: the client keeps one end of a socket pair
+/// whose other end travels with [`Request::InitProxyDoor`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ProxyHandle(pub u64);
+
+/// One request = one libstmf call, or one call of an administrative tool.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub enum Request {
+    GetState,
+    Online,
+    Offline,
+    LuList,
+    LuInfo(Guid),
+    /// `stmfGetLuResource`.
+    LuResource(Guid),
+    LuCreate(Box<LuProperties>),
+    LuImport(String),
+    LuDelete(Guid),
+    LuOnline(Guid),
+    LuOffline(Guid),
+    LuStandby(Guid),
+    GroupCreate(GroupKind, GroupName),
+    GroupDelete(GroupKind, GroupName),
+    GroupList(GroupKind),
+    GroupMembers(GroupKind, GroupName),
+    GroupAdd(GroupKind, GroupName, DevId),
+    GroupRemove(GroupKind, GroupName, DevId),
+    ViewAdd(Guid, ViewRequest),
+    ViewRemove(Guid, u32),
+    ViewList(Guid),
+    TargetList,
+    TargetInfo(DevId),
+    TargetSessions(DevId),
+    TargetOnline(DevId),
+    TargetOffline(DevId),
+    SetAlua {
+        enabled: bool,
+        node: u8,
+    },
+    GetAlua,
+    PeerFenced,
+    /// Descriptors: the door, and one end of the client's life line.
+    InitProxyDoor,
+    DestroyProxyDoor(ProxyHandle),
+    PostProxyMsg(ProxyHandle, #[serde(with = "serde_bytes")] Vec<u8>),
+    /// itadm: create an iSCSI target; `None` makes a name up.
+    IscsiTargetCreate {
+        name: Option<String>,
+        alias: Option<String>,
+    },
+    IscsiTargetDelete {
+        name: String,
+        force: bool,
+    },
+    IscsiTargetList,
+}
+
+/// ALUA mode and node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AluaInfo {
+    /// Mode.
+    pub enabled: bool,
+    /// Last node enabled, 0 if none ever was.
+    pub node: u8,
+}
+
+/// An iSCSI target of the configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetInfo {
+    /// iSCSI name.
+    pub name: String,
+    /// Alias, if set.
+    pub alias: Option<String>,
+    /// `Some(true)` online, `Some(false)` offline or changing, `None`: the framework does not know it.
+    pub online: Option<bool>,
+    /// Number of sessions.
+    pub sessions: u32,
+}
+
+/// The answer. Which variant comes with which request follows from the types.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub enum Response {
+    Done,
+    Failed(Status),
+    /// `stmfImportLu` with `FileInUse` tells the GUID as well.
+    ImportFailed(Status, Option<Guid>),
+    State(ServiceState),
+    Guids(Vec<Guid>),
+    Guid(Guid),
+    Lu(LuInfo),
+    Resource(Box<AccessReport>),
+    Groups(Vec<GroupName>),
+    DevIds(Vec<DevId>),
+    View(ViewEntry),
+    Views(Vec<ViewEntry>),
+    Target(PortInfo),
+    Sessions(Vec<NexusInfo>),
+    Alua(AluaInfo),
+    Proxy(ProxyHandle),
+    IscsiName(String),
+    IscsiTargets(Vec<TargetInfo>),
+}

@@ -1,0 +1,177 @@
+//! Persistence: one embedded SQLite database per node, one transaction per [`Store::commit`] (`libstmf-api.md` 1.8).
+//! What the rows mean is the framework's business.
+#![forbid(unsafe_code)]
+
+use crate::types::{DevId, GroupName, Guid, Lun};
+use std::path::Path;
+
+/// Which name space a group is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum GroupTable {
+    /// Host groups.
+    Host = 0,
+    /// Target groups.
+    Target = 1,
+}
+
+/// One stored view entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ViewRow {
+    /// The LU, registered or not.
+    pub guid: Guid,
+    /// Index, unique per GUID.
+    pub index: u32,
+    /// Host group, `None`: all.
+    pub host_group: Option<GroupName>,
+    /// Target group, `None`: all.
+    pub target_group: Option<GroupName>,
+    /// LUN.
+    pub lun: Lun,
+}
+
+/// One LU of a provider's list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LuRow {
+    /// The LU.
+    pub guid: Guid,
+    /// Path to import at load.
+    pub path: String,
+    /// The LU is not to come up Active here (`libstmf-api.md` 6.6): given up, or lost to the peer.
+    pub standby: bool,
+}
+
+/// One provider's data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProviderRow {
+    /// Provider name.
+    pub name: String,
+    /// 1 LU provider, 2 port provider.
+    pub kind: u8,
+    /// Never repeats for a key, over clears and restarts.
+    pub token: u64,
+    /// Packed nvlist (XDR).
+    pub data: Vec<u8>,
+}
+
+/// A change; a slice of them is one transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Change {
+    PutLu(LuRow),
+    RemoveLu(Guid),
+    PutView(ViewRow),
+    RemoveView {
+        guid: Guid,
+        index: u32,
+    },
+    PutGroup {
+        table: GroupTable,
+        name: GroupName,
+    },
+    /// With its members.
+    RemoveGroup {
+        table: GroupTable,
+        name: GroupName,
+    },
+    PutMember {
+        table: GroupTable,
+        name: GroupName,
+        member: DevId,
+    },
+    RemoveMember {
+        table: GroupTable,
+        name: GroupName,
+        member: DevId,
+    },
+    /// The token is allocated by [`Store::next_token`].
+    PutProvider(ProviderRow),
+    RemoveProvider {
+        name: String,
+        kind: u8,
+    },
+    /// Free-form settings of the framework: `alua.enabled`, `alua.node`, `installation-id`, `default-lu-state`, ….
+    PutSetting {
+        key: String,
+        value: String,
+    },
+    RemoveSetting {
+        key: String,
+    },
+    /// The relative target port identifier of a local port.
+    PutPort {
+        devid: DevId,
+        rtpid: u16,
+    },
+    RemovePort {
+        devid: DevId,
+    },
+}
+
+/// Everything stored, in the order of insertion where order matters (groups, members).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Snapshot {
+    pub lus: Vec<LuRow>,
+    pub views: Vec<ViewRow>,
+    pub groups: Vec<(GroupTable, GroupName, Vec<DevId>)>,
+    pub providers: Vec<ProviderRow>,
+    pub settings: Vec<(String, String)>,
+    pub ports: Vec<(DevId, u16)>,
+}
+
+/// Why the store could not do it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// Another process has the directory; its pid.
+    Locked(Option<u32>),
+    /// The schema version is not ours; the store is left alone.
+    Version(i64),
+    /// SQLite or the file system said no.
+    Failed(String),
+}
+
+impl std::fmt::Display for StoreError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            StoreError::Locked(Some(pid)) => write!(f, "in use by process {pid}"),
+            StoreError::Locked(None) => f.write_str("in use by another process"),
+            StoreError::Version(v) => write!(f, "schema version {v} is not known to this program"),
+            StoreError::Failed(text) => f.write_str(text),
+        }
+    }
+}
+
+impl std::error::Error for StoreError {}
+
+/// The configuration store of one node.
+pub struct Store {}
+
+#[allow(unused_variables)]
+impl Store {
+    /// Opens (or creates) the store in a directory and locks the directory for this process.
+    pub fn open(directory: &Path) -> Result<Store, StoreError> {
+        todo!()
+    }
+    /// A store that forgets (endpoint `embedded` without a directory).
+    pub fn volatile() -> Store {
+        Store {}
+    }
+    /// False for [`Store::volatile`].
+    pub fn persistent(&self) -> bool {
+        todo!()
+    }
+    /// Everything stored.
+    pub fn load(&self) -> Result<Snapshot, StoreError> {
+        todo!()
+    }
+    /// All or nothing, durable on return.
+    pub fn commit(&self, changes: &[Change]) -> Result<(), StoreError> {
+        todo!()
+    }
+    /// A provider-data token that was never given out before.
+    pub fn next_token(&self) -> Result<u64, StoreError> {
+        todo!()
+    }
+}

@@ -118,7 +118,7 @@ impl NvList {
     }
 
     /// The pairs in order.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&str, &Value)> {
         self.pairs.iter().map(|(name, value)| (name.as_str(), value))
     }
 

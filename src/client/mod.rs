@@ -2,13 +2,19 @@
 //!
 //! Nothing happens before the first call: no thread, no connection (programs fork after loading the library).
 
+mod devid;
 mod endpoint;
 mod handles;
 mod link;
 mod process;
+mod resource;
 mod signals;
+mod size;
 
+pub use devid::{devid_from_iscsi_name, devid_from_wwn};
 pub use endpoint::{DEFAULT_DOOR, ENDPOINT_VARIABLE, Endpoint, InvalidEndpoint};
+pub use resource::{LuProperty, LuResource};
+pub use size::parse_size;
 
 use crate::framework::{AccessReport, GroupKind, LuInfo, NexusInfo, PortInfo, ServiceState, ViewEntry, ViewRequest};
 use crate::service::{AluaInfo, Request, Response, TargetInfo};
@@ -114,12 +120,28 @@ calls! {
     iscsi_target_list() -> Vec<TargetInfo> = Request::IscsiTargetList, Response::IscsiTargets(l) => l;
 }
 
+/// A group that cannot exist, because its name is none, in a view entry: `missing`, unless the service cannot be reached
+/// (order of checks, `libstmf-api.md` 1.2).
+pub fn no_such_group<T>(missing: Status) -> Result<T, Status> {
+    state()?;
+    Err(missing)
+}
+
 /// `stmfImportLu`. With `FileInUse` the GUID is told as well.
 pub fn lu_import(path: &str) -> Result<Guid, (Status, Option<Guid>)> {
     match send(&Request::LuImport(path.to_owned()), &[]).map_err(|status| (status, None))? {
         Response::Guid(guid) => Ok(guid),
         Response::ImportFailed(status, guid) => Err((status, guid)),
         other => unexpected(other).map_err(|status| (status, None)),
+    }
+}
+
+/// [`lu_import`] for the bytes of a path. Paths of the configuration are UTF-8: another path names no LU, which is found
+/// out after the service was reached (`libstmf-api.md` 1.2).
+pub fn lu_import_bytes(path: &[u8]) -> Result<Guid, (Status, Option<Guid>)> {
+    match std::str::from_utf8(path) {
+        Ok(path) => lu_import(path),
+        Err(_) => Err((state().err().unwrap_or(Status::MetaFileName), None)),
     }
 }
 

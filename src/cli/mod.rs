@@ -7,14 +7,17 @@
 //! |---|---|
 //! | [`command_line`], [`usage`] | the common subcommand parser of `cli.md` 1.3 to 1.5, driven by one table a tool |
 //! | [`values`], [`lu_property`], [`local_time`] | text to value and back |
+//! | [`stmfadm`], [`itadm`], [`aluaadm`] | the tools |
 
 pub mod aluaadm;
 pub mod command_line;
 mod console;
+pub mod itadm;
 pub mod local_time;
 pub mod lu_property;
 pub mod program;
 mod service;
+pub mod stmfadm;
 mod text;
 pub mod usage;
 pub mod values;

@@ -4,7 +4,7 @@
 //!
 //! | floor | modules |
 //! |---|---|
-//! | 0 | [`types`], [`scsi`], [`nvlist`], [`logging`] |
+//! | 0 | [`types`], [`scsi`], [`nvlist`], [`logging`], [`signals`], [`systemd`] |
 //! | 1 | [`store`], [`door`] |
 //! | 2 | [`framework`] |
 //! | 3 | [`disk`], [`proxy`], [`iscsi`] |
@@ -19,6 +19,8 @@ pub mod door;
 pub mod framework;
 pub mod iscsi;
 pub mod logging;
+pub mod signals;
+pub mod systemd;
 pub mod nvlist;
 pub mod proxy;
 pub mod scsi;

@@ -1,0 +1,90 @@
+//! Which framework this process talks to (`STMF_ENDPOINT`).
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+/// Name of the environment variable.
+pub const ENDPOINT_VARIABLE: &str = "STMF_ENDPOINT";
+
+/// Where `stmfd` listens unless told otherwise.
+pub const DEFAULT_DOOR: &str = "/run/stmf/stmfd.door";
+
+/// Where a call goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Endpoint {
+    /// `stmfd` at its default door if it answers, else this process, volatile.
+    Auto,
+    /// `stmfd` at this door.
+    Daemon(PathBuf),
+    /// This process; with a directory the configuration persists there.
+    Embedded(Option<PathBuf>),
+}
+
+/// The text names no endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidEndpoint(pub String);
+
+impl fmt::Display for InvalidEndpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = &self.0;
+        write!(
+            f,
+            "{ENDPOINT_VARIABLE}='{text}': expected daemon, daemon:PATH, embedded or embedded:DIR"
+        )
+    }
+}
+
+impl std::error::Error for InvalidEndpoint {}
+
+impl Endpoint {
+    /// From the value of [`ENDPOINT_VARIABLE`]; unset and empty mean [`Endpoint::Auto`].
+    pub fn parse(value: Option<&OsStr>) -> Result<Endpoint, InvalidEndpoint> {
+        let value = value.unwrap_or_default().as_bytes();
+        let path = |bytes: &[u8]| PathBuf::from(OsStr::from_bytes(bytes));
+        match value {
+            b"" => Ok(Endpoint::Auto),
+            b"daemon" => Ok(Endpoint::Daemon(DEFAULT_DOOR.into())),
+            b"embedded" => Ok(Endpoint::Embedded(None)),
+            _ => match (value.strip_prefix(b"daemon:"), value.strip_prefix(b"embedded:")) {
+                (Some(door), _) if !door.is_empty() => Ok(Endpoint::Daemon(path(door))),
+                (_, Some(directory)) if !directory.is_empty() => Ok(Endpoint::Embedded(Some(path(directory)))),
+                _ => Err(InvalidEndpoint(String::from_utf8_lossy(value).into_owned())),
+            },
+        }
+    }
+
+    /// The endpoint of this process. The environment of a set-user-id program belongs to its caller, who must not choose
+    /// the service that the program trusts: there the variable is ignored.
+    pub fn of_process() -> Result<Endpoint, InvalidEndpoint> {
+        if secure_execution() {
+            return Ok(Endpoint::Auto);
+        }
+        Endpoint::parse(std::env::var_os(ENDPOINT_VARIABLE).as_deref())
+    }
+}
+
+fn secure_execution() -> bool {
+    // SAFETY: getauxval reads the process's auxiliary vector and has no preconditions.
+    unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_of_the_architecture() {
+        let parse = |text: &str| Endpoint::parse(Some(OsStr::new(text)));
+        assert_eq!(Endpoint::parse(None), Ok(Endpoint::Auto));
+        assert_eq!(parse(""), Ok(Endpoint::Auto));
+        assert_eq!(parse("daemon"), Ok(Endpoint::Daemon(DEFAULT_DOOR.into())));
+        assert_eq!(parse("daemon:/tmp/a:b"), Ok(Endpoint::Daemon("/tmp/a:b".into())));
+        assert_eq!(parse("embedded"), Ok(Endpoint::Embedded(None)));
+        assert_eq!(parse("embedded:/var/x"), Ok(Endpoint::Embedded(Some("/var/x".into()))));
+        for bad in ["deamon", "daemon:", "embedded:", "Embedded", "embedded/var", " daemon"] {
+            assert_eq!(parse(bad), Err(InvalidEndpoint(bad.to_owned())), "{bad}");
+        }
+    }
+}

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::{Console, Daemon, Service};
+use crate::client;
 use std::ffi::OsString;
 use std::io;
 use std::process::ExitCode;
@@ -15,6 +16,10 @@ pub fn run(main: ToolMain) -> ExitCode {
     let program = arguments.next().unwrap_or_default().to_string_lossy().into_owned();
     let (mut out, mut err) = (io::stdout(), io::stderr());
     let mut console = Console::new(&program, &mut out, &mut err);
+    if let Err(error) = client::require_daemon() {
+        console.error(error);
+        return ExitCode::FAILURE;
+    }
     ExitCode::from(run_with(main, arguments, &Daemon, &mut console))
 }
 

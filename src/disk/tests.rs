@@ -1,0 +1,1 @@
+//! Provider and ownership on real files.

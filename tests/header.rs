@@ -23,6 +23,7 @@ fn the_committed_header_is_current() {
     assert!(
         committed == generated,
         "include/libstmf.h is stale from line {} on: UPDATE_HEADER=1 cargo test --test header",
-        difference.map_or(generated.lines().count().min(committed.lines().count()), |line| line + 1)
+        difference.map_or(generated.lines().count().min(committed.lines().count()), |line| line
+            + 1)
     );
 }

@@ -4,12 +4,24 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Name of the environment variable.
 pub const ENDPOINT_VARIABLE: &str = "STMF_ENDPOINT";
 
 /// Where `stmfd` listens unless told otherwise.
 pub const DEFAULT_DOOR: &str = "/run/stmf/stmfd.door";
+
+/// Set by [`require_daemon`].
+static DAEMON_REQUIRED: AtomicBool = AtomicBool::new(false);
+
+/// For programs that administer a service or connect it with others: without a daemon there is nothing to do, and a volatile
+/// framework of their own would lose the change it reported. An unset endpoint means `daemon` from now on; to be called
+/// before the first call into the library. A bad value of [`ENDPOINT_VARIABLE`] is told here.
+pub fn require_daemon() -> Result<(), InvalidEndpoint> {
+    DAEMON_REQUIRED.store(true, Ordering::Relaxed);
+    Endpoint::of_process().map(drop)
+}
 
 /// Where a call goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,10 +70,15 @@ impl Endpoint {
     /// The endpoint of this process. The environment of a set-user-id program belongs to its caller, who must not choose
     /// the service that the program trusts: there the variable is ignored.
     pub fn of_process() -> Result<Endpoint, InvalidEndpoint> {
-        if secure_execution() {
-            return Ok(Endpoint::Auto);
+        let endpoint = if secure_execution() {
+            Endpoint::Auto
+        } else {
+            Endpoint::parse(std::env::var_os(ENDPOINT_VARIABLE).as_deref())?
+        };
+        if endpoint == Endpoint::Auto && DAEMON_REQUIRED.load(Ordering::Relaxed) {
+            return Ok(Endpoint::Daemon(DEFAULT_DOOR.into()));
         }
-        Endpoint::parse(std::env::var_os(ENDPOINT_VARIABLE).as_deref())
+        Ok(endpoint)
     }
 }
 

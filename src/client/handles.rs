@@ -3,6 +3,7 @@
 
 use crate::service::ProxyHandle;
 use std::collections::HashMap;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -21,7 +22,7 @@ struct Table {
 /// A door installed by this process. Dropping it hangs up the life line, and the service destroys the door.
 pub(super) struct Door {
     pub(super) handle: ProxyHandle,
-    pub(super) _life_line: OwnedFd,
+    pub(super) life_line: OwnedFd,
 }
 
 impl Handles {
@@ -39,6 +40,11 @@ impl Handles {
 
     pub(super) fn get(&self, number: i32) -> Option<ProxyHandle> {
         self.lock().doors.get(&number).map(|door| door.handle)
+    }
+
+    /// Another descriptor of the life line of a door.
+    pub(super) fn life_line(&self, number: i32) -> Option<io::Result<OwnedFd>> {
+        self.lock().doors.get(&number).map(|door| door.life_line.try_clone())
     }
 
     pub(super) fn remove(&self, number: i32) -> Option<Door> {
@@ -65,7 +71,7 @@ mod tests {
         let life_line = std::fs::File::open("/dev/null").unwrap().into();
         Door {
             handle: ProxyHandle(7),
-            _life_line: life_line,
+            life_line,
         }
     }
 

@@ -12,7 +12,7 @@ mod signals;
 mod size;
 
 pub use devid::{devid_from_iscsi_name, devid_from_wwn};
-pub use endpoint::{DEFAULT_DOOR, ENDPOINT_VARIABLE, Endpoint, InvalidEndpoint};
+pub use endpoint::{DEFAULT_DOOR, ENDPOINT_VARIABLE, Endpoint, InvalidEndpoint, require_daemon};
 pub use resource::{LuProperty, LuResource};
 pub use size::parse_size;
 
@@ -22,7 +22,7 @@ use crate::types::{DevId, GroupName, Guid, LuProperties, NodeId, Status};
 use handles::Door;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use process::Process;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Sends one request to this process's endpoint.
 pub fn send(request: &Request, descriptors: &[BorrowedFd<'_>]) -> Result<Response, Status> {
@@ -163,10 +163,20 @@ pub fn init_proxy_door_or_nothing(door: Option<BorrowedFd<'_>>) -> Result<i32, S
     match process.link.send(&Request::InitProxyDoor, &descriptors)? {
         Response::Proxy(handle) => Ok(process.handles.insert(Door {
             handle,
-            _life_line: mine,
+            life_line: mine,
         })),
         other => unexpected(other),
     }
+}
+
+/// Hangs up (`poll`: POLLHUP) once the door of this handle is gone: the service that had it ended, or the handle was
+/// destroyed. `InvalidArg` when the number is no handle of this process.
+pub fn proxy_door_life_line(handle: i32) -> Result<OwnedFd, Status> {
+    let life_line = Process::current().handles.life_line(handle).ok_or(Status::InvalidArg)?;
+    life_line.map_err(|error| {
+        log::error!("cannot duplicate the life line of proxy door {handle}: {error}");
+        Status::NoMem
+    })
 }
 
 /// `stmfDestroyProxyDoor`. A number that is no handle of this process has no effect.

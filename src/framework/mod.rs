@@ -23,4 +23,4 @@ pub use task::{
     Cdb, Done, Expected, Handler, Origin, Outcome, ReadyTask, Residual, Start, Started, Task, TaskAttribute,
     TaskHandle, TmDone, TmFunction, TmRequest, TmResponse,
 };
-pub use unit::{ImportError, Inquiry, LuProvider, Release, Unit};
+pub use unit::{ImportError, Inquiry, LuNexuses, LuProvider, Release, Unit};

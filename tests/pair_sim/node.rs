@@ -37,6 +37,8 @@ pub struct Task {
 pub struct Cached {
     pub value: u64,
     pub dirty: bool,
+    /// Another node took the store over: it can only be dropped.
+    pub forsaken: bool,
 }
 
 /// A claim under way.

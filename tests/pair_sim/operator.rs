@@ -1,6 +1,7 @@
 //! The people and the cluster software: right orders, wrong orders, and the proof that things can be put right.
 
 use crate::checker::Verdict;
+use crate::rules::Rule;
 use crate::world::World;
 use std::time::Duration;
 use stmf::framework::alua::machine::{Event, LuState};
@@ -9,6 +10,7 @@ use stmf::types::AccessState;
 const IMPORT: Event = Event::Import { own_path: true };
 
 /// A failover in several steps.
+#[derive(Debug, Clone, Copy)]
 pub enum Plan {
     /// `stmfLuStandby` was called on the other node; when it succeeds: import here.
     ImportAfterStandby(usize),
@@ -109,6 +111,10 @@ impl World {
                 if importing && self.nodes[to].up {
                     return Ok(());
                 }
+                // The declaration is about this import: afterwards the other node may come back at any time.
+                if !self.broken(Rule::FencedIsCleared) {
+                    self.nodes[to].fenced = false;
+                }
             }
             None => return Ok(()),
         }
@@ -120,9 +126,12 @@ impl World {
     pub fn settle(&mut self) -> Verdict {
         self.quiet = true;
         self.partitioned = false;
+        self.plan = None;
         for n in 0..2 {
             (self.nodes[n].flush_fails, self.nodes[n].load_fails) = (false, false);
             self.nodes[n].stalled_until = self.now;
+            // Both nodes get their power back.
+            self.nodes[n].fenced &= self.broken(Rule::FencedIsCleared);
             if !self.nodes[n].up {
                 self.restart(n)?;
             }

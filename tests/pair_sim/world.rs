@@ -24,6 +24,8 @@ pub struct Op {
     pub block: usize,
     pub write: Option<u64>,
     pub at: Duration,
+    /// [`Checker::losses`] when it began.
+    pub losses: u64,
 }
 
 pub struct World {
@@ -162,7 +164,7 @@ impl World {
         let n = self.rng.node();
         match self.rng.below(1_500) {
             0..2 if self.nodes[n].up => self.crash(n),
-            2..12 if !self.nodes[n].up => return self.restart(n),
+            2..12 if !self.nodes[n].up && !matches!(self.plan, Some(Plan::Fenced(_))) => return self.restart(n),
             12..14 => {
                 self.partitioned = true;
                 self.count("partition");
@@ -181,7 +183,7 @@ impl World {
     }
 
     pub fn crash(&mut self, n: usize) {
-        self.trace(format!("{n}: crash"));
+        self.trace(format!("{n}: crash, plan {:?}", self.plan));
         self.count("crash");
         self.close(n);
         for task in std::mem::take(&mut self.nodes[n].tasks) {

@@ -7,7 +7,7 @@ use crate::world::{Message, Op, World};
 use std::time::Duration;
 use stmf::types::AccessState;
 
-const TIMEOUT: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 impl World {
     pub fn initiators(&mut self) -> Verdict {

@@ -66,6 +66,8 @@ pub struct Node {
     pub marked: bool,
     /// Disk I/O makes no progress until then.
     pub stalled_until: Duration,
+    /// The whole node is paused until then (a virtual machine).
+    pub frozen_until: Duration,
     pub next_renewal: Duration,
     /// Faults that are armed.
     pub flush_fails: bool,
@@ -101,6 +103,7 @@ impl Node {
             configured: false,
             marked: false,
             stalled_until: Duration::ZERO,
+            frozen_until: Duration::ZERO,
             next_renewal: Duration::ZERO,
             flush_fails: false,
             load_fails: false,

@@ -14,6 +14,8 @@ const IMPORT: Event = Event::Import { own_path: true };
 pub enum Plan {
     /// `stmfLuStandby` was called on the other node; when it succeeds: import here.
     ImportAfterStandby(usize),
+    /// The other node is cut off and hangs: import here as soon as it counts as unreachable.
+    Alone(usize),
     /// The other node is powered off and stays so until the import here has ended.
     Fenced(usize),
 }
@@ -50,7 +52,8 @@ impl World {
                 self.feed(n, Event::LuStandby)?;
                 self.feed(n, Event::LuStandby)
             }
-            34 if self.nodes.iter().all(|node| node.up) => {
+            34..38 if self.plan.is_none() => self.isolated(n),
+            38 if self.nodes.iter().all(|node| node.up) => {
                 self.count("enabled both");
                 self.enable(0)?;
                 self.enable(1)
@@ -89,6 +92,21 @@ impl World {
         self.feed(to, IMPORT)
     }
 
+    /// The other node is cut off, alive, and cannot reach its disk or its processor; the import goes ahead without a fence.
+    fn isolated(&mut self, to: usize) -> Verdict {
+        let until = self.now + Duration::from_secs(14) + self.rng.ms(60_000);
+        self.partitioned = true;
+        self.channel.clear();
+        if self.rng.chance(50) {
+            self.nodes[1 - to].stalled_until = until;
+        } else {
+            self.nodes[1 - to].frozen_until = until;
+        }
+        self.count("isolated");
+        self.plan = Some(Plan::Alone(to));
+        Ok(())
+    }
+
     pub fn follow_plan(&mut self) -> Verdict {
         match self.plan {
             Some(Plan::ImportAfterStandby(to)) => {
@@ -116,6 +134,17 @@ impl World {
                     self.nodes[to].fenced = false;
                 }
             }
+            Some(Plan::Alone(to)) => {
+                if self.nodes[to].peer_up && self.partitioned {
+                    return Ok(());
+                }
+                self.plan = None;
+                return if self.nodes[to].up {
+                    self.feed(to, IMPORT)
+                } else {
+                    Ok(())
+                };
+            }
             None => return Ok(()),
         }
         self.plan = None;
@@ -130,6 +159,7 @@ impl World {
         for n in 0..2 {
             (self.nodes[n].flush_fails, self.nodes[n].load_fails) = (false, false);
             self.nodes[n].stalled_until = self.now;
+            self.nodes[n].frozen_until = self.now;
             // Both nodes get their power back.
             self.nodes[n].fenced &= self.broken(Rule::FencedIsCleared);
             if !self.nodes[n].up {

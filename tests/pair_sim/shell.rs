@@ -384,12 +384,14 @@ impl World {
             if task.started.is_none() && (self.may_touch(n) || !fenced) {
                 task.started = Some(self.now);
             }
+            // What is cached can be read while the disk hangs.
+            let stalled = self.stalled(n) && (task.write.is_some() || self.nodes[n].cache[task.block].is_none());
             match task.started {
-                Some(at) if self.stalled(n) && self.now >= at + IO_TIMEOUT => {
+                Some(at) if stalled && self.now >= at + IO_TIMEOUT => {
                     self.count("I/O cancelled");
                     self.no_answer(&task);
                 }
-                Some(_) if !self.stalled(n) && self.now >= task.due => self.finish(n, &task)?,
+                Some(_) if !stalled && self.now >= task.due => self.finish(n, &task)?,
                 _ => waiting.push(task),
             }
         }

@@ -44,7 +44,9 @@ impl Announcer {
     }
 
     pub fn is_accepted(&self, port: &DevId) -> bool {
-        self.objects.get(&Object::Port(port.clone())).is_some_and(|entry| entry.accepted)
+        self.objects
+            .get(&Object::Port(port.clone()))
+            .is_some_and(|entry| entry.accepted)
     }
 
     /// Ownership generation of an LU that is Active here.
@@ -72,13 +74,20 @@ impl Announcer {
             }
         } else if self.objects.len() >= cx.config.objects {
             // Withdrawals that went out need not be remembered.
-            self.objects.retain(|_, entry| entry.sent.is_none() || !is_withdrawal(&entry.announcement));
+            self.objects
+                .retain(|_, entry| entry.sent.is_none() || !is_withdrawal(&entry.announcement));
         }
         let accepted = match self.objects.get(&object) {
             Some(known) => known.accepted && known.announcement == announcement,
             None => false,
         };
-        let entry = Entry { announcement, id: cx.ids.next(), sent: None, accepted, retry: None };
+        let entry = Entry {
+            announcement,
+            id: cx.ids.next(),
+            sent: None,
+            accepted,
+            retry: None,
+        };
         self.objects.insert(object.clone(), entry);
         if direct {
             self.send(cx, &object);
@@ -113,7 +122,11 @@ impl Announcer {
             .map(|(object, _)| object.clone())
             .collect();
         for object in due {
-            let wait = self.objects.get(&object).and_then(|entry| entry.retry).map(|(_, wait)| wait);
+            let wait = self
+                .objects
+                .get(&object)
+                .and_then(|entry| entry.retry)
+                .map(|(_, wait)| wait);
             self.send(cx, &object);
             if let (Some(wait), Some(entry)) = (wait, self.objects.get_mut(&object)) {
                 let wait = (wait * 2).min(cx.config.registration_max);
@@ -126,7 +139,9 @@ impl Announcer {
     /// STATUS for a registration.
     pub fn answered(&mut self, cx: &mut Context<'_>, id: u64, accepted: bool) {
         let found = self.objects.iter_mut().find(|(_, entry)| entry.id == id);
-        let Some((Object::Port(port), entry)) = found else { return };
+        let Some((Object::Port(port), entry)) = found else {
+            return;
+        };
         if !matches!(entry.announcement, Announcement::PortUp { .. }) {
             return;
         }
@@ -136,7 +151,8 @@ impl Announcer {
         }
         entry.retry = None;
         entry.accepted = true;
-        cx.out.push(Output::Event(PeerEvent::PortAccepted { port: port.clone() }));
+        cx.out
+            .push(Output::Event(PeerEvent::PortAccepted { port: port.clone() }));
     }
 
     pub fn send_failed(&mut self, id: u64) {
@@ -157,11 +173,17 @@ impl Announcer {
     }
 
     pub fn is_waiting(&self) -> bool {
-        self.round.is_some() || self.objects.values().any(|entry| entry.retry.is_some() || entry.sent.is_none())
+        self.round.is_some()
+            || self
+                .objects
+                .values()
+                .any(|entry| entry.retry.is_some() || entry.sent.is_none())
     }
 
     fn send(&mut self, cx: &mut Context<'_>, object: &Object) {
-        let Some(entry) = self.objects.get_mut(object) else { return };
+        let Some(entry) = self.objects.get_mut(object) else {
+            return;
+        };
         let mut message = Message::new(entry.id, body(&entry.announcement));
         if let Some((sent, ends)) = &mut self.round {
             if is_withdrawal(&entry.announcement) {
@@ -187,7 +209,9 @@ impl Announcer {
         if cx.capabilities.has(Capabilities::SWEEP) {
             // On an ECHO and not on the last REGISTER_LUN: the round of a node without LUs ends too.
             let mut message = Message::new(cx.ids.next(), Body::EchoRequest(Vec::new()));
-            message.extensions.sync = Some(Sync::Last { objects: u32::try_from(sent.len()).ok() });
+            message.extensions.sync = Some(Sync::Last {
+                objects: u32::try_from(sent.len()).ok(),
+            });
             cx.out.push(Output::Send(Class::Control, message));
         }
         self.round = None;
@@ -204,15 +228,23 @@ fn object_of(announcement: &Announcement) -> Object {
 }
 
 fn is_withdrawal(announcement: &Announcement) -> bool {
-    matches!(announcement, Announcement::PortDown { .. } | Announcement::LuDeregister { .. })
+    matches!(
+        announcement,
+        Announcement::PortDown { .. } | Announcement::LuDeregister { .. }
+    )
 }
 
 fn body(announcement: &Announcement) -> Body {
     match announcement {
-        Announcement::PortUp { port, rtpid } => {
-            Body::RegisterPort { port: port_id(port), rtpid: *rtpid, cb_arg: Vec::new() }
-        }
-        Announcement::PortDown { port } => Body::DeregisterPort { port: port_id(port), cb_arg: Vec::new() },
+        Announcement::PortUp { port, rtpid } => Body::RegisterPort {
+            port: port_id(port),
+            rtpid: *rtpid,
+            cb_arg: Vec::new(),
+        },
+        Announcement::PortDown { port } => Body::DeregisterPort {
+            port: port_id(port),
+            cb_arg: Vec::new(),
+        },
         Announcement::LuRegister { guid, name, generation } => Body::RegisterLun(active_lun(guid, name, *generation)),
         Announcement::LuActive { guid, name, generation } => Body::LunActive(active_lun(guid, name, *generation)),
         Announcement::LuDeregister { guid } => Body::DeregisterLun(Lun {

@@ -212,8 +212,8 @@ impl Connection {
     }
 
     /// What is to be sent.
-    pub fn output(&mut self) -> &mut Output {
-        &mut self.out
+    pub fn output(&self) -> &Output {
+        &self.out
     }
 
     /// Bytes were sent: commands that waited for room may start.

@@ -373,7 +373,7 @@ impl Connection {
     }
 
     fn deliver_kept(&mut self, now: Instant) {
-        while let Some(pdu) = self.window.next() {
+        while let Some(pdu) = self.window.next_in_order() {
             self.deliver(pdu, now);
         }
     }

@@ -3,93 +3,93 @@
 
 use std::ffi::c_int;
 
-/// Done.
+/// 0x0000: done.
 pub const STMF_STATUS_SUCCESS: c_int = 0x0000;
-/// Unclassified failure.
+/// 0x8000: unclassified failure.
 pub const STMF_STATUS_ERROR: c_int = 0x8000;
-/// The thing is in use or changing state; retry later.
+/// 0x8001: the thing is in use or changing state; retry later.
 pub const STMF_ERROR_BUSY: c_int = 0x8001;
-/// Named object doesn't exist.
+/// 0x8002: named object doesn't exist.
 pub const STMF_ERROR_NOT_FOUND: c_int = 0x8002;
-/// The group exists, the member isn't in it.
+/// 0x8003: the group exists, the member isn't in it.
 pub const STMF_ERROR_MEMBER_NOT_FOUND: c_int = 0x8003;
-/// The group of an add/remove member call doesn't exist.
+/// 0x8004: the group of an add/remove member call doesn't exist.
 pub const STMF_ERROR_GROUP_NOT_FOUND: c_int = 0x8004;
-/// Caller lacks privilege.
+/// 0x8005: caller lacks privilege.
 pub const STMF_ERROR_PERM: c_int = 0x8005;
-/// Out of memory in the library.
+/// 0x8006: out of memory in the library.
 pub const STMF_ERROR_NOMEM: c_int = 0x8006;
-/// An argument is malformed, NULL where not allowed, or out of range.
+/// 0x8007: an argument is malformed, NULL where not allowed, or out of range.
 pub const STMF_ERROR_INVALID_ARG: c_int = 0x8007;
-/// Group exists already; member already in this or another group.
+/// 0x8008: group exists already; member already in this or another group.
 pub const STMF_ERROR_EXISTS: c_int = 0x8008;
-/// The service (its definition or its store) can't be found.
+/// 0x8009: the service (its definition or its store) can't be found.
 pub const STMF_ERROR_SERVICE_NOT_FOUND: c_int = 0x8009;
-/// The service is online already, or must be offline for this call.
+/// 0x800a: the service is online already, or must be offline for this call.
 pub const STMF_ERROR_SERVICE_ONLINE: c_int = 0x800a;
-/// The service is offline already.
+/// 0x800b: the service is offline already.
 pub const STMF_ERROR_SERVICE_OFFLINE: c_int = 0x800b;
-/// A view entry refers to the group.
+/// 0x800c: a view entry refers to the group.
 pub const STMF_ERROR_GROUP_IN_USE: c_int = 0x800c;
-/// The requested LUN is taken in an overlapping view.
+/// 0x800d: the requested LUN is taken in an overlapping view.
 pub const STMF_ERROR_LUN_IN_USE: c_int = 0x800d;
-/// The same LU already has an overlapping view entry.
+/// 0x800e: the same LU already has an overlapping view entry.
 pub const STMF_ERROR_VE_CONFLICT: c_int = 0x800e;
-/// The live configuration isn't initialised.
+/// 0x800f: the live configuration isn't initialised.
 pub const STMF_ERROR_CONFIG_NONE: c_int = 0x800f;
-/// The store has a schema version this library doesn't know.
+/// 0x8010: the store has a schema version this library doesn't know.
 pub const STMF_ERROR_SERVICE_DATA_VERSION: c_int = 0x8010;
-/// A view entry names a host group that doesn't exist.
+/// 0x8011: a view entry names a host group that doesn't exist.
 pub const STMF_ERROR_INVALID_HG: c_int = 0x8011;
-/// A view entry names a target group that doesn't exist.
+/// 0x8012: a view entry names a target group that doesn't exist.
 pub const STMF_ERROR_INVALID_TG: c_int = 0x8012;
-/// Token given to a protected set isn't the current one.
+/// 0x8013: token given to a protected set isn't the current one.
 pub const STMF_ERROR_PROV_DATA_STALE: c_int = 0x8013;
-/// The property has no value on this resource.
+/// 0x8014: the property has no value on this resource.
 pub const STMF_ERROR_NO_PROP: c_int = 0x8014;
-/// Property value missing.
+/// 0x8015: property value missing.
 pub const STMF_ERROR_NO_PROP_VAL: c_int = 0x8015;
-/// A mandatory property wasn't set.
+/// 0x8016: a mandatory property wasn't set.
 pub const STMF_ERROR_MISSING_PROP_VAL: c_int = 0x8016;
-/// Historic twin of STMF_ERROR_INVALID_BLKSIZE; never returned.
+/// 0x8017: historic twin of STMF_ERROR_INVALID_BLKSIZE; never returned.
 pub const STMF_ERROR_INVALID_BLOCKSIZE: c_int = 0x8017;
-/// Historic twin of STMF_ERROR_FILE_IN_USE; never returned.
+/// 0x8018: historic twin of STMF_ERROR_FILE_IN_USE; never returned.
 pub const STMF_ERROR_FILE_ALREADY: c_int = 0x8018;
-/// Property text has the wrong length, or the number is too large for the property.
+/// 0x8019: property text has the wrong length, or the number is too large for the property.
 pub const STMF_ERROR_INVALID_PROPSIZE: c_int = 0x8019;
-/// The property can't be used in this call.
+/// 0x8020: the property can't be used in this call.
 pub const STMF_ERROR_INVALID_PROP: c_int = 0x8020;
-/// Persist method couldn't be read from or written to the store.
+/// 0x8021: persist method couldn't be read from or written to the store.
 pub const STMF_ERROR_PERSIST_TYPE: c_int = 0x8021;
-/// The target must be offline first.
+/// 0x8022: the target must be offline first.
 pub const STMF_ERROR_TG_ONLINE: c_int = 0x8022;
-/// Access-state change failed, or the LU isn't Active and the call needs it to be.
+/// 0x8023: access-state change failed, or the LU isn't Active and the call needs it to be.
 pub const STMF_ERROR_ACCESS_STATE_SET: c_int = 0x8023;
-/// Property isn't available because the LU isn't Active.
+/// 0x8024: property isn't available because the LU isn't Active.
 pub const STMF_ERROR_NO_PROP_STANDBY: c_int = 0x8024;
-/// Peer message couldn't be handed to the proxy service.
+/// 0x8025: peer message couldn't be handed to the proxy service.
 pub const STMF_ERROR_POST_MSG_FAILED: c_int = 0x8025;
-/// A proxy door is established already.
+/// 0x8026: a proxy door is established already.
 pub const STMF_ERROR_DOOR_INSTALLED: c_int = 0x8026;
-/// The backing or metadata file belongs to a registered LU.
+/// 0x8100: the backing or metadata file belongs to a registered LU.
 pub const STMF_ERROR_FILE_IN_USE: c_int = 0x8100;
-/// Block size not allowed.
+/// 0x8101: block size not allowed.
 pub const STMF_ERROR_INVALID_BLKSIZE: c_int = 0x8101;
-/// GUID belongs to a registered LU.
+/// 0x8102: gUID belongs to a registered LU.
 pub const STMF_ERROR_GUID_IN_USE: c_int = 0x8102;
-/// Metadata file missing, unusable, or holds no LU metadata.
+/// 0x8103: metadata file missing, unusable, or holds no LU metadata.
 pub const STMF_ERROR_META_FILE_NAME: c_int = 0x8103;
-/// Data file missing or unusable.
+/// 0x8104: data file missing or unusable.
 pub const STMF_ERROR_DATA_FILE_NAME: c_int = 0x8104;
-/// LU size isn't supported.
+/// 0x8105: lU size isn't supported.
 pub const STMF_ERROR_SIZE_OUT_OF_RANGE: c_int = 0x8105;
-/// Another operation holds this LU.
+/// 0x8106: another operation holds this LU.
 pub const STMF_ERROR_LU_BUSY: c_int = 0x8106;
-/// Metadata couldn't be written.
+/// 0x8107: metadata couldn't be written.
 pub const STMF_ERROR_META_CREATION: c_int = 0x8107;
-/// Backing file or requested size unusable (below 1 MiB, ).
+/// 0x8108: backing file or requested size unusable (below 1 MiB, not a multiple of the block size).
 pub const STMF_ERROR_FILE_SIZE_INVALID: c_int = 0x8108;
-/// Requested write-cache setting can't be provided.
+/// 0x8109: requested write-cache setting can't be provided.
 pub const STMF_ERROR_WRITE_CACHE_SET: c_int = 0x8109;
 /// `stmfLogicalUnitProperties.status`.
 pub const STMF_LOGICAL_UNIT_OFFLINE: c_int = 0;

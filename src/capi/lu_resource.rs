@@ -60,7 +60,7 @@ pub extern "C" fn stmfFreeLuResource(hdl: luResource) -> c_int {
     barrier!(resources::remove(hdl))
 }
 
-/// Sets a property (`STMF_LU_PROP_…`) from text. A failed set leaves the earlier value.
+/// Sets a property (`STMF_LU_PROP_*`) from text. A failed set leaves the earlier value.
 ///
 /// # Safety
 /// `propVal` is NULL or NUL-terminated.
@@ -73,7 +73,7 @@ pub unsafe extern "C" fn stmfSetLuProp(hdl: luResource, propType: u32, propVal: 
     })
 }
 
-/// Gives a property (`STMF_LU_PROP_…`) as text. `*propLen` is the size of the buffer; when that is too small it becomes the
+/// Gives a property (`STMF_LU_PROP_*`) as text. `*propLen` is the size of the buffer; when that is too small it becomes the
 /// size needed, with `STMF_ERROR_INVALID_ARG`.
 ///
 /// # Safety

@@ -49,9 +49,9 @@ pub type stmfGuidList = _stmfGuidList;
 /// State of the service.
 #[repr(C)]
 pub struct _stmfState {
-    /// `STMF_SERVICE_STATE_…`.
+    /// `STMF_SERVICE_STATE_*`.
     pub operationalState: c_int,
-    /// `STMF_CONFIG_STATE_…`.
+    /// `STMF_CONFIG_STATE_*`.
     pub configState: c_int,
 }
 /// State of the service.
@@ -63,7 +63,7 @@ pub type stmfState = _stmfState;
 pub struct _stmfDevid {
     /// Number of bytes, 1 to 255.
     pub identLength: u8,
-    /// The bytes, e.g. `iqn.…`; zero behind the end.
+    /// The bytes, e.g. `iqn.com.example:a`; zero behind the end.
     pub ident: [u8; STMF_IDENT_LENGTH],
 }
 /// Identifier of a port or an initiator.
@@ -219,7 +219,7 @@ pub struct _stmfTargetProperties {
     pub providerName: stmfProviderName,
     /// Display name, empty if none.
     pub alias: [c_char; 256],
-    /// `STMF_TARGET_PORT_…`.
+    /// `STMF_TARGET_PORT_*`.
     pub status: u16,
     /// Transport.
     pub protocol: stmfProtocol,
@@ -240,7 +240,7 @@ pub struct _stmfLogicalUnitProperties {
     pub product: [uchar_t; 16],
     /// INQUIRY product revision, space-padded.
     pub revision: [uchar_t; 4],
-    /// `STMF_LOGICAL_UNIT_…`.
+    /// `STMF_LOGICAL_UNIT_*`.
     pub status: u32,
     /// Its LU provider.
     pub providerName: [c_char; 256],
@@ -280,7 +280,7 @@ pub struct _stmfLocalPortProviderProperties {
 /// Properties of a port provider.
 pub type stmfLocalPortProviderProperties = _stmfLocalPortProviderProperties;
 
-/// Properties of an LU resource (`libstmf-api.md` 2.2).
+/// Properties of an LU resource.
 #[repr(C)]
 #[allow(missing_docs)]
 pub enum _stmfLuProp {

@@ -9,7 +9,6 @@
 //! | [`values`], [`lu_property`], [`local_time`] | text to value and back |
 //! | [`stmfadm`], [`itadm`], [`aluaadm`] | the tools |
 //! | [`stmfproxy`] | the peer daemon |
-//! | [`readiness`] | the service manager's readiness protocol |
 
 pub mod aluaadm;
 pub mod command_line;
@@ -18,7 +17,6 @@ pub mod itadm;
 pub mod local_time;
 pub mod lu_property;
 pub mod program;
-pub mod readiness;
 mod service;
 pub mod stmfadm;
 pub mod stmfproxy;

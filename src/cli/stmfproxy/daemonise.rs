@@ -1,6 +1,7 @@
 //! Leaving the terminal, and the signals that end the daemon. Wraps fork(2), because nothing safe can.
 
-use nix::sys::signal::{SigSet, SigmaskHow, Signal, pthread_sigmask};
+use crate::{signals, systemd};
+use nix::sys::signal::SigSet;
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{ForkResult, chdir, dup2_stderr, dup2_stdin, dup2_stdout, fork, setsid};
 use std::fs::OpenOptions;
@@ -33,17 +34,16 @@ pub fn daemonise() -> io::Result<()> {
 /// QUIT, INT, TERM and HUP end the process with status 0; all other signals are blocked. To be called before the first
 /// thread is started: threads inherit the mask.
 pub fn handle_signals() -> io::Result<()> {
-    pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None)?;
-    let ending: SigSet = [Signal::SIGQUIT, Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP]
-        .into_iter()
-        .collect();
+    SigSet::all().thread_block()?;
+    let stop = signals::block_termination()?;
     thread::Builder::new()
         .name("signals".to_owned())
         .spawn(move || {
-            match ending.wait() {
+            match stop.wait() {
                 Ok(signal) => log::info!("stopping on {signal}"),
                 Err(error) => log::error!("cannot wait for signals: {error}"),
             }
+            systemd::notify("STOPPING=1");
             std::process::exit(0);
         })
         .map(drop)

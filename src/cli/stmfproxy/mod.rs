@@ -21,9 +21,8 @@ mod relay_tests;
 use self::framework::{Framework, Local};
 use self::options::{Options, Role};
 use self::relay::Relay;
-use super::readiness;
 use crate::door::{Call, Reply, Server};
-use crate::{client, logging};
+use crate::{client, logging, systemd};
 use log::LevelFilter;
 use std::ffi::OsString;
 use std::sync::Arc;
@@ -100,9 +99,7 @@ fn serve(options: &Options, host: &str) -> u8 {
         }
     };
     relay.attach(handle);
-    if let Err(error) = readiness::notify("READY=1") {
-        log::warn!("cannot tell the service manager: {error}");
-    }
+    systemd::notify("READY=1");
     let keeper = Arc::clone(&relay);
     let keep = move || attachment::keep(&*framework, door.descriptor(), &keeper, handle);
     if let Err(error) = thread::Builder::new()

@@ -6,7 +6,9 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 
 /// Tells the service manager, if there is one. A failure is logged: the service works without.
 pub fn notify(state: &str) {
-    let Some(path) = std::env::var_os("NOTIFY_SOCKET") else { return };
+    let Some(path) = std::env::var_os("NOTIFY_SOCKET") else {
+        return;
+    };
     let path = path.as_encoded_bytes();
     let address = match path.strip_prefix(b"@") {
         Some(name) => SocketAddr::from_abstract_name(name),

@@ -14,13 +14,18 @@ use std::time::Duration;
 const MIB: u64 = 1 << 20;
 
 fn disk_file(path: &Path, size: u64) -> String {
-    fs::File::create(path).and_then(|f| f.set_len(size)).expect("backing file");
+    fs::File::create(path)
+        .and_then(|f| f.set_len(size))
+        .expect("backing file");
     path.to_str().expect("UTF-8").to_owned()
 }
 
 fn create_lu(stmfd: &Stmfd, path: &str) -> String {
     let text = must(&mut stmfd.tool("stmfadm", &["create-lu", path]));
-    text.strip_prefix("Logical unit created: ").expect(&text).trim().to_owned()
+    text.strip_prefix("Logical unit created: ")
+        .expect(&text)
+        .trim()
+        .to_owned()
 }
 
 /// `stmfd` must end by itself, with a failing status and a message that contains each of `words`.
@@ -45,7 +50,10 @@ fn two_stmfd_on_one_directory() {
     let dir = tempfile::tempdir().unwrap();
     let first = Stmfd::start(dir.path());
     let portal = format!("127.0.0.1:{}", free_port());
-    refuses_to_start(&mut Stmfd::command(dir.path(), &portal), &[&first.pid().to_string(), "in use"]);
+    refuses_to_start(
+        &mut Stmfd::command(dir.path(), &portal),
+        &[&first.pid().to_string(), "in use"],
+    );
     must(&mut first.tool("stmfadm", &["list-state"]));
 }
 
@@ -67,7 +75,10 @@ fn a_state_directory_without_permission() {
     // An unprivileged user may not even look into the directory of the tests' root user, so the program is copied.
     let program = PathBuf::from("/tmp").join(format!("stmfd-{}", std::process::id()));
     fs::copy(env!("CARGO_BIN_EXE_stmfd"), &program).unwrap();
-    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&program).args(stmfd.get_args());
+    command
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+        .arg(&program)
+        .args(stmfd.get_args());
     refuses_to_start(&mut command, &[inside.to_str().unwrap()]);
     fs::remove_file(program).unwrap();
     assert_eq!(fs::read_dir(&inside).unwrap().count(), 0);
@@ -97,7 +108,11 @@ fn a_backing_file_that_is_corrupt_truncated_or_of_another_version() {
     let import = |what: &str, line: &str| {
         let before = fs::read(&path).unwrap();
         fails_with(&mut stmfd.tool("stmfadm", &["import-lu", &path]), line);
-        assert_eq!(fs::read(&path).unwrap()[4096..], before[4096..], "{what}: the file was changed");
+        assert_eq!(
+            fs::read(&path).unwrap()[4096..],
+            before[4096..],
+            "{what}: the file was changed"
+        );
     };
 
     let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
@@ -126,7 +141,10 @@ fn an_unusable_backing_file_does_not_keep_stmfd_from_starting() {
     stmfd.stop();
     fs::rename(&path, dir.path().join("away")).unwrap();
     let stmfd = Stmfd::start(&state);
-    assert_eq!(must(&mut stmfd.tool("stmfadm", &["list-lu"])), format!("LU Name: {kept}\n"));
+    assert_eq!(
+        must(&mut stmfd.tool("stmfadm", &["list-lu"])),
+        format!("LU Name: {kept}\n")
+    );
 }
 
 #[test]
@@ -134,7 +152,11 @@ fn a_full_file_system_under_the_store() {
     let dir = tempfile::tempdir().unwrap();
     let state = dir.path().join("state");
     fs::create_dir(&state).unwrap();
-    must(Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "none"]).arg(&state));
+    must(
+        Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=1m", "none"])
+            .arg(&state),
+    );
     let result = std::panic::catch_unwind(|| {
         let stmfd = Stmfd::start(&state);
         let path = disk_file(&dir.path().join("disk"), 4 * MIB + 65536);
@@ -159,7 +181,10 @@ fn a_full_file_system_under_the_store() {
         must(&mut stmfd.tool("stmfadm", &["create-hg", "room-again"]));
         stmfd.kill();
         let stmfd = Stmfd::start(&state);
-        assert_eq!(must(&mut stmfd.tool("stmfadm", &["list-hg"])).lines().count(), added + 1);
+        assert_eq!(
+            must(&mut stmfd.tool("stmfadm", &["list-hg"])).lines().count(),
+            added + 1
+        );
         stmfd.stop();
     });
     must(Command::new("umount").arg("-l").arg(&state));
@@ -184,10 +209,16 @@ fn rubbish_on_the_iscsi_port_and_on_the_door() {
     for round in 0..50usize {
         let mut bytes = vec![0; 1 + round * 11];
         random.read_exact(&mut bytes).unwrap();
-        let output = run(Command::new("python3").arg("-c").arg(DOOR_RUBBISH).arg(dir.path().join("door")).arg(hex(&bytes)));
+        let output = run(Command::new("python3")
+            .arg("-c")
+            .arg(DOOR_RUBBISH)
+            .arg(dir.path().join("door"))
+            .arg(hex(&bytes)));
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
-    wait_for("stmfd still answers", || run(&mut stmfd.tool("stmfadm", &["list-state"])).status.success());
+    wait_for("stmfd still answers", || {
+        run(&mut stmfd.tool("stmfadm", &["list-state"])).status.success()
+    });
 }
 
 /// Sends bytes to a Unix socket, whatever its type.

@@ -12,12 +12,18 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Directory of the built programs and of `libstmf.so` (`target/<profile>`).
 pub fn build_dir() -> PathBuf {
-    Path::new(env!("CARGO_BIN_EXE_stmfd")).parent().expect("a program is in a directory").to_owned()
+    Path::new(env!("CARGO_BIN_EXE_stmfd"))
+        .parent()
+        .expect("a program is in a directory")
+        .to_owned()
 }
 
 /// A TCP port of loopback that was free a moment ago.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("loopback has free ports").port()
+    TcpListener::bind("127.0.0.1:0")
+        .and_then(|l| l.local_addr())
+        .expect("loopback has free ports")
+        .port()
 }
 
 /// Polls until the condition holds; panics with `what` when patience ends.
@@ -31,14 +37,23 @@ pub fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
 
 /// Runs a command to its end and returns its output; panics when it cannot be started.
 pub fn run(command: &mut Command) -> Output {
-    command.stdin(Stdio::null()).output().unwrap_or_else(|e| panic!("{command:?}: {e}"))
+    command
+        .stdin(Stdio::null())
+        .output()
+        .unwrap_or_else(|e| panic!("{command:?}: {e}"))
 }
 
 /// Standard output of a command that must succeed.
 pub fn must(command: &mut Command) -> String {
     let output = run(command);
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    assert!(output.status.success(), "{command:?}: {}\n{}{}", output.status, text(&output.stdout), text(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{command:?}: {}\n{}{}",
+        output.status,
+        text(&output.stdout),
+        text(&output.stderr)
+    );
     text(&output.stdout)
 }
 
@@ -54,7 +69,12 @@ impl Stmfd {
     /// The command line for a state directory, with the door inside it.
     pub fn command(dir: &Path, portal: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_stmfd"));
-        command.arg("--foreground").arg("--state-dir").arg(dir).arg("--door").arg(dir.join("door"));
+        command
+            .arg("--foreground")
+            .arg("--state-dir")
+            .arg(dir)
+            .arg("--door")
+            .arg(dir.join("door"));
         command.args(["--iscsi-portal", portal]);
         command
     }
@@ -67,19 +87,31 @@ impl Stmfd {
     /// The same, on a given portal.
     pub fn start_at(dir: &Path, portal: &str) -> Stmfd {
         let mut command = Self::command(dir, portal);
-        let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().expect("stmfd starts");
+        let mut child = command
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("stmfd starts");
         let mut lines = BufReader::new(child.stderr.take().expect("stderr is piped")).lines();
         let mut seen = Vec::new();
         loop {
             match lines.next() {
                 Some(Ok(line)) if line == "stmfd: ready" => break,
                 Some(Ok(line)) => seen.push(line),
-                _ => panic!("stmfd ended before it was ready: {}\n{}", child.wait().expect("wait"), seen.join("\n")),
+                _ => panic!(
+                    "stmfd ended before it was ready: {}\n{}",
+                    child.wait().expect("wait"),
+                    seen.join("\n")
+                ),
             }
         }
         // Its further log lines go to the test's output.
         std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| eprintln!("{line}")));
-        Stmfd { child, door: dir.join("door"), portal: portal.to_owned() }
+        Stmfd {
+            child,
+            door: dir.join("door"),
+            portal: portal.to_owned(),
+        }
     }
 
     /// Value of `STMF_ENDPOINT` for clients of this daemon.

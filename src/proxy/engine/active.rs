@@ -70,7 +70,10 @@ struct Image {
 
 enum Nexus {
     /// Waits for an older session of the same pair to end, or for the framework.
-    Opening { asked: bool, waiting: Vec<Box<ScsiCmd>> },
+    Opening {
+        asked: bool,
+        waiting: Vec<Box<ScsiCmd>>,
+    },
     Open,
     Closing,
 }
@@ -85,7 +88,12 @@ struct Session {
 enum Progress {
     Running,
     /// The outcome is here; its data goes out in pieces.
-    Sending { outcome: Outcome, given: usize, unconfirmed: usize, deadline: Duration },
+    Sending {
+        outcome: Outcome,
+        given: usize,
+        unconfirmed: usize,
+        deadline: Duration,
+    },
 }
 
 struct Task {
@@ -128,7 +136,10 @@ impl Active {
 
     pub fn register(&mut self, cx: &mut Context<'_>, id: u64, port: PortId, rtpid: u16) {
         if rtpid == 0 || rtpid > 510 {
-            log::error!("pppt: the peer's port {} has relative target port identifier {rtpid}; refused", port.ident);
+            log::error!(
+                "pppt: the peer's port {} has relative target port identifier {rtpid}; refused",
+                port.ident
+            );
             return cx.status(0, id, codes::INVALID_ARG);
         }
         match self.images.get_mut(&port.ident) {
@@ -143,13 +154,20 @@ impl Active {
                     registrations: vec![id],
                 };
                 self.images.insert(port.ident.clone(), image);
-                cx.out.push(Output::RegisterImage { port: port.ident, protocol: port.protocol, rtpid });
+                cx.out.push(Output::RegisterImage {
+                    port: port.ident,
+                    protocol: port.protocol,
+                    rtpid,
+                });
             }
             Some(image) if image.phase == Phase::Removing => image.again = Some((rtpid, id)),
             Some(image) if image.phase == Phase::Registering => image.registrations.push(id),
             Some(image) if image.rtpid == rtpid => {
                 cx.status(0, id, codes::ALREADY);
-                cx.out.push(Output::Event(PeerEvent::PortUp { port: port.ident, rtpid }));
+                cx.out.push(Output::Event(PeerEvent::PortUp {
+                    port: port.ident,
+                    rtpid,
+                }));
             }
             Some(image) => {
                 image.again = Some((rtpid, id));
@@ -173,7 +191,10 @@ impl Active {
                 image.phase = Phase::Offline;
             }
             let rtpid = image.rtpid;
-            cx.out.push(Output::Event(PeerEvent::PortUp { port: port.clone(), rtpid }));
+            cx.out.push(Output::Event(PeerEvent::PortUp {
+                port: port.clone(),
+                rtpid,
+            }));
         } else {
             self.images.remove(port);
         }
@@ -186,19 +207,27 @@ impl Active {
     pub fn image_wanted(&mut self, cx: &mut Context<'_>, port: &DevId, online: bool) {
         let Some(image) = self.images.get_mut(port) else { return };
         if image.phase == Phase::Removing {
-            if !online {
-                cx.out.push(Output::ImageChanged { port: port.clone(), online: false });
-            }
+            // Nothing is served; the framework's view has to settle before it can be removed.
+            cx.out.push(Output::ImageChanged {
+                port: port.clone(),
+                online,
+            });
             return;
         }
         if online {
             image.phase = Phase::Online;
-            cx.out.push(Output::ImageChanged { port: port.clone(), online: true });
+            cx.out.push(Output::ImageChanged {
+                port: port.clone(),
+                online: true,
+            });
             return;
         }
         image.phase = Phase::Offline;
         if !self.close_sessions_of(cx, port) {
-            cx.out.push(Output::ImageChanged { port: port.clone(), online: false });
+            cx.out.push(Output::ImageChanged {
+                port: port.clone(),
+                online: false,
+            });
         }
     }
 
@@ -208,6 +237,9 @@ impl Active {
             Some(image) => {
                 image.again = None;
                 image.answers.push(id);
+                // Only a withdrawal makes the port gone for the framework; the ports of a peer that merely cannot be
+                // reached stay in REPORT TARGET PORT GROUPS (7.3).
+                cx.out.push(Output::Event(PeerEvent::PortDown { port: port.clone() }));
                 self.remove_image(cx, port);
             }
         }
@@ -224,7 +256,6 @@ impl Active {
         for id in image.answers {
             cx.status(1, id, codes::SUCCESS);
         }
-        cx.out.push(Output::Event(PeerEvent::PortDown { port: port.clone() }));
         if let Some((rtpid, id)) = image.again {
             self.register(cx, id, PortId::new(image.protocol, port.clone()), rtpid);
         }
@@ -301,11 +332,18 @@ impl Active {
     /// After a message with `icx_sync`: what a complete round did not mention is gone (capability 3).
     pub fn round_ended(&mut self, cx: &mut Context<'_>, sync: Option<Sync>) {
         let Some(Sync::Last { objects }) = sync else { return };
-        let Some((ports, lus)) = self.round.end(objects) else { return };
+        let Some((ports, lus)) = self.round.end(objects) else {
+            return;
+        };
         if !cx.capabilities.has(Capabilities::SWEEP) {
             return;
         }
-        let gone: Vec<DevId> = self.images.keys().filter(|port| !ports.contains(port)).cloned().collect();
+        let gone: Vec<DevId> = self
+            .images
+            .keys()
+            .filter(|port| !ports.contains(port))
+            .cloned()
+            .collect();
         for port in gone {
             log::info!("pppt: the peer no longer has port {port}");
             self.remove_image(cx, &port);
@@ -316,7 +354,9 @@ impl Active {
     // --- sessions ---------------------------------------------------------------------------------------------------
 
     pub fn nexus_opened(&mut self, cx: &mut Context<'_>, id: u64, result: Result<(), Status>) {
-        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let Some(session) = self.sessions.get_mut(&id) else {
+            return;
+        };
         match (result, std::mem::replace(&mut session.nexus, Nexus::Open)) {
             (Ok(()), Nexus::Opening { waiting, .. }) => {
                 for cmd in waiting {
@@ -329,8 +369,16 @@ impl Active {
                 cx.out.push(Output::CloseNexus(id));
             }
             (Err(status), nexus) => {
-                log::warn!("pppt: no session for {} on the image of {}: {status}", session.initiator, session.port);
-                let code = if status == Status::Busy { codes::BAD_STATE } else { codes::INVALID_ARG };
+                log::warn!(
+                    "pppt: no session for {} on the image of {}: {status}",
+                    session.initiator,
+                    session.port
+                );
+                let code = if status == Status::Busy {
+                    codes::BAD_STATE
+                } else {
+                    codes::INVALID_ARG
+                };
                 self.sessions.remove(&id);
                 if let Nexus::Opening { waiting, .. } = nexus {
                     waiting.iter().for_each(|cmd| cx.status(4, cmd.task, code));
@@ -376,7 +424,9 @@ impl Active {
         for task in self.tasks.iter().filter_map(sending).collect::<Vec<_>>() {
             self.tasks.remove(&task);
         }
-        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let Some(session) = self.sessions.get_mut(&id) else {
+            return;
+        };
         match std::mem::replace(&mut session.nexus, Nexus::Closing) {
             Nexus::Open => cx.out.push(Output::CloseNexus(id)),
             Nexus::Closing => {}
@@ -424,7 +474,9 @@ impl Active {
     }
 
     fn ask_nexus(&mut self, cx: &mut Context<'_>, id: u64) {
-        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let Some(session) = self.sessions.get_mut(&id) else {
+            return;
+        };
         if let Nexus::Opening { asked, .. } = &mut session.nexus {
             *asked = true;
             cx.out.push(Output::OpenNexus {
@@ -449,7 +501,10 @@ impl Active {
             port: cmd.target.ident.clone(),
             initiator: cmd.initiator.ident.clone(),
             transport_id: cmd.remote.0.clone(),
-            nexus: Nexus::Opening { asked: false, waiting: vec![cmd] },
+            nexus: Nexus::Opening {
+                asked: false,
+                waiting: vec![cmd],
+            },
         };
         let rivals: Vec<u64> = self
             .sessions
@@ -463,7 +518,11 @@ impl Active {
         }
         self.sessions.insert(id, session);
         rivals.iter().for_each(|other| self.close_session(cx, *other));
-        if self.sessions.get(&id).is_some_and(|session| !self.has_older(id, session)) {
+        if self
+            .sessions
+            .get(&id)
+            .is_some_and(|session| !self.has_older(id, session))
+        {
             self.ask_nexus(cx, id);
         }
         Ok(())
@@ -474,7 +533,11 @@ impl Active {
     /// SCSI_CMD. `own_generation`: of the LU, while it is Active here.
     pub fn command(&mut self, cx: &mut Context<'_>, cmd: Box<ScsiCmd>, own_generation: Option<u64>) {
         let forget = cx.config.remember_sessions;
-        while self.ended.front().is_some_and(|(_, at)| cx.now.saturating_sub(*at) >= forget) {
+        while self
+            .ended
+            .front()
+            .is_some_and(|(_, at)| cx.now.saturating_sub(*at) >= forget)
+        {
             self.ended.pop_front();
         }
         if self.tasks.contains_key(&cmd.task) || self.management.contains_key(&cmd.task) {
@@ -535,7 +598,10 @@ impl Active {
     fn manage(&mut self, cx: &mut Context<'_>, cmd: ScsiCmd) {
         let function = match (cmd.function, cmd.referenced) {
             (1, Some(task)) => {
-                if matches!(self.tasks.get(&task).map(|task| &task.progress), Some(Progress::Sending { .. })) {
+                if matches!(
+                    self.tasks.get(&task).map(|task| &task.progress),
+                    Some(Progress::Sending { .. })
+                ) {
                     // Executed already; only its data was still on the way.
                     self.tasks.remove(&task);
                 }
@@ -565,7 +631,9 @@ impl Active {
     }
 
     pub fn managed(&mut self, cx: &mut Context<'_>, id: u64, response: TmResponse) {
-        let Some((session, guid)) = self.management.remove(&id) else { return };
+        let Some((session, guid)) = self.management.remove(&id) else {
+            return;
+        };
         let outcome = match response {
             // A task that is not there is gone as well.
             TmResponse::Complete | TmResponse::NoSuchTask => Outcome::good(),
@@ -579,17 +647,31 @@ impl Active {
     /// A command of ours ended.
     pub fn finished(&mut self, cx: &mut Context<'_>, id: u64, mut outcome: Outcome) {
         let Some(task) = self.tasks.get_mut(&id) else { return };
-        let room = if task.expected.read { task.expected.length as usize } else { 0 };
+        let room = if task.expected.read {
+            task.expected.length as usize
+        } else {
+            0
+        };
         outcome.data.truncate(room);
         let deadline = cx.now + cx.config.command;
-        task.progress = Progress::Sending { outcome, given: 0, unconfirmed: 0, deadline };
+        task.progress = Progress::Sending {
+            outcome,
+            given: 0,
+            unconfirmed: 0,
+            deadline,
+        };
         self.advance(cx, id);
     }
 
     /// SCSI_DATA_XFER_DONE.
     pub fn transfer_done(&mut self, cx: &mut Context<'_>, id: u64, status: u64) {
         let Some(task) = self.tasks.get_mut(&id) else { return };
-        let Progress::Sending { unconfirmed, deadline, .. } = &mut task.progress else { return };
+        let Progress::Sending {
+            unconfirmed, deadline, ..
+        } = &mut task.progress
+        else {
+            return;
+        };
         if status != codes::SUCCESS {
             // The peer no longer has the task.
             self.tasks.remove(&id);
@@ -603,7 +685,15 @@ impl Active {
     /// A SCSI_DATA did not get through the door: no status may follow that would make the rest look complete.
     pub fn data_lost(&mut self, cx: &mut Context<'_>, id: u64) {
         if let Some(task) = self.tasks.remove(&id) {
-            send_status(cx, id, task.session, task.guid, task.expected, 0, Outcome::status(ScsiStatus::Busy));
+            send_status(
+                cx,
+                id,
+                task.session,
+                task.guid,
+                task.expected,
+                0,
+                Outcome::status(ScsiStatus::Busy),
+            );
         }
     }
 
@@ -628,7 +718,15 @@ impl Active {
     fn advance(&mut self, cx: &mut Context<'_>, id: u64) {
         let window = if cx.ours { cx.config.window } else { 1 };
         let Some(task) = self.tasks.get_mut(&id) else { return };
-        let Progress::Sending { outcome, given, unconfirmed, .. } = &mut task.progress else { return };
+        let Progress::Sending {
+            outcome,
+            given,
+            unconfirmed,
+            ..
+        } = &mut task.progress
+        else {
+            return;
+        };
         while *given < outcome.data.len() && *unconfirmed < window {
             // The size of the data, not of a buffer (hazard H20).
             let end = outcome.data.len().min(*given + cx.config.piece);
@@ -647,13 +745,23 @@ impl Active {
             return;
         }
         let Some(task) = self.tasks.remove(&id) else { return };
-        let Progress::Sending { outcome, given, .. } = task.progress else { return };
-        let moved = if task.expected.read { u32::try_from(given).unwrap_or(u32::MAX) } else { task.sent };
+        let Progress::Sending { outcome, given, .. } = task.progress else {
+            return;
+        };
+        let moved = if task.expected.read {
+            u32::try_from(given).unwrap_or(u32::MAX)
+        } else {
+            task.sent
+        };
         send_status(cx, id, task.session, task.guid, task.expected, moved, outcome);
     }
 
     fn answer(&self, cx: &mut Context<'_>, cmd: &ScsiCmd, outcome: Outcome) {
-        let expected = Expected { read: cmd.flags & ScsiCmd::READ != 0, write: false, length: cmd.expected };
+        let expected = Expected {
+            read: cmd.flags & ScsiCmd::READ != 0,
+            write: false,
+            length: cmd.expected,
+        };
         send_status(cx, cmd.task, cmd.session, cmd.guid, expected, 0, outcome);
     }
 }
@@ -678,6 +786,15 @@ fn send_status(
     };
     let mut sense = outcome.sense;
     sense.truncate(StatusMessage::MAX_SENSE);
-    let status = StatusMessage { task, session, guid, response: 0, status: outcome.status as u8, flags, residual, sense };
+    let status = StatusMessage {
+        task,
+        session,
+        guid,
+        response: 0,
+        status: outcome.status as u8,
+        flags,
+        residual,
+        sense,
+    };
     cx.send(Class::Answer, 0, Body::ScsiStatus(status));
 }

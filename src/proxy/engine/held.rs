@@ -28,9 +28,13 @@ pub(super) struct Held {
 
 impl Held {
     pub fn hold(&mut self, message: Message, limit: usize) {
-        let Some(object) = Object::of(&message.body) else { return };
+        let Some(object) = Object::of(&message.body) else {
+            return;
+        };
         if self.messages.len() >= limit && !self.messages.contains_key(&object) {
-            log::warn!("pppt: the peer registered more than {limit} objects while ALUA is disabled; {object:?} ignored");
+            log::warn!(
+                "pppt: the peer registered more than {limit} objects while ALUA is disabled; {object:?} ignored"
+            );
             return;
         }
         self.messages.insert(object, message);

@@ -147,7 +147,11 @@ impl Link {
     }
 
     pub fn next(&self, now: Duration, config: &Config) -> Duration {
-        let down = if self.up && self.echoes { self.heard + config.silence } else { self.next_probe };
+        let down = if self.up && self.echoes {
+            self.heard + config.silence
+        } else {
+            self.next_probe
+        };
         self.next_probe.min(down).max(now)
     }
 
@@ -168,7 +172,9 @@ impl Link {
         let Some(kind) = self.recognise(data) else { return };
         if kind != self.kind {
             match kind {
-                Kind::Ours(capabilities) => log::info!("pppt: the peer is one of ours, capabilities {:#x}", capabilities.0),
+                Kind::Ours(capabilities) => {
+                    log::info!("pppt: the peer is one of ours, capabilities {:#x}", capabilities.0)
+                }
                 _ => log::info!("pppt: the peer is an original one"),
             }
         }

@@ -57,11 +57,7 @@ pub(super) enum Output {
     /// End of a forwarded task management function.
     CompleteManagement(TmDone, TmResponse),
     /// Register the image of a port; then [`Engine::image_registered`].
-    RegisterImage {
-        port: DevId,
-        protocol: u8,
-        rtpid: u16,
-    },
+    RegisterImage { port: DevId, protocol: u8, rtpid: u16 },
     /// The image may serve ([`crate::framework::Framework::port_changed`]), or has closed its sessions.
     ImageChanged { port: DevId, online: bool },
     /// Take the image offline and deregister it (may block); then [`Engine::image_removed`].
@@ -111,7 +107,12 @@ impl Context<'_> {
 
     fn status(&mut self, of_type: u8, of_id: u64, code: u64) {
         // The original sends the low 8 bits, always 0.
-        let body = Body::Status { of_type, of_id, status: 0, full: Some(code) };
+        let body = Body::Status {
+            of_type,
+            of_id,
+            status: 0,
+            full: Some(code),
+        };
         self.send(Class::Control, of_id, body);
     }
 }
@@ -169,6 +170,16 @@ impl Engine {
     /// What the sender may use: `None` for an original peer, which gets no extensions.
     pub fn wire(&self) -> Option<Capabilities> {
         self.link.wire()
+    }
+
+    /// The installed door.
+    pub fn door(&self) -> Option<u32> {
+        self.link.door
+    }
+
+    /// Ruling 15: nothing goes through a new door before it may.
+    pub fn may_send(&self) -> bool {
+        self.link.door.is_some() && self.link.gate
     }
 
     pub fn accepted_ports(&self) -> impl Iterator<Item = &DevId> {
@@ -268,7 +279,9 @@ impl Engine {
     ) {
         let reachable = self.link.open() && self.link.up && self.announcer.is_accepted(&origin.target);
         self.with(now, |engine, cx| {
-            engine.standby.manage(cx, lu, origin, function, referenced_tag, done, reachable);
+            engine
+                .standby
+                .manage(cx, lu, origin, function, referenced_tag, done, reachable);
         });
     }
 
@@ -373,8 +386,14 @@ impl Engine {
 
     fn with(&mut self, now: Duration, act: impl FnOnce(&mut Parts<'_>, &mut Context<'_>)) {
         let (capabilities, ours) = (self.link.capabilities(), self.link.ours());
-        let mut context =
-            Context { now, config: &self.config, ids: &mut self.ids, out: &mut self.out, capabilities, ours };
+        let mut context = Context {
+            now,
+            config: &self.config,
+            ids: &mut self.ids,
+            out: &mut self.out,
+            capabilities,
+            ours,
+        };
         let mut parts = Parts {
             link: &mut self.link,
             announcer: &mut self.announcer,
@@ -470,7 +489,12 @@ impl Parts<'_> {
             Body::XferDone { task, status, .. } => self.active.transfer_done(cx, task, status),
             Body::ScsiData(data) => self.standby.data(cx, data),
             Body::ScsiStatus(status) => self.standby.status(cx, status),
-            Body::Status { of_type: 0, of_id, status, full } => {
+            Body::Status {
+                of_type: 0,
+                of_id,
+                status,
+                full,
+            } => {
                 let accepted = match full {
                     Some(code) => matches!(code, codes::SUCCESS | codes::ALREADY),
                     None => status == 0,
@@ -478,7 +502,12 @@ impl Parts<'_> {
                 self.announcer.answered(cx, of_id, accepted);
             }
             // Whatever the code says (hazard H15): the command was not started.
-            Body::Status { of_type: 4, of_id, full, .. } => self.standby.not_started(cx, of_id, full),
+            Body::Status {
+                of_type: 4,
+                of_id,
+                full,
+                ..
+            } => self.standby.not_started(cx, of_id, full),
             Body::SessionDestroy(session) => self.active.destroy_session(cx, session.session),
             Body::SessionCreate(_) => cx.status(10, message.id, codes::NOT_SUPPORTED),
             // ECHO_REQUEST was answered when it came in; the others mean nothing.

@@ -21,13 +21,23 @@ impl Sequence {
     pub fn accept(&mut self, seq: u64) -> Verdict {
         if seq > self.highest {
             let step = seq - self.highest;
-            self.seen = u32::try_from(step).ok().and_then(|n| self.seen.checked_shl(n)).unwrap_or(0) | 1;
+            self.seen = u32::try_from(step)
+                .ok()
+                .and_then(|n| self.seen.checked_shl(n))
+                .unwrap_or(0)
+                | 1;
             let first = self.highest == 0;
             self.highest = seq;
             // The first message that this side sees need not be the first that was sent.
-            return if step == 1 || first { Verdict::Next } else { Verdict::Gap };
+            return if step == 1 || first {
+                Verdict::Next
+            } else {
+                Verdict::Gap
+            };
         }
-        let bit = u32::try_from(self.highest - seq).ok().and_then(|n| 1u128.checked_shl(n));
+        let bit = u32::try_from(self.highest - seq)
+            .ok()
+            .and_then(|n| 1u128.checked_shl(n));
         match bit {
             Some(bit) if self.seen & bit == 0 => {
                 self.seen |= bit;

@@ -132,7 +132,10 @@ impl Standby {
 
     /// ABORT TASK, or the nexus ended. Between our nodes the task ends when the peer has answered, or after 5 s (5.10).
     pub fn abort(&mut self, cx: &mut Context<'_>, session: u64, tag: u64) {
-        let found = self.tasks.iter().find(|(_, task)| task.session == session && task.tag == tag);
+        let found = self
+            .tasks
+            .iter()
+            .find(|(_, task)| task.session == session && task.tag == tag);
         let Some((&id, _)) = found else { return };
         if self.ask_abort(cx, id, Waiting::Abort(id)) {
             if let Some(task) = self.tasks.get_mut(&id) {
@@ -163,7 +166,11 @@ impl Standby {
         };
         if function == TmFunction::ClearAca || !reachable {
             // Nobody at the other end holds tasks of ours.
-            let answer = if reachable { TmResponse::NotSupported } else { TmResponse::Complete };
+            let answer = if reachable {
+                TmResponse::NotSupported
+            } else {
+                TmResponse::Complete
+            };
             cx.out.push(Output::CompleteManagement(done, answer));
             return;
         }
@@ -181,8 +188,12 @@ impl Standby {
 
     /// SESSION_DESTROY, if the peer knows the session.
     pub fn nexus_ended(&mut self, cx: &mut Context<'_>, origin: Origin, open: bool) {
-        let orphans: Vec<u64> =
-            self.tasks.iter().filter(|(_, task)| task.session == origin.session).map(|(id, _)| *id).collect();
+        let orphans: Vec<u64> = self
+            .tasks
+            .iter()
+            .filter(|(_, task)| task.session == origin.session)
+            .map(|(id, _)| *id)
+            .collect();
         for id in orphans {
             self.complete(cx, id, Outcome::status(ScsiStatus::TaskAborted));
         }
@@ -201,16 +212,30 @@ impl Standby {
     /// SCSI_DATA.
     pub fn data(&mut self, cx: &mut Context<'_>, message: ScsiData) {
         let (now, wait, ours) = (cx.now, cx.config.command, cx.ours);
-        let Some(task) = self.tasks.get_mut(&message.task).filter(|task| task.lu == message.guid && !task.aborted) else {
+        let Some(task) = self
+            .tasks
+            .get_mut(&message.task)
+            .filter(|task| task.lu == message.guid && !task.aborted)
+        else {
             // The peer aborts its task when it reads this (5.10).
             return transfer_done(cx, message.task, 0, codes::FAILED);
         };
         task.deadline = now + wait;
-        let wanted = if task.expected.read { task.expected.length as usize } else { 0 };
-        let offset = message.offset.filter(|_| ours).map_or(task.data.len(), |offset| offset as usize);
+        let wanted = if task.expected.read {
+            task.expected.length as usize
+        } else {
+            0
+        };
+        let offset = message
+            .offset
+            .filter(|_| ours)
+            .map_or(task.data.len(), |offset| offset as usize);
         let session = task.session;
         if offset > task.data.len() {
-            log::error!("pppt: data of task {:#x} is missing before offset {offset}; the command is ended", message.task);
+            log::error!(
+                "pppt: data of task {:#x} is missing before offset {offset}; the command is ended",
+                message.task
+            );
             transfer_done(cx, message.task, session, codes::FAILED);
             return self.complete(cx, message.task, Outcome::status(ScsiStatus::Busy));
         }
@@ -226,13 +251,23 @@ impl Standby {
         if message.task & ScsiCmd::MANAGEMENT_ID != 0 {
             return self.managed(cx, message.task, &message);
         }
-        let Some(task) = self.tasks.get_mut(&message.task).filter(|task| task.lu == message.guid) else { return };
+        let Some(task) = self.tasks.get_mut(&message.task).filter(|task| task.lu == message.guid) else {
+            return;
+        };
         let Some(status) = ScsiStatus::from_byte(message.status) else {
-            log::error!("pppt: the peer ended task {:#x} with unknown status {:#04x}", message.task, message.status);
+            log::error!(
+                "pppt: the peer ended task {:#x} with unknown status {:#04x}",
+                message.task,
+                message.status
+            );
             return self.complete(cx, message.task, Outcome::status(ScsiStatus::Busy));
         };
         let data = std::mem::take(&mut task.data);
-        let moved = if task.expected.read { data.len() as u64 } else { task.sent };
+        let moved = if task.expected.read {
+            data.len() as u64
+        } else {
+            task.sent
+        };
         let edtl = u64::from(task.expected.length);
         let residual = u64::from(message.residual);
         let mut implied = moved;
@@ -244,11 +279,19 @@ impl Standby {
                 implied = edtl + residual;
             }
             if task.expected.read && !overrun && edtl.saturating_sub(if underrun { residual } else { 0 }) != moved {
-                log::error!("pppt: data of task {:#x} was lost on the way; the command is ended", message.task);
+                log::error!(
+                    "pppt: data of task {:#x} was lost on the way; the command is ended",
+                    message.task
+                );
                 return self.complete(cx, message.task, Outcome::status(ScsiStatus::Busy));
             }
         }
-        let outcome = Outcome { status, sense: message.sense, data, implied };
+        let outcome = Outcome {
+            status,
+            sense: message.sense,
+            data,
+            implied,
+        };
         self.complete(cx, message.task, outcome);
     }
 
@@ -259,7 +302,10 @@ impl Standby {
         }
         if let Some(task) = self.tasks.get(&id) {
             let code = code.unwrap_or(codes::SUCCESS);
-            log::warn!("pppt: the peer could not start a command of LU {} (code {code:#x})", task.lu);
+            log::warn!(
+                "pppt: the peer could not start a command of LU {} (code {code:#x})",
+                task.lu
+            );
             self.complete(cx, id, Outcome::status(ScsiStatus::Busy));
         }
     }
@@ -286,22 +332,33 @@ impl Standby {
 
     pub fn tick(&mut self, cx: &mut Context<'_>) {
         let now = cx.now;
-        let late: Vec<u64> =
-            self.tasks.iter().filter(|(_, task)| !task.aborted && now >= task.deadline).map(|(id, _)| *id).collect();
+        let late: Vec<u64> = self
+            .tasks
+            .iter()
+            .filter(|(_, task)| !task.aborted && now >= task.deadline)
+            .map(|(id, _)| *id)
+            .collect();
         for id in late {
             log::warn!("pppt: no answer to task {id:#x} for {:?}; ended", cx.config.command);
             self.ask_abort(cx, id, Waiting::Nobody);
             self.complete(cx, id, Outcome::check(Sense::ALUA_UNAVAILABLE));
         }
-        let late: Vec<u64> =
-            self.management.iter().filter(|(_, tm)| now >= tm.deadline).map(|(id, _)| *id).collect();
+        let late: Vec<u64> = self
+            .management
+            .iter()
+            .filter(|(_, tm)| now >= tm.deadline)
+            .map(|(id, _)| *id)
+            .collect();
         for id in late {
             self.end_management(cx, id, TmResponse::Rejected);
         }
     }
 
     fn abort_for(&mut self, cx: &mut Context<'_>, session: u64, tag: u64, done: TmDone) {
-        let found = self.tasks.iter().find(|(_, task)| task.session == session && task.tag == tag);
+        let found = self
+            .tasks
+            .iter()
+            .find(|(_, task)| task.session == session && task.tag == tag);
         let Some((&id, _)) = found else {
             cx.out.push(Output::CompleteManagement(done, TmResponse::NoSuchTask));
             return;
@@ -330,7 +387,13 @@ impl Standby {
     }
 
     fn wait(&mut self, cx: &Context<'_>, id: u64, waiting: Waiting) {
-        self.management.insert(id, Management { waiting, deadline: cx.now + cx.config.management });
+        self.management.insert(
+            id,
+            Management {
+                waiting,
+                deadline: cx.now + cx.config.management,
+            },
+        );
     }
 
     fn managed(&mut self, cx: &mut Context<'_>, id: u64, message: &StatusMessage) {
@@ -361,7 +424,11 @@ impl Standby {
                 self.per_lu.remove(&task.lu);
             }
         }
-        let outcome = if task.aborted { Outcome::status(ScsiStatus::TaskAborted) } else { outcome };
+        let outcome = if task.aborted {
+            Outcome::status(ScsiStatus::TaskAborted)
+        } else {
+            outcome
+        };
         cx.out.push(Output::Complete(task.done, outcome));
     }
 }

@@ -29,7 +29,7 @@ impl Handles {
     pub(super) fn insert(&self, door: Door) -> i32 {
         let mut table = self.lock();
         // After 2^31 doors the count begins again, past those that are still there.
-        let free = (table.last..i32::MAX).map(|n| n + 1).chain(1..=i32::MAX);
+        let mut free = (table.last..i32::MAX).map(|n| n + 1).chain(1..=i32::MAX);
         let number = free
             .find(|number| !table.doors.contains_key(number))
             .expect("fewer doors than numbers");

@@ -29,7 +29,11 @@ pub struct Window<T> {
 impl<T> Window<T> {
     /// A window that begins with `first`, the CmdSN of the login request.
     pub fn new(first: u32) -> Window<T> {
-        Window { expected: first, maximum: first.wrapping_add(WINDOW - 1), kept: HashMap::new() }
+        Window {
+            expected: first,
+            maximum: first.wrapping_add(WINDOW - 1),
+            kept: HashMap::new(),
+        }
     }
 
     /// ExpCmdSN.
@@ -82,7 +86,9 @@ impl<T> Window<T> {
 
     /// What is kept, with its number.
     pub fn kept(&self) -> impl Iterator<Item = (u32, &T)> {
-        self.kept.iter().filter_map(|(&number, request)| Some((number, request.as_ref()?)))
+        self.kept
+            .iter()
+            .filter_map(|(&number, request)| Some((number, request.as_ref()?)))
     }
 }
 

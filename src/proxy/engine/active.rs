@@ -207,12 +207,11 @@ impl Active {
     pub fn image_wanted(&mut self, cx: &mut Context<'_>, port: &DevId, online: bool) {
         let Some(image) = self.images.get_mut(port) else { return };
         if image.phase == Phase::Removing {
-            if !online {
-                cx.out.push(Output::ImageChanged {
-                    port: port.clone(),
-                    online: false,
-                });
-            }
+            // Nothing is served; the framework's view has to settle before it can be removed.
+            cx.out.push(Output::ImageChanged {
+                port: port.clone(),
+                online,
+            });
             return;
         }
         if online {
@@ -238,6 +237,9 @@ impl Active {
             Some(image) => {
                 image.again = None;
                 image.answers.push(id);
+                // Only a withdrawal makes the port gone for the framework; the ports of a peer that merely cannot be
+                // reached stay in REPORT TARGET PORT GROUPS (7.3).
+                cx.out.push(Output::Event(PeerEvent::PortDown { port: port.clone() }));
                 self.remove_image(cx, port);
             }
         }
@@ -254,7 +256,6 @@ impl Active {
         for id in image.answers {
             cx.status(1, id, codes::SUCCESS);
         }
-        cx.out.push(Output::Event(PeerEvent::PortDown { port: port.clone() }));
         if let Some((rtpid, id)) = image.again {
             self.register(cx, id, PortId::new(image.protocol, port.clone()), rtpid);
         }

@@ -172,6 +172,16 @@ impl Engine {
         self.link.wire()
     }
 
+    /// The installed door.
+    pub fn door(&self) -> Option<u32> {
+        self.link.door
+    }
+
+    /// Ruling 15: nothing goes through a new door before it may.
+    pub fn may_send(&self) -> bool {
+        self.link.door.is_some() && self.link.gate
+    }
+
     pub fn accepted_ports(&self) -> impl Iterator<Item = &DevId> {
         self.announcer.accepted()
     }

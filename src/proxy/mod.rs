@@ -3,3 +3,8 @@
 
 pub mod codes;
 pub mod message;
+
+mod config;
+mod engine;
+
+pub use config::Config;

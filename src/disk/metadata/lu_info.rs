@@ -199,15 +199,21 @@ impl<'a> Reader<'a> {
     }
 
     fn u32(&self, at: usize) -> Result<u32, MetadataError> {
-        self.fields.u32(at - HEADER).ok_or(Corrupt("LU information is too short"))
+        self.fields
+            .u32(at - HEADER)
+            .ok_or(Corrupt("LU information is too short"))
     }
 
     fn u64(&self, at: usize) -> Result<u64, MetadataError> {
-        self.fields.u64(at - HEADER).ok_or(Corrupt("LU information is too short"))
+        self.fields
+            .u64(at - HEADER)
+            .ok_or(Corrupt("LU information is too short"))
     }
 
     fn bytes<const N: usize>(&self, at: usize) -> Result<[u8; N], MetadataError> {
-        self.fields.bytes(at - HEADER).ok_or(Corrupt("LU information is too short"))
+        self.fields
+            .bytes(at - HEADER)
+            .ok_or(Corrupt("LU information is too short"))
     }
 
     /// A designator as in VPD page 83: code set binary, type NAA, 16 bytes. The protocol nibble is not looked at.

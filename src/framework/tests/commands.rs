@@ -19,7 +19,11 @@ fn one_lu() -> (Node, std::sync::Arc<Nexus>) {
 fn a_disk_is_served() {
     let (node, nexus) = one_lu();
     assert_eq!(luns(&node.command(&nexus, 0, LUNS, &[])), [3]);
-    assert_eq!(sense(&node.command(&nexus, 3, TUR, &[])), (6, 0x29, 0), "first command of a nexus");
+    assert_eq!(
+        sense(&node.command(&nexus, 3, TUR, &[])),
+        (6, 0x29, 0),
+        "first command of a nexus"
+    );
     assert_eq!(node.command(&nexus, 3, TUR, &[]), Outcome::good());
     assert_eq!(node.command(&nexus, 3, WRITE, &[42]), Outcome::data_out(1));
     assert_eq!(node.command(&nexus, 3, READ, &[]), Outcome::data_in(vec![42]));
@@ -34,10 +38,19 @@ fn luns_without_an_lu() {
     assert_eq!(node.command(&nexus, 4, INQUIRY, &[]).data.len(), 36);
     let data = node.command(&nexus, 4, SENSE, &[]).data;
     assert_eq!((data.len(), data[2], data[12]), (18, 5, 0x25));
-    assert_eq!(node.command(&nexus, 4, &[0x12, 1, 0, 0, 255, 0], &[]).data, [0x7f, 0, 0, 1, 0]);
-    assert_eq!(sense(&node.command(&nexus, 4, &[0x12, 1, 0x83, 0, 255, 0], &[])), (5, 0x24, 0));
+    assert_eq!(
+        node.command(&nexus, 4, &[0x12, 1, 0, 0, 255, 0], &[]).data,
+        [0x7f, 0, 0, 1, 0]
+    );
+    assert_eq!(
+        sense(&node.command(&nexus, 4, &[0x12, 1, 0x83, 0, 255, 0], &[])),
+        (5, 0x24, 0)
+    );
     assert_eq!(luns(&node.command(&nexus, 4, LUNS, &[])), [3]);
-    assert_eq!(node.tm(&nexus, 4, TmFunction::LunReset, 0).recv(), Ok(TmResponse::NoSuchLun));
+    assert_eq!(
+        node.tm(&nexus, 4, TmFunction::LunReset, 0).recv(),
+        Ok(TmResponse::NoSuchLun)
+    );
     let _ = Sense::NO_SENSE;
     let _ = ScsiStatus::Good;
     let _ = Ordering::Acquire;

@@ -231,7 +231,12 @@ impl LuProvider for MemoryProvider {
         Ok(self.open(&path, medium))
     }
     fn identify(&self, path: &str) -> Result<Guid, Status> {
-        self.shared.0.lock().get(path).map(|m| m.guid).ok_or(Status::MetaFileName)
+        self.shared
+            .0
+            .lock()
+            .get(path)
+            .map(|m| m.guid)
+            .ok_or(Status::MetaFileName)
     }
     fn import(&self, path: &str, peer: PeerView) -> Result<Arc<dyn Unit>, ImportError> {
         let _gate = self.gate.lock();
@@ -587,7 +592,9 @@ pub fn sense(outcome: &Outcome) -> (u8, u8, u8) {
 pub fn luns(outcome: &Outcome) -> Vec<u16> {
     assert_eq!(outcome.status, ScsiStatus::Good);
     let entries = outcome.data[8..].chunks_exact(8);
-    entries.map(|e| Lun::from_sam(e.try_into().unwrap()).unwrap().get()).collect()
+    entries
+        .map(|e| Lun::from_sam(e.try_into().unwrap()).unwrap().get())
+        .collect()
 }
 
 pub fn wait(what: &str, mut happened: impl FnMut() -> bool) {

@@ -2,10 +2,11 @@
 
 use super::TargetInfo;
 use super::proxy_doors::ProxyDoors;
+use crate::disk;
 use crate::framework::Framework;
 use crate::proxy::{self, Proxy};
 use crate::store::{Change, Store, StoreError};
-use crate::types::Status;
+use crate::types::{NodeId, Status};
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -90,8 +91,15 @@ impl Service {
             Some(directory) => Store::open(directory)?,
             None => Store::volatile(),
         };
-        let _installation = installation_id(&store)?;
+        let installation = installation_id(&store)?;
+        let incarnation =
+            getrandom::u64().map_err(|error| StoreError::Failed(format!("no random numbers: {error}")))?;
         let framework = Framework::new(store);
+        // Weak, as the framework owns the provider.
+        let node = Arc::downgrade(&framework);
+        let node = move || node.upgrade().map_or(FIRST_NODE, |framework| framework.alua().1);
+        let disks = disk::Config::new(installation, incarnation, Arc::new(node));
+        framework.register_lu_provider(Arc::new(disk::Provider::new(disks)));
         let proxy = Proxy::new(&framework, proxy::Config::default())
             .map_err(|error| StartError::Resource("proxy port provider", error))?;
         framework.set_peer_link(proxy.clone());
@@ -136,6 +144,9 @@ pub(super) trait IscsiTargets: Send + Sync {
     /// All targets of the configuration.
     fn list_targets(&self) -> Result<Vec<TargetInfo>, Status>;
 }
+
+/// Before ALUA mode was ever enabled.
+const FIRST_NODE: NodeId = NodeId::new(0).expect("0 is a node");
 
 const INSTALLATION_ID: &str = "installation-id";
 

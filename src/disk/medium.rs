@@ -62,7 +62,14 @@ impl Medium {
 
     /// Reads at LU offset `offset` plus what `buffer` has, until it has `length` bytes. What lies beyond the end of the
     /// file is zero: the sparse tail of an LU that is larger than its file.
-    pub fn read(&self, file: &File, buffer: &mut Vec<u8>, length: usize, offset: u64, mode: Mode) -> io::Result<Progress> {
+    pub fn read(
+        &self,
+        file: &File,
+        buffer: &mut Vec<u8>,
+        length: usize,
+        offset: u64,
+        mode: Mode,
+    ) -> io::Result<Progress> {
         buffer.reserve_exact(length - buffer.len());
         while buffer.len() < length {
             let at = self.base + offset + buffer.len() as u64;
@@ -78,7 +85,14 @@ impl Medium {
     }
 
     /// Writes `data[*written..]` at LU offset `offset + *written` and advances `written`.
-    pub fn write(&self, file: &File, data: &[u8], written: &mut usize, offset: u64, mode: Mode) -> io::Result<Progress> {
+    pub fn write(
+        &self,
+        file: &File,
+        data: &[u8],
+        written: &mut usize,
+        offset: u64,
+        mode: Mode,
+    ) -> io::Result<Progress> {
         if mode == Mode::NoWait && !self.inline_writes.load(Ordering::Relaxed) {
             return Ok(Progress::WouldBlock);
         }
@@ -111,11 +125,11 @@ impl Medium {
         })
     }
 
-    /// Ends all I/O and hands the file out: none begins any more, and none is under way when this returns `Ok`. When some
-    /// does not end in time, or (with `flush`) the flush fails, the medium stays open and this fails.
-    pub fn close(&self, flush: bool) -> Result<(), Status> {
+    /// Ends all I/O and hands the file out: none begins any more, and none is under way when this returns `Ok`. With
+    /// `flush` everything is durable then; when I/O does not end in time or the flush fails, the medium stays open.
+    pub fn close(&self, flush: bool) -> Result<Option<File>, Status> {
         let Some(mut file) = self.file.swap(None) else {
-            return Ok(());
+            return Ok(None);
         };
         let deadline = Instant::now() + DRAIN;
         loop {
@@ -125,7 +139,7 @@ impl Medium {
                         self.file.store(Some(Arc::new(file)));
                         return Err(Status::Error);
                     }
-                    return Ok(());
+                    return Ok(Some(file));
                 }
                 Err(busy) if Instant::now() >= deadline => {
                     log::error!("{}: I/O did not end within {} s", self.path, DRAIN.as_secs());
@@ -138,6 +152,11 @@ impl Medium {
             }
             std::thread::sleep(Duration::from_millis(1));
         }
+    }
+
+    /// Takes back what [`Medium::close`] handed out.
+    pub fn reopen(&self, file: File) {
+        self.file.store(Some(Arc::new(file)));
     }
 }
 
@@ -191,7 +210,7 @@ mod tests {
         let good = tempfile::tempfile().unwrap();
         assert!(medium.flush(medium.open().as_ref().unwrap()).is_err());
         assert!(medium.flush(&good).is_err(), "no later success");
-        assert_eq!(medium.close(true), Err(Status::Error));
+        assert_eq!(medium.close(true).err(), Some(Status::Error));
         assert!(medium.open().is_some(), "no hand-over of lost data");
     }
 

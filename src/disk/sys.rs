@@ -65,17 +65,6 @@ pub fn device_size(device: &File) -> io::Result<u64> {
     check(result).map(|()| size)
 }
 
-/// Logical sector size of a block device, bytes.
-pub fn device_sector(device: &File) -> io::Result<u32> {
-    // <linux/fs.h>: _IO(0x12, 104)
-    const BLKSSZGET: libc::Ioctl = nix::request_code_none!(0x12, 104) as libc::Ioctl;
-    let mut size: libc::c_int = 0;
-    // SAFETY: BLKSSZGET stores one int.
-    let result = unsafe { libc::ioctl(device.as_raw_fd(), BLKSSZGET, &raw mut size) };
-    check(result)?;
-    u32::try_from(size).map_err(|_| io::Error::from(io::ErrorKind::InvalidData))
-}
-
 /// Writes back and drops the page cache of a block device.
 pub fn device_drop_cache(device: &File) -> io::Result<()> {
     // <linux/fs.h>: _IO(0x12, 97)

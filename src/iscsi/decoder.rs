@@ -122,11 +122,7 @@ impl Decoder {
         (matches!(self.stage, Stage::Data) && missing > 0).then_some((&mut self.pdu.data, missing))
     }
 
-    fn feed_head(
-        &mut self,
-        bytes: &mut &[u8],
-        buffer: impl FnOnce(&Header) -> Vec<u8>,
-    ) -> Result<bool, FrameError> {
+    fn feed_head(&mut self, bytes: &mut &[u8], buffer: impl FnOnce(&Header) -> Vec<u8>) -> Result<bool, FrameError> {
         let part = take(bytes, HEADER.saturating_sub(self.head.len()));
         self.head.extend_from_slice(part);
         let Some(header) = self.head.first_chunk::<HEADER>().copied().map(Header) else {
@@ -149,7 +145,12 @@ impl Decoder {
         let mut data = buffer(&header);
         data.reserve(header.data_length());
         self.end = data.len() + header.data_length();
-        self.pdu = Pdu { header, ahs: covered[HEADER..].to_vec(), base: data.len(), data };
+        self.pdu = Pdu {
+            header,
+            ahs: covered[HEADER..].to_vec(),
+            base: data.len(),
+            data,
+        };
         self.stage = Stage::Data;
         Ok(true)
     }
@@ -167,7 +168,11 @@ impl Decoder {
         }
         let (pad, digest) = self.tail[..self.tail_have].split_at(padding(data.len()));
         let sum = crc32c::crc32c_append(crc32c::crc32c(data), pad);
-        if digest == sum.to_le_bytes() { Ok(()) } else { Err(FrameError::DataDigest) }
+        if digest == sum.to_le_bytes() {
+            Ok(())
+        } else {
+            Err(FrameError::DataDigest)
+        }
     }
 }
 
@@ -177,7 +182,12 @@ pub fn padding(length: usize) -> usize {
 }
 
 fn empty() -> Pdu {
-    Pdu { header: Header([0; HEADER]), ahs: Vec::new(), data: Vec::new(), base: 0 }
+    Pdu {
+        header: Header([0; HEADER]),
+        ahs: Vec::new(),
+        data: Vec::new(),
+        base: 0,
+    }
 }
 
 fn take<'a>(bytes: &mut &'a [u8], most: usize) -> &'a [u8] {
@@ -249,8 +259,14 @@ mod tests {
         assert_eq!(missing, 90);
         vector.extend_from_slice(&bytes[HEADER + 10..HEADER + 100]);
         let mut rest = &bytes[HEADER + 100..];
-        assert_eq!(decoder.feed(&mut rest, |_| Vec::new()).unwrap().unwrap().data, vec![3; 100]);
-        assert_eq!(decoder.feed(&mut rest, |_| Vec::new()).unwrap().unwrap().data, vec![4; 8]);
+        assert_eq!(
+            decoder.feed(&mut rest, |_| Vec::new()).unwrap().unwrap().data,
+            vec![3; 100]
+        );
+        assert_eq!(
+            decoder.feed(&mut rest, |_| Vec::new()).unwrap().unwrap().data,
+            vec![4; 8]
+        );
     }
 
     proptest! {

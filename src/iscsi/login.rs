@@ -112,7 +112,12 @@ impl Login {
             return Err(LoginStatus::INITIATOR_ERROR);
         }
         self.text.extend_from_slice(data);
-        let mut reply = Reply { transit: false, current: stage, next: 0, text: Vec::new() };
+        let mut reply = Reply {
+            transit: false,
+            current: stage,
+            next: 0,
+            text: Vec::new(),
+        };
         if header.continues() {
             return Ok(reply);
         }
@@ -141,7 +146,11 @@ impl Login {
     }
 
     fn check_header(&mut self, request: &LoginRequest<'_>) -> Result<(), LoginStatus> {
-        let first = First { isid: request.isid(), tsih: request.tsih(), cid: request.cid() };
+        let first = First {
+            isid: request.isid(),
+            tsih: request.tsih(),
+            cid: request.cid(),
+        };
         if request.version_min() > 0 {
             return Err(LoginStatus::UNSUPPORTED_VERSION);
         }
@@ -198,7 +207,12 @@ impl Login {
             Some(_) => return Err(LoginStatus::SESSION_TYPE),
         };
         let initiator = self.named.initiator.clone().ok_or(LoginStatus::MISSING_PARAMETER)?;
-        let mut key = SessionKey { initiator, isid: first.isid, target: String::new(), portal_group: 0 };
+        let mut key = SessionKey {
+            initiator,
+            isid: first.isid,
+            target: String::new(),
+            portal_group: 0,
+        };
         if !discovery {
             key.target = self.named.target.clone().ok_or(LoginStatus::MISSING_PARAMETER)?;
             let view = directory.find(&key.target, self.local)?;
@@ -216,7 +230,12 @@ impl Login {
             });
         }
         let alias = std::mem::take(&mut self.named.alias);
-        self.identity = Some(Identity { key, alias, discovery, cid: first.cid });
+        self.identity = Some(Identity {
+            key,
+            alias,
+            discovery,
+            cid: first.cid,
+        });
         Ok(())
     }
 

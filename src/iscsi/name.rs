@@ -82,10 +82,14 @@ fn check_iqn(rest: &str) -> Result<(), InvalidName> {
         && b[4] == b'-'
         && b[5..7].iter().all(u8::is_ascii_digit)
         && b[7] == b'.';
-    let month = date && matches!(&rest[5..7], "01"..="12");
+    let month = date && matches!(&b[5..7], [b'0', b'1'..=b'9'] | [b'1', b'0'..=b'2']);
     let domain = date && !matches!(b[8], b'.' | b':');
     let printable = rest.chars().all(|c| !c.is_control() && !c.is_whitespace() && c != ',');
-    if month && domain && printable { Ok(()) } else { Err(FORM) }
+    if month && domain && printable {
+        Ok(())
+    } else {
+        Err(FORM)
+    }
 }
 
 fn is_hex(text: &str) -> bool {
@@ -99,7 +103,10 @@ mod tests {
 
     #[test]
     fn names_are_folded() {
-        assert_eq!(canonical("IQN.2026-11.Example:Disk").unwrap(), "iqn.2026-11.example:disk");
+        assert_eq!(
+            canonical("IQN.2026-11.Example:Disk").unwrap(),
+            "iqn.2026-11.example:disk"
+        );
         assert_eq!(canonical("eui.02004567a425678d").unwrap(), "eui.02004567A425678D");
         assert_eq!(canonical("naa.52004567BA64678D").unwrap(), "naa.52004567ba64678d");
     }
@@ -107,8 +114,19 @@ mod tests {
     #[test]
     fn malformed_names_are_refused() {
         for bad in [
-            "", "iqn.", "iqn.2026-13.x", "iqn.2026-00.x", "iqn.2026-11.", "iqn.2026-11x", "iqn.2026-11.:x", "eui.1",
-            "eui.0200456za425678d", "naa.123", "disk", "iqn.2026-11.a b", "iqn.2026-11.a,b",
+            "",
+            "iqn.",
+            "iqn.2026-13.x",
+            "iqn.2026-00.x",
+            "iqn.2026-11.",
+            "iqn.2026-11x",
+            "iqn.2026-11.:x",
+            "eui.1",
+            "eui.0200456za425678d",
+            "naa.123",
+            "disk",
+            "iqn.2026-11.a b",
+            "iqn.2026-11.a,b",
         ] {
             assert!(canonical(bad).is_err(), "{bad:?}");
         }

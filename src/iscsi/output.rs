@@ -35,7 +35,11 @@ struct Message {
 
 impl Message {
     fn parts(&self) -> [&[u8]; 3] {
-        [&self.head[..self.head_length], self.data.bytes(), &self.tail[..self.tail_length]]
+        [
+            &self.head[..self.head_length],
+            self.data.bytes(),
+            &self.tail[..self.tail_length],
+        ]
     }
 
     fn length(&self) -> usize {
@@ -117,7 +121,7 @@ impl Output {
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut slices = Vec::new();
         self.slices(&mut slices, usize::MAX);
-        slices.concat()
+        slices.iter().flat_map(|slice| slice.to_vec()).collect()
     }
 
     fn append(&mut self, mut header: Header, data: Data) {
@@ -137,7 +141,13 @@ impl Output {
             tail[tail_length..tail_length + 4].copy_from_slice(&sum.to_le_bytes());
             tail_length += 4;
         }
-        let message = Message { head, head_length, data, tail, tail_length };
+        let message = Message {
+            head,
+            head_length,
+            data,
+            tail,
+            tail_length,
+        };
         self.bytes += message.length();
         self.messages.push_back(message);
     }
@@ -167,7 +177,7 @@ mod tests {
             for step in steps.iter().cycle() {
                 let mut slices = Vec::new();
                 out.slices(&mut slices, 3);
-                let flat = slices.concat();
+                let flat: Vec<u8> = slices.iter().flat_map(|slice| slice.to_vec()).collect();
                 drop(slices);
                 let n = flat.len().min(*step);
                 sent.extend_from_slice(&flat[..n]);

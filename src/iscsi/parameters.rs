@@ -101,7 +101,12 @@ impl Parameters {
                 None => reject(),
             },
             "MaxBurstLength" => least(value, LENGTHS, BURST_CAP, &mut self.max_burst),
-            "FirstBurstLength" => least(value, LENGTHS, FIRST_BURST_CAP.min(self.max_burst), &mut self.first_burst),
+            "FirstBurstLength" => least(
+                value,
+                LENGTHS,
+                FIRST_BURST_CAP.min(self.max_burst),
+                &mut self.first_burst,
+            ),
             "DefaultTime2Wait" => match number(value).filter(|n| *n <= 3600) {
                 Some(n) => {
                     self.time2wait = narrow(n).max(TIME2WAIT);
@@ -219,8 +224,14 @@ mod tests {
     #[test]
     fn first_burst_never_exceeds_max_burst() {
         let mut parameters = Parameters::default();
-        parameters.offer(&Pair { key: "MaxBurstLength", value: "8192" });
-        parameters.offer(&Pair { key: "FirstBurstLength", value: "65536" });
+        parameters.offer(&Pair {
+            key: "MaxBurstLength",
+            value: "8192",
+        });
+        parameters.offer(&Pair {
+            key: "FirstBurstLength",
+            value: "65536",
+        });
         assert_eq!(parameters.first_burst, 8192);
     }
 

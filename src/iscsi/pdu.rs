@@ -55,7 +55,13 @@ pub struct Header(pub [u8; HEADER]);
 
 impl std::fmt::Debug for Header {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Header(op {:#04x}, itt {:#x}, data {})", self.opcode(), self.itt(), self.data_length())
+        write!(
+            f,
+            "Header(op {:#04x}, itt {:#x}, data {})",
+            self.opcode(),
+            self.itt(),
+            self.data_length()
+        )
     }
 }
 
@@ -292,7 +298,10 @@ mod tests {
     #[test]
     fn fields_are_big_endian_at_their_offsets() {
         let mut header = Header::new(opcode::SCSI_RESPONSE);
-        header.set_data_length(0x01_02_03).set_word::<44>(7).set_half::<14>(0x1234);
+        header
+            .set_data_length(0x01_02_03)
+            .set_word::<44>(7)
+            .set_half::<14>(0x1234);
         assert_eq!(header.0[5..8], [1, 2, 3]);
         assert_eq!(header.0[44..48], [0, 0, 0, 7]);
         assert_eq!(LoginRequest(&header).tsih(), 0x1234);

@@ -50,7 +50,12 @@ mod tests {
 
     fn offer(value: &str) -> (Security, String) {
         let mut security = Security::new(AuthPolicy::None);
-        let answer = security.offer(&Pair { key: "AuthMethod", value }).unwrap();
+        let answer = security
+            .offer(&Pair {
+                key: "AuthMethod",
+                value,
+            })
+            .unwrap();
         (security, answer)
     }
 
@@ -63,7 +68,10 @@ mod tests {
     #[test]
     fn only_chap_is_refused_and_the_login_fails() {
         let (security, answer) = offer("CHAP");
-        assert_eq!((answer.as_str(), security.satisfied()), ("Reject", Err(LoginStatus::AUTHENTICATION_FAILED)));
+        assert_eq!(
+            (answer.as_str(), security.satisfied()),
+            ("Reject", Err(LoginStatus::AUTHENTICATION_FAILED))
+        );
     }
 
     #[test]
@@ -74,7 +82,10 @@ mod tests {
     #[test]
     fn keys_of_another_method_are_out_of_sequence() {
         let mut security = Security::new(AuthPolicy::None);
-        let result = security.offer(&Pair { key: "CHAP_A", value: "5" });
+        let result = security.offer(&Pair {
+            key: "CHAP_A",
+            value: "5",
+        });
         assert_eq!(result, Err(LoginStatus::INVALID_REQUEST));
     }
 }

@@ -38,7 +38,11 @@ pub fn parse(text: &[u8]) -> Result<Vec<Pair<'_>>, TextError> {
         if key.is_empty() {
             return Err(TextError::NoKey);
         }
-        let limit = if key.starts_with("CHAP_") { BINARY_VALUE_MAX } else { VALUE_MAX };
+        let limit = if key.starts_with("CHAP_") {
+            BINARY_VALUE_MAX
+        } else {
+            VALUE_MAX
+        };
         if key.len() > KEY_MAX || value.len() > limit {
             return Err(TextError::TooLong);
         }

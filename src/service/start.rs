@@ -1,13 +1,15 @@
 //! Puts the rooms of one node together: store, framework, disk provider, proxy, iSCSI ports.
 
 use super::TargetInfo;
-use super::proxy_doors::{ProxyDoors, ProxyPort};
+use super::proxy_doors::ProxyDoors;
+use crate::disk;
 use crate::framework::Framework;
+use crate::proxy::{self, Proxy};
 use crate::store::{Change, Store, StoreError};
-use crate::types::Status;
+use crate::types::{NodeId, Status};
 use std::fmt;
+use std::io;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -32,6 +34,8 @@ pub enum StartError {
     Store(StoreError),
     /// A part of the service refused; which, and why.
     Part(&'static str, Status),
+    /// A part of the service got no thread, socket or other resource.
+    Resource(&'static str, io::Error),
 }
 
 impl fmt::Display for StartError {
@@ -39,6 +43,7 @@ impl fmt::Display for StartError {
         match self {
             StartError::Store(error) => write!(f, "configuration store: {error}"),
             StartError::Part(part, status) => write!(f, "{part}: {status}"),
+            StartError::Resource(part, error) => write!(f, "{part}: {error}"),
         }
     }
 }
@@ -48,6 +53,7 @@ impl std::error::Error for StartError {
         match self {
             StartError::Store(error) => Some(error),
             StartError::Part(_, status) => Some(status),
+            StartError::Resource(_, error) => Some(error),
         }
     }
 }
@@ -64,7 +70,7 @@ impl StartError {
         match self {
             StartError::Store(StoreError::Locked(_)) => Status::Busy,
             StartError::Store(StoreError::Version(_)) => Status::ServiceDataVersion,
-            StartError::Store(StoreError::Failed(_)) => Status::Error,
+            StartError::Store(StoreError::Failed(_)) | StartError::Resource(..) => Status::Error,
             StartError::Part(_, status) => *status,
         }
     }
@@ -85,8 +91,18 @@ impl Service {
             Some(directory) => Store::open(directory)?,
             None => Store::volatile(),
         };
-        let _installation = installation_id(&store)?;
+        let installation = installation_id(&store)?;
+        let incarnation =
+            getrandom::u64().map_err(|error| StoreError::Failed(format!("no random numbers: {error}")))?;
         let framework = Framework::new(store);
+        // Weak, as the framework owns the provider.
+        let node = Arc::downgrade(&framework);
+        let node = move || node.upgrade().map_or(FIRST_NODE, |framework| framework.alua().1);
+        let disks = disk::Config::new(installation, incarnation, Arc::new(node));
+        framework.register_lu_provider(Arc::new(disk::Provider::new(disks)));
+        let proxy = Proxy::new(&framework, proxy::Config::default())
+            .map_err(|error| StartError::Resource("proxy port provider", error))?;
+        framework.set_peer_link(proxy.clone());
         framework
             .load()
             .map_err(|status| StartError::Part("loading the configuration", status))?;
@@ -95,7 +111,7 @@ impl Service {
             .map_err(|status| StartError::Part("going online", status))?;
         Ok(Arc::new(Service {
             framework,
-            doors: ProxyDoors::new(Arc::new(NoProxy)),
+            doors: ProxyDoors::new(proxy),
             iscsi: None,
             door_group: options.door_group,
         }))
@@ -129,18 +145,8 @@ pub(super) trait IscsiTargets: Send + Sync {
     fn list_targets(&self) -> Result<Vec<TargetInfo>, Status>;
 }
 
-/// Stands for the proxy port provider until it is here.
-struct NoProxy;
-
-impl ProxyPort for NoProxy {
-    fn install_door(&self, _door: OwnedFd) -> Result<(), Status> {
-        Err(Status::Error)
-    }
-    fn destroy_door(&self) {}
-    fn post(&self, _message: &[u8]) -> Result<(), Status> {
-        Err(Status::PostMsgFailed)
-    }
-}
+/// Before ALUA mode was ever enabled.
+const FIRST_NODE: NodeId = NodeId::new(0).expect("0 is a node");
 
 const INSTALLATION_ID: &str = "installation-id";
 

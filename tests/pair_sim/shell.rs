@@ -95,9 +95,20 @@ impl World {
             self.checker.reservation = None;
         }
         self.store.unlock(n);
+        self.forsake(n);
+        for cached in &mut self.nodes[n].cache {
+            *cached = cached.filter(|cached| !cached.dirty);
+        }
+    }
+
+    /// What is only in the cache of this node will not come back: its power is off, or another node takes over. An
+    /// acknowledged write that nobody made durable may be lost then, as with any volatile write cache.
+    fn forsake(&mut self, n: usize) {
         for block in 0..self.nodes[n].cache.len() {
-            if self.nodes[n].cache[block].is_some_and(|cached| cached.dirty) {
-                self.nodes[n].cache[block] = None;
+            let Some(cached) = &mut self.nodes[n].cache[block] else {
+                continue;
+            };
+            if cached.dirty && !std::mem::replace(&mut cached.forsaken, true) {
                 self.checker.cache_lost(block);
                 self.count("cache lost");
             }
@@ -279,6 +290,7 @@ impl World {
             _ => {
                 let record = Record::claimed(self.record_of(n, 0), &latest.record);
                 self.store.write_record(&record);
+                self.forsake(1 - n);
                 let (now, node) = (self.now, &mut self.nodes[n]);
                 if let Some(import) = &mut node.import {
                     import.previous = Some(latest.record);
@@ -372,12 +384,14 @@ impl World {
             if task.started.is_none() && (self.may_touch(n) || !fenced) {
                 task.started = Some(self.now);
             }
+            // What is cached can be read while the disk hangs.
+            let stalled = self.stalled(n) && (task.write.is_some() || self.nodes[n].cache[task.block].is_none());
             match task.started {
-                Some(at) if self.stalled(n) && self.now >= at + IO_TIMEOUT => {
+                Some(at) if stalled && self.now >= at + IO_TIMEOUT => {
                     self.count("I/O cancelled");
                     self.no_answer(&task);
                 }
-                Some(_) if !self.stalled(n) && self.now >= task.due => self.finish(n, &task)?,
+                Some(_) if !stalled && self.now >= task.due => self.finish(n, &task)?,
                 _ => waiting.push(task),
             }
         }
@@ -399,7 +413,11 @@ impl World {
     /// A write reaches the cache, or the store when it is a write through.
     fn land(&mut self, n: usize, task: &Task) -> Verdict {
         let Some(value) = task.write else { return Ok(()) };
-        self.nodes[n].cache[task.block] = Some(Cached { value, dirty: true });
+        self.nodes[n].cache[task.block] = Some(Cached {
+            value,
+            dirty: true,
+            forsaken: false,
+        });
         if task.durable {
             self.write_back(n, task.block)
         } else {
@@ -410,7 +428,11 @@ impl World {
     fn cached(&mut self, n: usize, block: usize) -> u64 {
         let value = self.store.durable[block];
         self.nodes[n].cache[block]
-            .get_or_insert(Cached { value, dirty: false })
+            .get_or_insert(Cached {
+                value,
+                dirty: false,
+                forsaken: false,
+            })
             .value
     }
 

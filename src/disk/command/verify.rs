@@ -88,7 +88,11 @@ impl Access for Compare {
             Ok(Progress::Complete) => Step::Done(compare(&self.buffer, &self.data)),
             Ok(Progress::WouldBlock) => Step::Pool(self),
             Err(error) => {
-                log::error!("{}: reading {length} bytes at {}: {error}", lu.medium().path(), self.offset);
+                log::error!(
+                    "{}: reading {length} bytes at {}: {error}",
+                    lu.medium().path(),
+                    self.offset
+                );
                 Step::Done(Outcome::check(Sense::READ_ERROR))
             }
         }

@@ -11,7 +11,11 @@ pub enum Order {
 
 impl Order {
     /// The order in which this machine writes metadata.
-    pub const NATIVE: Order = if cfg!(target_endian = "big") { Order::Big } else { Order::Little };
+    pub const NATIVE: Order = if cfg!(target_endian = "big") {
+        Order::Big
+    } else {
+        Order::Little
+    };
 
     /// From the "data order" byte of a section.
     pub const fn from_byte(byte: u8) -> Option<Order> {

@@ -121,7 +121,8 @@ impl LuInfo {
         if !BLOCK_SHIFTS.contains(&self.block_shift) {
             return Err(Corrupt("block size"));
         }
-        if self.size == 0 || self.size % (1 << self.block_shift) != 0 || i64::try_from(self.size).is_err() {
+        let whole_blocks = self.size.is_multiple_of(1 << self.block_shift);
+        if self.size == 0 || !whole_blocks || i64::try_from(self.size).is_err() {
             return Err(Corrupt("LU size"));
         }
         Ok(self)
@@ -199,15 +200,21 @@ impl<'a> Reader<'a> {
     }
 
     fn u32(&self, at: usize) -> Result<u32, MetadataError> {
-        self.fields.u32(at - HEADER).ok_or(Corrupt("LU information is too short"))
+        self.fields
+            .u32(at - HEADER)
+            .ok_or(Corrupt("LU information is too short"))
     }
 
     fn u64(&self, at: usize) -> Result<u64, MetadataError> {
-        self.fields.u64(at - HEADER).ok_or(Corrupt("LU information is too short"))
+        self.fields
+            .u64(at - HEADER)
+            .ok_or(Corrupt("LU information is too short"))
     }
 
     fn bytes<const N: usize>(&self, at: usize) -> Result<[u8; N], MetadataError> {
-        self.fields.bytes(at - HEADER).ok_or(Corrupt("LU information is too short"))
+        self.fields
+            .bytes(at - HEADER)
+            .ok_or(Corrupt("LU information is too short"))
     }
 
     /// A designator as in VPD page 83: code set binary, type NAA, 16 bytes. The protocol nibble is not looked at.

@@ -33,6 +33,8 @@ const START_SIZE: usize = 48;
 /// All that the metadata say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Metadata {
+    /// Byte order; what came from another machine keeps its order when it is written back.
+    pub order: Order,
     /// The LU.
     pub info: LuInfo,
     /// Sections with another meaning, kept as they are: persistent reservations.
@@ -109,11 +111,12 @@ impl Metadata {
             )?,
         };
         others.retain(|s| s.id != section::LU_INFO_1_0);
-        Ok(Metadata { info, others })
+        Ok(Metadata { order, info, others })
     }
 
     /// The bytes from the start of the area; `None` when they do not fit into [`AREA_SIZE`].
-    pub fn encode(&self, order: Order) -> Option<Vec<u8>> {
+    pub fn encode(&self) -> Option<Vec<u8>> {
+        let order = self.order;
         let mut area = vec![0; START_SIZE];
         self.info.encode(order).append_to(&mut area, AREA_OFFSET, order);
         for section in &self.others {

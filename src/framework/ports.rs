@@ -79,11 +79,12 @@ impl State {
 
 impl Framework {
     pub(super) fn register_port(&self, spec: PortSpec) -> Result<Arc<Port>, Status> {
-        let mut state = self.state.lock();
+        let image = spec.image_rtpid.is_some();
+        // A local port has its identifier from the configuration; images come and go with the peer.
+        let mut state = if image { self.state.lock() } else { self.configured()? };
         if state.port(&spec.devid).is_ok() {
             return Err(Status::Exists);
         }
-        let image = spec.image_rtpid.is_some();
         let rtpid = match spec.image_rtpid {
             Some(0) => return Err(Status::InvalidArg),
             Some(rtpid) => rtpid,

@@ -44,10 +44,11 @@ pub(super) fn start(framework: &Framework, task: Task) -> Started {
         return Started::Done(outcome);
     }
     for _ in 0..ROUTE_CHANGES {
-        if let Some(outcome) = checks(framework, &task, &itl) {
+        let route = itl.lu.route();
+        if let Some(outcome) = checks(framework, &task, &itl, &route) {
             return Started::Done(outcome);
         }
-        match itl.admit(&task.nexus, task.tag, || itl.lu.handler()) {
+        match itl.admit(&task.nexus, task.tag, || itl.lu.handler(&route)) {
             Ok(live) => return begin(task, live),
             Err(Refused::Closed) => {}
             Err(Refused::Unmapped) => return Started::Done(dlun0::unmapped(&task)),
@@ -84,13 +85,12 @@ fn wrong_unit(task: &Task, itl: &Itl) -> Option<Outcome> {
 }
 
 /// Rows 3 to 7; `None` when the handler has the word.
-fn checks(framework: &Framework, task: &Task, itl: &Arc<Itl>) -> Option<Outcome> {
-    let route = itl.lu.route();
+fn checks(framework: &Framework, task: &Task, itl: &Itl, route: &Route) -> Option<Outcome> {
     let opcode = task.cdb.opcode();
-    if let Route::Transition(since) = **route {
+    if let Route::Transition(since) = *route {
         return in_transition(framework, task, itl, since);
     }
-    let active = matches!(**route, Route::Active(_));
+    let active = matches!(route, Route::Active(_));
     let exempt = matches!(opcode, INQUIRY | REQUEST_SENSE);
     if opcode == REQUEST_SENSE
         && let Some(sense) = pending(task, itl, Class::All, active)
@@ -100,7 +100,7 @@ fn checks(framework: &Framework, task: &Task, itl: &Arc<Itl>) -> Option<Outcome>
     if !exempt && let Some(sense) = itl_pending(itl, Class::Reset, active) {
         return Some(Outcome::check(sense));
     }
-    if let Route::Active(unit) = &**route
+    if let Route::Active(unit) = route
         && unit.reservation_conflict(task)
     {
         return Some(Outcome::status(ScsiStatus::ReservationConflict));

@@ -10,7 +10,6 @@ use super::standby::{self, Verdict};
 use super::{Done, Framework, Origin, Outcome, ReadyTask, Start, Started, Task};
 use crate::scsi::{ScsiStatus, Sense};
 use crate::types::Lun;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 

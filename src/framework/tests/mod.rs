@@ -1,0 +1,4 @@
+//! The framework between models of its neighbours.
+
+mod commands;
+mod model;

@@ -46,7 +46,7 @@ pub fn of_new(
             Status::FileSizeInvalid,
         );
     }
-    if size % (1 << block_shift) != 0 {
+    if !size.is_multiple_of(1 << block_shift) {
         return refuse(&format!("{size} bytes are not whole blocks"), Status::FileSizeInvalid);
     }
     if !can_hold(data, kind, available, base.checked_add(size)) {

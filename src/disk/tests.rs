@@ -395,8 +395,13 @@ fn a_store_is_refused_while_it_is_locked_and_granted_after_release() {
         [1; 512],
         "acknowledged writes are there, later ones are not"
     );
-    let record = record(path(&properties));
-    assert_eq!((record.owner, record.node.get()), (InstallationId([1; 16]), 1));
+    let last = record(path(&properties));
+    assert_eq!((last.owner, last.node.get()), (InstallationId([1; 16]), 1));
+
+    // And back, while the former object still exists.
+    taken.release(Release::Handover).unwrap();
+    assert_eq!(import(&a, path(&properties)).unwrap().generation(), 3);
+    drop(disk);
 }
 
 #[test]

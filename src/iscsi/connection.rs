@@ -212,8 +212,8 @@ impl Connection {
     }
 
     /// What is to be sent.
-    pub fn output(&mut self) -> &mut Output {
-        &mut self.out
+    pub fn output(&self) -> &Output {
+        &self.out
     }
 
     /// Bytes were sent: commands that waited for room may start.
@@ -373,7 +373,7 @@ impl Connection {
     }
 
     fn deliver_kept(&mut self, now: Instant) {
-        while let Some(pdu) = self.window.next() {
+        while let Some(pdu) = self.window.next_in_order() {
             self.deliver(pdu, now);
         }
     }

@@ -3,7 +3,7 @@
 //! | floor | modules |
 //! |---|---|
 //! | pure | [`pdu`], [`decoder`], [`output`], [`text`], [`name`], [`parameters`], [`security`], [`login`], [`window`], [`directory`], [`connection`] |
-//! | shell | `engine` (sockets and workers), `config` (persistence), `target`, `provider` |
+//! | shell | `engine` (sockets), `worker` (connections), `portal` (listeners), `janitor` (what may wait), `sessions`, `target`, `config` (persistence), [`Provider`] |
 
 pub mod connection;
 pub mod decoder;
@@ -16,3 +16,16 @@ pub mod pdu;
 pub mod security;
 pub mod text;
 pub mod window;
+
+mod config;
+mod engine;
+mod janitor;
+mod node;
+mod portal;
+mod provider;
+mod sessions;
+mod target;
+mod worker;
+
+pub use portal::PortalError;
+pub use provider::{Config, Provider, StartError, TargetError};

@@ -9,7 +9,7 @@ pub const WINDOW: u32 = 128;
 /// What becomes of a request that is not immediate.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Arrival<T> {
-    /// In order: deliver it, then everything that [`Window::next`] gives.
+    /// In order: deliver it, then everything that [`Window::next_in_order`] gives.
     Deliver(T),
     /// After a gap, kept.
     Kept,
@@ -65,7 +65,7 @@ impl<T> Window<T> {
     }
 
     /// The next kept request that is in order now.
-    pub fn next(&mut self) -> Option<T> {
+    pub fn next_in_order(&mut self) -> Option<T> {
         while let Some(request) = self.kept.remove(&self.expected) {
             self.expected = self.expected.wrapping_add(1);
             if request.is_some() {
@@ -110,7 +110,7 @@ mod tests {
     fn a_command_at_the_maximum_waits_for_the_gap() {
         let mut window = Window::new(0);
         assert_eq!(window.arrive(WINDOW - 1, 'z'), Arrival::Kept);
-        assert_eq!(window.next(), None);
+        assert_eq!(window.next_in_order(), None);
         assert_eq!(window.expected(), 0);
     }
 
@@ -131,7 +131,7 @@ mod tests {
         let mut window = Window::new(7);
         assert_eq!(window.arrive(8, 'b'), Arrival::Kept);
         assert_eq!(window.skip(7), (true, None));
-        assert_eq!(window.next(), Some('b'));
+        assert_eq!(window.next_in_order(), Some('b'));
         assert_eq!(window.arrive(7, 'a'), Arrival::Ignored);
         assert_eq!(window.skip(7), (false, None));
     }
@@ -148,7 +148,7 @@ mod tests {
                     Arrival::Kept => {}
                     Arrival::Ignored => prop_assert!(false, "inside the window"),
                 }
-                delivered.extend(std::iter::from_fn(|| window.next()));
+                delivered.extend(std::iter::from_fn(|| window.next_in_order()));
             }
             let expected: Vec<_> = (0..WINDOW).map(|offset| first.wrapping_add(offset)).collect();
             prop_assert_eq!(delivered, expected);

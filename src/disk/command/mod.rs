@@ -115,7 +115,7 @@ fn find(cdb: &[u8; 16]) -> Result<&'static Command, Sense> {
 
 /// Rows 8 to 12, then the data wanted from the host, or the outcome of a command without store access.
 pub fn start(call: &Call<'_>) -> Start {
-    decide(call).unwrap_or_else(|outcome| Start::Done(outcome))
+    decide(call).unwrap_or_else(Start::Done)
 }
 
 fn decide(call: &Call<'_>) -> Result<Start, Outcome> {

@@ -183,7 +183,7 @@ impl Connection {
     pub(super) fn start_parked(&mut self) {
         while let Some(&itt) = self.parked.front() {
             let load = self.out.len() as u64 + self.reading;
-            if load > 0 && load >= READ_BUDGET {
+            if load >= READ_BUDGET {
                 return;
             }
             self.parked.pop_front();

@@ -99,15 +99,7 @@ impl Dispatcher {
                 engine.forward(now, command, done, congested);
             }
             Event::Abort { session, tag } => engine.abort(now, session, tag),
-            Event::Manage {
-                lu,
-                origin,
-                function,
-                referenced_tag,
-                done,
-            } => {
-                engine.forward_management(now, lu, origin, function, referenced_tag, done);
-            }
+            Event::Manage(request, done) => engine.forward_management(now, request, done),
             Event::NexusEnded(origin) => engine.nexus_ended(now, origin),
             Event::ImageWanted { port, online } => engine.image_wanted(now, &port, online),
             Event::ImageRemoved(port, result) => engine.image_removed(now, &port, result),

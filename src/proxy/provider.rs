@@ -3,7 +3,7 @@
 
 use super::counters::{Counters, LiveCounters, count};
 use super::dispatcher::{Dispatcher, janitor};
-use super::engine::{Class, Command, Engine, Origin, Seeds, own_handshake};
+use super::engine::{Class, Command, Engine, ManagementRequest, Origin, Seeds, own_handshake};
 use super::message::{Body, Handshake, MAX_MESSAGE, Message};
 use super::queue::{Clock, Event, Queue};
 use super::sender::{Life, Sender};
@@ -11,9 +11,7 @@ use super::thread::spawn;
 use super::upcall::DoorUpcall;
 use super::{Config, Upcall};
 use crate::door;
-use crate::framework::{
-    Announcement, Done, Framework, Nexus, PeerLink, PeerStatus, Port, Task, TmDone, TmFunction, TmRequest,
-};
+use crate::framework::{Announcement, Done, Framework, Nexus, PeerLink, PeerStatus, Port, Task, TmDone, TmRequest};
 use crate::types::{DevId, Guid, NodeId, Status};
 use parking_lot::{Mutex, RwLock};
 use std::collections::{HashMap, HashSet};
@@ -259,17 +257,13 @@ impl PeerLink for Proxy {
     }
 
     fn forward_tm(&self, lu: Guid, request: TmRequest, done: TmDone) {
-        self.shared.queue.push(Event::Manage {
+        let request = ManagementRequest {
             lu,
             origin: origin(&request.nexus, request.lun),
             function: request.function,
-            referenced_tag: if request.function == TmFunction::AbortTask {
-                request.referenced_tag
-            } else {
-                0
-            },
-            done,
-        });
+            referenced_tag: request.referenced_tag,
+        };
+        self.shared.queue.push(Event::Manage(request, done));
     }
 
     fn nexus_ended(&self, nexus: &Nexus) {

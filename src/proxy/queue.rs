@@ -1,8 +1,8 @@
-use super::engine::{Command, Origin};
+use super::engine::{Command, ManagementRequest, Origin};
 use super::message::Message;
-use crate::framework::{Announcement, Done, Outcome, TmDone, TmFunction, TmResponse};
+use crate::framework::{Announcement, Done, Outcome, TmDone, TmResponse};
 use crate::scsi::Sense;
-use crate::types::{DevId, Guid, NodeId, Status};
+use crate::types::{DevId, NodeId, Status};
 use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
 use std::sync::mpsc;
@@ -23,13 +23,7 @@ pub(super) enum Event {
         session: u64,
         tag: u64,
     },
-    Manage {
-        lu: Guid,
-        origin: Origin,
-        function: TmFunction,
-        referenced_tag: u64,
-        done: TmDone,
-    },
+    Manage(ManagementRequest, TmDone),
     NexusEnded(Origin),
     ImageWanted {
         port: DevId,
@@ -109,7 +103,7 @@ impl Queue {
 fn refuse(event: Event) {
     match event {
         Event::Forward(_, done) => done(Outcome::check(Sense::ALUA_UNAVAILABLE)),
-        Event::Manage { done, .. } => done(TmResponse::Rejected),
+        Event::Manage(_, done) => done(TmResponse::Rejected),
         _ => {}
     }
 }

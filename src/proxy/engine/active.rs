@@ -72,7 +72,7 @@ enum Nexus {
     /// Waits for an older session of the same pair to end, or for the framework.
     Opening {
         asked: bool,
-        waiting: Vec<Box<ScsiCmd>>,
+        waiting: Vec<ScsiCmd>,
     },
     Open,
     Closing,
@@ -360,7 +360,7 @@ impl Active {
         match (result, std::mem::replace(&mut session.nexus, Nexus::Open)) {
             (Ok(()), Nexus::Opening { waiting, .. }) => {
                 for cmd in waiting {
-                    self.start(cx, *cmd);
+                    self.start(cx, cmd);
                 }
             }
             (Ok(()), _) => {
@@ -503,7 +503,7 @@ impl Active {
             transport_id: cmd.remote.0.clone(),
             nexus: Nexus::Opening {
                 asked: false,
-                waiting: vec![cmd],
+                waiting: vec![*cmd],
             },
         };
         let rivals: Vec<u64> = self
@@ -556,7 +556,7 @@ impl Active {
                     cx.status(4, task, code);
                 }
             }
-            Some(Nexus::Opening { waiting, .. }) if waiting.len() < WAITING_COMMANDS => waiting.push(cmd),
+            Some(Nexus::Opening { waiting, .. }) if waiting.len() < WAITING_COMMANDS => waiting.push(*cmd),
             Some(Nexus::Opening { .. }) => cx.status(4, cmd.task, codes::BUSY),
             Some(Nexus::Closing) => cx.status(4, cmd.task, codes::BAD_STATE),
             Some(Nexus::Open) => self.start(cx, *cmd),

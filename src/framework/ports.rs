@@ -141,6 +141,7 @@ impl Framework {
         }
         // The rtpid stays with the name: the provider may only be restarting.
         state.ports.retain(|p| !Arc::ptr_eq(p, &port));
+        state.restarting.remove(devid);
         drop(state);
         if !port.image {
             self.announce(Announcement::PortDown { port: devid.clone() });
@@ -169,6 +170,10 @@ impl Framework {
             log::warn!("target port {devid}: a change of state is reported, but it is not registered");
             return;
         };
+        if online && port.state() == ObjectState::Offlining {
+            // The end of an earlier change; the later one is on its way.
+            return;
+        }
         port.set_state(if online {
             ObjectState::Online
         } else {

@@ -5,11 +5,11 @@ use super::attention::Class;
 use super::dlun0::{self, INQUIRY, REPORT_LUNS, REQUEST_SENSE};
 use super::itl::{Itl, Refused};
 use super::live::LiveTask;
-use super::logical_unit::Route;
+use super::logical_unit::{LogicalUnit, Route};
 use super::standby::{self, Verdict};
 use super::{Done, Framework, Origin, Outcome, ReadyTask, Start, Started, Task};
 use crate::scsi::{ScsiStatus, Sense};
-use crate::types::Lun;
+use crate::types::{AccessState, Lun};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -191,11 +191,27 @@ impl Completion {
         if let Some(cdb) = &self.inquiry {
             self.live.itl.lu.identity.learn(cdb, &outcome);
         }
+        learn_of_peer(&self.live.itl.lu, &outcome);
         let (outcome, waited) = self.live.state.end(outcome);
         if waited {
             self.live.itl.ended(self.live.key);
         }
         done(outcome);
+    }
+}
+
+/// A peer that gives an LU up says so in its answers only: REPORT TARGET PORT GROUPS is to say the same on both nodes.
+fn learn_of_peer(lu: &LogicalUnit, outcome: &Outcome) {
+    if lu.access() != AccessState::Standby {
+        return;
+    }
+    let in_transition = outcome.sense.get(12..14) == Some(&[0x04, 0x0a]);
+    match (in_transition, lu.peer_says()) {
+        (true, Some(AccessState::Active)) => lu.set_peer_says(Some(AccessState::TransitionToStandby)),
+        (false, Some(AccessState::TransitionToStandby)) if outcome.status == ScsiStatus::Good => {
+            lu.set_peer_says(Some(AccessState::Active));
+        }
+        _ => {}
     }
 }
 

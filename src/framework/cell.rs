@@ -305,7 +305,7 @@ impl Framework {
     fn run_release(&self, cell: &Cell, unit: &dyn Unit) -> Event {
         let lu = cell.lock().lu.clone();
         if let Some(lu) = &lu {
-            lu.identity.know(&unit.inquiry());
+            lu.identity.know(unit);
             stop_and_wait(lu, Stop::HandOver);
         }
         match unit.release(Release::Handover) {
@@ -484,7 +484,7 @@ fn stop_and_wait(lu: &LogicalUnit, how: Stop) {
 fn close_without_writing(inner: &mut Inner) {
     let Some(unit) = inner.unit.take() else { return };
     if let Some(lu) = &inner.lu {
-        lu.identity.know(&unit.inquiry());
+        lu.identity.know(&*unit);
     }
     if let Err(status) = unit.release(Release::Lost) {
         log::error!("LU {}: its store cannot be closed: {status}", unit.guid());

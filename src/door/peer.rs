@@ -38,6 +38,8 @@ struct State {
     in_call: bool,
     /// The thread in the server procedure, when it may be told that nobody waits for it any more.
     running: Option<libc::pthread_t>,
+    /// It was told so.
+    told: bool,
     /// Nothing is taken from the channel any more.
     ended: bool,
 }
@@ -71,16 +73,23 @@ impl Peer {
         state.in_call
     }
 
-    /// From now on until the reply this thread is told when the caller gives up.
-    pub fn set_running(&self, thread: Option<libc::pthread_t>) {
-        self.state.lock().running = thread;
+    /// From now on this thread is told when the caller gives up.
+    pub fn set_running(&self, thread: libc::pthread_t) {
+        let mut state = self.state.lock();
+        state.running = Some(thread);
+        state.told = false;
+    }
+
+    /// No more. To be called before the reply, with which a caller may go away contented. True: the thread was told.
+    pub fn stop_running(&self) -> bool {
+        let mut state = self.state.lock();
+        state.running = None;
+        std::mem::take(&mut state.told)
     }
 
     /// Answers the call in progress. Results for a caller that has gone are dropped silently. An error leaves the call in
     /// progress, so that something else can be answered.
     pub fn reply(&self, frame: Frame, data: &[u8], descriptors: &[RawFd]) -> io::Result<()> {
-        // Before the caller can go on: who gives up after that has his reply.
-        self.state.lock().running = None;
         if !self.internal {
             match channel::send(self.socket.as_fd(), frame, data, descriptors, libc::MSG_DONTWAIT) {
                 Ok(()) => {}
@@ -152,6 +161,7 @@ impl Peer {
         if let Some(thread) = state.running.take() {
             // Under the lock: the thread takes itself out before it answers or ends.
             sys::cancel(thread);
+            state.told = true;
         }
         drop(state);
         if !busy {

@@ -755,7 +755,7 @@ static void forks(void)
 	int before = open_descriptors();
 	char room[64];
 
-	CHECK(call(door, "parent", 1, room, sizeof room, NULL) == 0);
+	CHECK(call(door, "e", 1, room, sizeof room, NULL) == 0);
 	for (int i = 0; i < 20; i++) {
 		pid_t child = fork();
 

@@ -89,7 +89,9 @@ impl Peer {
 
     /// Answers the call in progress. Results for a caller that has gone are dropped silently. An error leaves the call in
     /// progress, so that something else can be answered.
-    pub fn reply(&self, frame: Frame, data: &[u8], descriptors: &[RawFd]) -> io::Result<()> {
+    ///
+    /// With `keep` the thread waits on this channel itself, if the result is true; else any thread may take the next call.
+    pub fn reply(&self, frame: Frame, data: &[u8], descriptors: &[RawFd], keep: bool) -> io::Result<bool> {
         if !self.internal {
             match channel::send(self.socket.as_fd(), frame, data, descriptors, libc::MSG_DONTWAIT) {
                 Ok(()) => {}
@@ -105,14 +107,14 @@ impl Peer {
         drop(state);
         if over {
             self.door.forget_peer(self);
-        } else {
+        } else if !keep {
             self.door.pool().await_next(self);
         }
-        Ok(())
+        Ok(keep && !over)
     }
 
-    /// Answers the call in progress with results.
-    pub fn reply_with(&self, data: &[u8], descriptors: &[OwnedFd]) -> io::Result<()> {
+    /// Answers the call in progress with results, and keeps the channel as [`Peer::reply`] does.
+    pub fn reply_with(&self, data: &[u8], descriptors: &[OwnedFd]) -> io::Result<bool> {
         let numbers: Vec<RawFd> = descriptors.iter().map(|descriptor| descriptor.as_raw_fd()).collect();
         self.reply(
             Frame {
@@ -124,12 +126,13 @@ impl Peer {
             },
             data,
             &numbers,
+            true,
         )
     }
 
     /// Answers the call in progress with an error number.
     pub fn fail(&self, status: i32) {
-        if let Err(error) = self.reply(Frame::failure(status), &[], &[]) {
+        if let Err(error) = self.reply(Frame::failure(status), &[], &[], false) {
             log::warn!("door {}: an answer could not be sent: {error}", self.door.id());
             self.end();
             self.door.forget_peer(self);

@@ -423,6 +423,13 @@ unsafe extern "C" fn finish_entry(
     }
 }
 
+/// Whether a further thread is made whenever the last free one of the door's pool is taken. The functions of programs need
+/// not do that.
+fn grows(door: &Door) -> bool {
+    let own = matches!(door.procedure(), Procedure::Native { creation: None, .. });
+    own && CREATOR.load(Ordering::Acquire) == 0
+}
+
 /// Whether the thread was told during the call that its caller gave up.
 #[derive(Clone, Copy)]
 enum Told {
@@ -452,8 +459,11 @@ fn finish(data: &[u8], entries: &[door_desc_t]) -> Result<Told, c_int> {
         descriptors: 0,
         length: 0,
     };
-    match peer.reply(results, data, &passed.numbers) {
-        Ok(()) => {}
+    let keep = grows(&peer.door);
+    let mut kept = None;
+    match peer.reply(results, data, &passed.numbers, keep) {
+        Ok(true) => kept = Some(peer),
+        Ok(false) => {}
         Err(error) => match sys::number(&error) {
             libc::EBADF => return Err(libc::EINVAL),
             number @ (libc::EFAULT | libc::E2BIG) => return Err(number),
@@ -463,6 +473,9 @@ fn finish(data: &[u8], entries: &[door_desc_t]) -> Result<Told, c_int> {
     with_thread(|thread| {
         thread.call = None;
         thread.descriptors.clear();
+        if let Some(peer) = kept {
+            thread.worker.keep(peer);
+        }
         told
     })
 }

@@ -63,6 +63,7 @@ static void serve(void *cookie, char *data, size_t size, door_desc_t *descriptor
 	door_cred_t cred;
 	door_info_t info;
 	size_t wanted;
+	sigset_t mask;
 	int number;
 
 	if (data == DOOR_UNREF_DATA) {
@@ -121,7 +122,18 @@ static void serve(void *cookie, char *data, size_t size, door_desc_t *descriptor
 		pthread_barrier_wait(&meeting);
 		door_return(data, 1, NULL, 0);
 		break;
+	case 's': /* the signal mask */
+		CHECK(pthread_sigmask(SIG_BLOCK, NULL, &mask) == 0);
+		door_return((char *)&mask, sizeof mask, NULL, 0);
+		break;
 	case 'k':
+		kill(getpid(), SIGKILL);
+		break;
+	case 'f': /* a child lives on when the server is killed */
+		if (fork() == 0) {
+			sleep(3);
+			_exit(0);
+		}
 		kill(getpid(), SIGKILL);
 		break;
 	case 'd': /* wrong descriptors first: door_return comes back */
@@ -680,6 +692,11 @@ static void interruptions(void)
 	FAILS(call(served, "e", 1, room, sizeof room, NULL), EBADF);
 	close(served);
 	child = server_process(0, &served);
+	FAILS(call(served, "f", 1, room, sizeof room, NULL), EINTR);
+	FAILS(call(served, "e", 1, room, sizeof room, NULL), EBADF);
+	CHECK(waitpid(child, NULL, 0) == child);
+	close(served);
+	child = server_process(0, &served);
 	reap(child);
 	FAILS(call(served, "e", 1, room, sizeof room, NULL), EBADF);
 	close(served);
@@ -733,6 +750,28 @@ static void *meet(void *argument)
 	char room[8];
 
 	return (void *)(intptr_t)call(*(int *)argument, "m", 1, room, sizeof room, NULL);
+}
+
+/* Server threads have the mask of who made the first door, so that signals go to the threads that want them. */
+static void masks(void)
+{
+	pid_t child = fork();
+
+	if (child == 0) {
+		sigset_t mask;
+		char room[sizeof mask];
+		int door;
+
+		sigfillset(&mask);
+		sigdelset(&mask, SIGTERM);
+		CHECK(pthread_sigmask(SIG_SETMASK, &mask, NULL) == 0);
+		door = door_create(serve, NULL, 0);
+		CHECK(call(door, "s", 1, room, sizeof room, NULL) == 0);
+		memcpy(&mask, room, sizeof mask);
+		CHECK(sigismember(&mask, SIGUSR1) == 1 && sigismember(&mask, SIGTERM) == 0);
+		_exit(0);
+	}
+	ends_well(child);
 }
 
 static void concurrency(void)
@@ -1087,6 +1126,7 @@ int main(int count, char **words)
 		{ "revocation", revocation },
 		{ "interruptions", interruptions },
 		{ "abandoned calls", abandoned_calls },
+		{ "masks", masks },
 		{ "concurrency", concurrency },
 		{ "forks", forks },
 		{ "unreferenced notices", unreferenced_notices },

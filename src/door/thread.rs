@@ -92,7 +92,7 @@ struct ServerThread {
 }
 
 thread_local! {
-    static THREAD: RefCell<Option<Box<ServerThread>>> = const { RefCell::new(None) };
+    static THREAD: RefCell<Option<ServerThread>> = const { RefCell::new(None) };
 }
 
 impl Drop for ServerThread {
@@ -244,15 +244,12 @@ fn with_thread<T>(work: impl FnOnce(&mut ServerThread) -> T) -> Result<T, c_int>
                 // The parent's: nothing of it is this process' to answer or to close.
                 std::mem::forget(thread.take());
             }
-            let fresh = || {
-                let (worker, generation) = (Worker::new(), fork::generation());
-                Box::new(ServerThread {
-                    generation,
-                    bound: None,
-                    worker,
-                    call: None,
-                    descriptors: Vec::new(),
-                })
+            let fresh = || ServerThread {
+                generation: fork::generation(),
+                bound: None,
+                worker: Worker::new(),
+                call: None,
+                descriptors: Vec::new(),
             };
             Ok(work(thread.get_or_insert_with(fresh)))
         })
@@ -399,20 +396,18 @@ unsafe extern "C" fn finish_entry(
     if descriptors.is_null() && count > 0 {
         return libc::EFAULT;
     }
-    // SAFETY: the caller gives `count` live entries.
-    let entries = if count == 0 {
-        &[]
-    } else {
-        unsafe { std::slice::from_raw_parts(descriptors, count) }
+    let entries = match count {
+        0 => &[],
+        // SAFETY: the caller gives `count` live entries.
+        count => unsafe { std::slice::from_raw_parts(descriptors, count) },
     };
     if data.is_null() && size > 0 {
         return libc::EFAULT;
     }
-    // SAFETY: the caller gives `size` live bytes; they are only handed to the kernel.
-    let bytes = if size == 0 {
-        &[]
-    } else {
-        unsafe { std::slice::from_raw_parts(data.cast::<u8>(), size.min(DATA_LIMIT + 1)) }
+    let bytes = match size.min(DATA_LIMIT + 1) {
+        0 => &[],
+        // SAFETY: the caller gives `size` live bytes; they are only handed to the kernel.
+        size => unsafe { std::slice::from_raw_parts(data.cast::<u8>(), size) },
     };
     let outcome = finish(bytes, entries);
     release(entries, outcome.map(drop));

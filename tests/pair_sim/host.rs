@@ -1,0 +1,124 @@
+//! Initiators: one command per block at a time, through either node.
+
+use crate::checker::Verdict;
+use crate::node::Task;
+use crate::store::BLOCKS;
+use crate::world::{Message, Op, World};
+use std::time::Duration;
+use stmf::types::AccessState;
+
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+impl World {
+    pub fn initiators(&mut self) -> Verdict {
+        self.time_out();
+        let block = self.rng.below(BLOCKS as u64) as usize;
+        if self.ops.values().all(|op| op.block != block) && self.rng.chance(60) {
+            self.submit(block);
+        }
+        if self.rng.chance(2) {
+            self.reserve();
+        }
+        Ok(())
+    }
+
+    fn submit(&mut self, block: usize) {
+        let n = self.rng.node();
+        if !self.nodes[n].up {
+            return;
+        }
+        let id = self.next_value;
+        self.next_value += 1;
+        let write = self.rng.chance(50).then_some(id);
+        match self.nodes[n].access() {
+            Some(AccessState::Active) => {
+                let durable = self.rng.chance(30);
+                let due = self.now + self.rng.ms(50);
+                self.nodes[n].tasks.push(Task {
+                    op: id,
+                    block,
+                    write,
+                    durable,
+                    started: None,
+                    due,
+                    forwarded: false,
+                });
+            }
+            // WRITE is refused with 02/04/0B, nothing happens.
+            Some(AccessState::Standby) if write.is_none() && self.nodes[n].peer_up && self.nodes[n].enabled => {
+                self.send(n, Message::Read { op: id, block });
+            }
+            _ => return self.count("refused"),
+        }
+        let (node, at, losses) = (n, self.now, self.checker.losses(block));
+        let op = Op {
+            node,
+            block,
+            write,
+            at,
+            losses,
+        };
+        self.ops.insert(id, op);
+    }
+
+    /// PERSISTENT RESERVE OUT without APTPL: memory of the active node.
+    fn reserve(&mut self) {
+        let (n, state) = (self.rng.node(), self.rng.below(1_000));
+        if self.nodes[n].up && self.nodes[n].active() && self.may_touch(n) {
+            let unit = self.nodes[n].unit.as_mut().expect("Active");
+            unit.reservation = state;
+            self.checker.reservation = Some(state);
+        }
+    }
+
+    /// The host gives up: ABORT TASK on its node.
+    fn time_out(&mut self) {
+        let now = self.now;
+        let old: Vec<u64> = self
+            .ops
+            .iter()
+            .filter(|(_, op)| now > op.at + TIMEOUT)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in old {
+            let op = self.ops.remove(&id).expect("just listed");
+            self.nodes[op.node].tasks.retain(|task| task.op != id);
+            if let Some(value) = op.write {
+                self.checker.uncertain(op.block, value);
+            }
+            self.count("command timed out");
+        }
+    }
+
+    pub fn end_op(&mut self, id: u64) {
+        self.ops.remove(&id);
+    }
+
+    /// A task ends without a result that its host could rely on.
+    pub fn no_answer(&mut self, task: &Task) {
+        if task.forwarded {
+            return;
+        }
+        if let (Some(value), Some(_)) = (task.write, self.ops.remove(&task.op)) {
+            self.checker.uncertain(task.block, value);
+        }
+    }
+
+    pub fn answer_read(&mut self, n: usize, task: &Task, value: u64) -> Verdict {
+        if task.forwarded {
+            let (op, value) = (task.op, Some(value));
+            self.send(n, Message::ReadReply { op, value });
+            return Ok(());
+        }
+        self.read_ends(task.op, Some(value))
+    }
+
+    /// Answers of commands that ended before are dropped.
+    pub fn read_ends(&mut self, id: u64, value: Option<u64>) -> Verdict {
+        let Some(op) = self.ops.remove(&id) else { return Ok(()) };
+        match value {
+            Some(value) => self.checker.read(op.block, value, op.losses),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! The channel between the nodes, and liveness.
+
+use crate::checker::Verdict;
+use crate::node::Task;
+use crate::rules::Rule;
+use crate::world::World;
+use std::time::Duration;
+use stmf::framework::alua::machine::Event;
+use stmf::types::AccessState;
+
+const ECHO: Duration = Duration::from_secs(2);
+const SILENCE: Duration = Duration::from_secs(6);
+const RESEND: Duration = Duration::from_secs(8);
+
+#[derive(Debug, Clone, Copy)]
+pub enum Message {
+    /// LUN_ACTIVE or REGISTER_LUN with its generation.
+    Active(u64),
+    Deregister,
+    /// End of a registration round; was the LU mentioned?
+    Round(bool),
+    Echo,
+    Read {
+        op: u64,
+        block: usize,
+    },
+    ReadReply {
+        op: u64,
+        value: Option<u64>,
+    },
+}
+
+pub struct Envelope {
+    at: Duration,
+    to: usize,
+    incarnation: u64,
+    message: Message,
+}
+
+impl World {
+    /// Loses, repeats, delays and reorders.
+    pub fn send(&mut self, from: usize, message: Message) {
+        if !self.nodes[from].enabled && !matches!(message, Message::Echo | Message::Deregister) {
+            return;
+        }
+        let mut copies = 1;
+        if !self.quiet {
+            if self.partitioned || self.rng.chance(5) {
+                copies = 0;
+                self.count("message lost");
+            } else if self.rng.chance(5) {
+                copies = 2;
+                self.count("message repeated");
+            }
+        }
+        for _ in 0..copies {
+            let late = !self.quiet && self.rng.chance(5);
+            if late {
+                self.count("message delayed");
+            }
+            self.channel.push(Envelope {
+                at: self.now + self.rng.ms(if late { 40_000 } else { 60 }),
+                to: 1 - from,
+                incarnation: self.nodes[from].incarnation,
+                message,
+            });
+        }
+    }
+
+    pub fn deliver(&mut self) -> Verdict {
+        let mut i = 0;
+        while i < self.channel.len() {
+            let frozen = self.now < self.nodes[self.channel[i].to].frozen_until;
+            if frozen || self.channel[i].at > self.now {
+                i += 1;
+                continue;
+            }
+            if self.channel[..i].iter().any(|earlier| earlier.to == self.channel[i].to) {
+                self.count("message reordered");
+            }
+            let envelope = self.channel.remove(i);
+            if self.nodes[envelope.to].up {
+                self.receive(envelope)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn receive(&mut self, envelope: Envelope) -> Verdict {
+        let n = envelope.to;
+        let (now, node) = (self.now, &mut self.nodes[n]);
+        node.heard_at = now;
+        let restarted = node.peer_incarnation != Some(envelope.incarnation);
+        if restarted {
+            node.says = None;
+            node.peer_incarnation = Some(envelope.incarnation);
+        }
+        if restarted || !node.peer_up {
+            node.peer_up = true;
+            if !self.broken(Rule::FencedIsCleared) {
+                self.nodes[n].fenced = false;
+            }
+            self.feed(n, Event::PeerUp)?;
+            self.round(n);
+        }
+        match envelope.message {
+            Message::Echo => Ok(()),
+            Message::Active(generation) => {
+                self.nodes[n].says = Some(AccessState::Active);
+                self.registration(n, Some(generation))
+            }
+            Message::Deregister => {
+                self.nodes[n].says = None;
+                self.registration(n, None)
+            }
+            Message::Round(true) => Ok(()),
+            Message::Round(false) => {
+                self.nodes[n].says = Some(AccessState::Standby);
+                self.registration(n, None)
+            }
+            Message::Read { op, block } => {
+                if self.nodes[n].active() {
+                    let due = self.now + self.rng.ms(50);
+                    self.nodes[n].tasks.push(Task {
+                        op,
+                        block,
+                        write: None,
+                        durable: false,
+                        started: None,
+                        due,
+                        forwarded: true,
+                    });
+                } else {
+                    self.send(n, Message::ReadReply { op, value: None });
+                }
+                Ok(())
+            }
+            Message::ReadReply { op, value } => self.read_ends(op, value),
+        }
+    }
+
+    /// Held while the mode is disabled, the newest only.
+    fn registration(&mut self, n: usize, generation: Option<u64>) -> Verdict {
+        if !self.nodes[n].enabled {
+            self.nodes[n].held = Some(generation);
+            return Ok(());
+        }
+        let still_ours = !self.nodes[n].state.store_open() || self.still_ours(n);
+        self.feed(
+            n,
+            match generation {
+                Some(_) => Event::PeerActive { generation, still_ours },
+                None => Event::PeerDeregister,
+            },
+        )
+    }
+
+    /// What is Active here was announced just before.
+    fn round(&mut self, n: usize) {
+        let active = self.nodes[n].active();
+        self.send(n, Message::Round(active));
+    }
+
+    pub fn enable(&mut self, n: usize) -> Verdict {
+        self.nodes[n].enabled = true;
+        self.feed(n, Event::AluaEnable)?;
+        self.round(n);
+        match self.nodes[n].held.take() {
+            Some(held) => self.registration(n, held),
+            None => Ok(()),
+        }
+    }
+
+    pub fn disable(&mut self, n: usize) -> Verdict {
+        self.nodes[n].enabled = false;
+        self.feed(n, Event::AluaDisable)
+    }
+
+    pub fn liveness(&mut self, n: usize) -> Verdict {
+        if self.now >= self.nodes[n].next_echo {
+            self.nodes[n].next_echo = self.now + ECHO;
+            self.send(n, Message::Echo);
+        }
+        if self.now >= self.nodes[n].next_register && self.nodes[n].active() {
+            self.nodes[n].next_register = self.now + RESEND;
+            let generation = self.nodes[n].state.generation().expect("Active");
+            self.send(n, Message::Active(generation));
+        }
+        if self.nodes[n].peer_up && self.now > self.nodes[n].heard_at + SILENCE {
+            self.nodes[n].peer_up = false;
+            self.count("peer down");
+            return self.feed(n, Event::PeerDown);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,130 @@
+//! One node: the pure cores plus what a shell keeps.
+
+use crate::store::BLOCKS;
+use std::collections::VecDeque;
+use std::time::Duration;
+use stmf::framework::alua::machine::{Action, LuState};
+use stmf::framework::alua::ownership::{Claim, Fence, Found, InstallationId, Sighting};
+use stmf::types::{AccessState, Status};
+
+/// An open store.
+pub struct Unit {
+    pub claim: Claim,
+    pub fence: Fence,
+    pub reservation: u64,
+    /// A renewal found another owner, or no lock: nothing is written any more.
+    pub lost: bool,
+}
+
+/// A command on its way through the LU.
+#[derive(Clone, Copy)]
+pub struct Task {
+    pub op: u64,
+    pub block: usize,
+    /// `None` reads.
+    pub write: Option<u64>,
+    /// Write through.
+    pub durable: bool,
+    /// When its I/O was started; `None` while it waits for the lease.
+    pub started: Option<Duration>,
+    pub due: Duration,
+    /// It came from the peer, the answer goes back there.
+    pub forwarded: bool,
+}
+
+/// A cached block.
+#[derive(Clone, Copy)]
+pub struct Cached {
+    pub value: u64,
+    pub dirty: bool,
+    /// Another node took the store over: it can only be dropped.
+    pub forsaken: bool,
+}
+
+/// A claim under way.
+pub struct Import {
+    pub first: Option<Sighting>,
+    /// The record that the claim replaced.
+    pub previous: Option<Found>,
+    pub boot: bool,
+}
+
+pub struct Node {
+    pub up: bool,
+    pub id: InstallationId,
+    pub incarnation: u64,
+    pub state: LuState,
+    pub enabled: bool,
+    pub unit: Option<Unit>,
+    pub cache: [Option<Cached>; BLOCKS],
+    pub tasks: Vec<Task>,
+    pub job: VecDeque<Action>,
+    pub job_due: Duration,
+    pub import: Option<Import>,
+    /// The LU is in the stored configuration, and whether with the standby mark.
+    pub configured: bool,
+    pub marked: bool,
+    /// Disk I/O makes no progress until then.
+    pub stalled_until: Duration,
+    /// The whole node is paused until then (a virtual machine).
+    pub frozen_until: Duration,
+    pub next_renewal: Duration,
+    /// Faults that are armed.
+    pub flush_fails: bool,
+    pub load_fails: bool,
+    // What is known of the peer.
+    pub peer_up: bool,
+    pub peer_incarnation: Option<u64>,
+    pub heard_at: Duration,
+    pub says: Option<AccessState>,
+    pub fenced: bool,
+    pub next_echo: Duration,
+    pub next_register: Duration,
+    pub active_sent: Option<Duration>,
+    /// The newest registration that arrived while the mode was disabled.
+    pub held: Option<Option<u64>>,
+    pub last_reply: Option<Result<(), Status>>,
+}
+
+impl Node {
+    pub fn new(index: u8) -> Node {
+        Node {
+            up: true,
+            id: InstallationId([index + 1; 16]),
+            incarnation: u64::from(index) << 32,
+            state: LuState::Absent,
+            enabled: true,
+            unit: None,
+            cache: [None; BLOCKS],
+            tasks: Vec::new(),
+            job: VecDeque::new(),
+            job_due: Duration::ZERO,
+            import: None,
+            configured: false,
+            marked: false,
+            stalled_until: Duration::ZERO,
+            frozen_until: Duration::ZERO,
+            next_renewal: Duration::ZERO,
+            flush_fails: false,
+            load_fails: false,
+            peer_up: false,
+            peer_incarnation: None,
+            heard_at: Duration::ZERO,
+            says: None,
+            fenced: false,
+            next_echo: Duration::ZERO,
+            next_register: Duration::ZERO,
+            active_sent: None,
+            held: None,
+            last_reply: None,
+        }
+    }
+
+    pub fn access(&self) -> Option<AccessState> {
+        self.state.access()
+    }
+
+    pub fn active(&self) -> bool {
+        self.access() == Some(AccessState::Active)
+    }
+}

@@ -4,7 +4,7 @@
 //!
 //! | floor | modules |
 //! |---|---|
-//! | 0 | [`types`], [`scsi`], [`nvlist`], [`logging`] |
+//! | 0 | [`types`], [`scsi`], [`nvlist`], [`logging`], [`signals`], [`systemd`] |
 //! | 1 | [`store`], [`door`] |
 //! | 2 | [`framework`] |
 //! | 3 | [`disk`], [`proxy`], [`iscsi`] |
@@ -23,5 +23,7 @@ pub mod nvlist;
 pub mod proxy;
 pub mod scsi;
 pub mod service;
+pub mod signals;
 pub mod store;
+pub mod systemd;
 pub mod types;

@@ -1,2 +1,6 @@
 //! `aluaadm`.
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    stmf::cli::program::run(stmf::cli::aluaadm::run)
+}

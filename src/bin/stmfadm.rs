@@ -1,2 +1,6 @@
 //! `stmfadm`.
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    stmf::cli::program::run(stmf::cli::stmfadm::run)
+}

@@ -1,2 +1,114 @@
-//! `stmfd`.
-fn main() {}
+//! `stmfd`: the framework as a daemon, behind a door (ruling 14 of the specification).
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use stmf::service::{Options, Service};
+use stmf::{door, logging, signals, systemd};
+
+const USAGE: &str = "Usage: stmfd [--foreground] [--state-dir DIR] [--door PATH] [--iscsi-portal ADDR:PORT]...";
+
+/// Wrong usage or configuration. Do not restart.
+const EXIT_USAGE: u8 = 96;
+/// The service could not start: directory in use, port in use, store damaged.
+const EXIT_START: u8 = 1;
+
+/// Members of this group, if it exists, may use the service without being root.
+const DOOR_GROUP: &str = "stmf";
+
+struct Flags {
+    foreground: bool,
+    state_dir: PathBuf,
+    door: PathBuf,
+    portals: Vec<SocketAddr>,
+}
+
+fn parse() -> Result<Option<Flags>, lexopt::Error> {
+    use lexopt::prelude::*;
+    let mut flags = Flags {
+        foreground: false,
+        state_dir: "/var/lib/stmf".into(),
+        door: stmf::client::DEFAULT_DOOR.into(),
+        portals: Vec::new(),
+    };
+    let mut parser = lexopt::Parser::from_env();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("foreground") | Short('f') => flags.foreground = true,
+            Long("state-dir") => flags.state_dir = parser.value()?.into(),
+            Long("door") => flags.door = parser.value()?.into(),
+            Long("iscsi-portal") => flags.portals.push(parser.value()?.parse()?),
+            Long("help") | Short('h') => return Ok(None),
+            other => return Err(other.unexpected()),
+        }
+    }
+    if flags.portals.is_empty() {
+        flags
+            .portals
+            .push(SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, 3260)));
+    }
+    Ok(Some(flags))
+}
+
+fn main() -> ExitCode {
+    let flags = match parse() {
+        Ok(Some(flags)) => flags,
+        Ok(None) => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            eprintln!("stmfd: {error}\n{USAGE}");
+            return ExitCode::from(EXIT_USAGE);
+        }
+    };
+    if flags.foreground {
+        logging::init_stderr("stmfd", log::LevelFilter::Info);
+    } else {
+        logging::init_syslog("stmfd", log::LevelFilter::Info);
+    }
+    match run(flags) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            log::error!("{error}");
+            eprintln!("stmfd: {error}");
+            ExitCode::from(EXIT_START)
+        }
+    }
+}
+
+/// Serves until a signal asks to stop. Everything is restored before the door exists.
+fn run(flags: Flags) -> Result<(), Box<dyn std::error::Error>> {
+    let stop = signals::block_termination()?;
+    let group = nix::unistd::Group::from_name(DOOR_GROUP)?.map(|group| group.gid);
+    let service = Service::start(Options {
+        state_dir: Some(flags.state_dir),
+        iscsi_portals: flags.portals,
+        serve_iscsi: true,
+        door_group: group.map(nix::unistd::Gid::as_raw),
+    })?;
+    let door = {
+        let service = service.clone();
+        door::Server::create(0, move |call| {
+            let (data, descriptors) = service.handle_bytes(call.data, call.descriptors, call.caller);
+            door::Reply { data, descriptors }
+        })?
+    };
+    if let Some(directory) = flags.door.parent() {
+        std::fs::create_dir_all(directory).map_err(|e| format!("{}: {e}", directory.display()))?;
+    }
+    door.attach(&flags.door, 0o660)
+        .map_err(|e| format!("door {}: {e}", flags.door.display()))?;
+    if group.is_some() {
+        nix::unistd::chown(&flags.door, None, group)?;
+    }
+    eprintln!("stmfd: ready");
+    systemd::notify("READY=1");
+
+    let signal = stop.wait()?;
+    log::info!("stopping on {signal}");
+    systemd::notify("STOPPING=1");
+    door.revoke();
+    service.stop();
+    Ok(())
+}

@@ -1,14 +1,32 @@
 //! The safe Rust API of libstmf: resolves the endpoint (`STMF_ENDPOINT`), sends a [`Request`], gets a [`Response`].
+//!
+//! Nothing happens before the first call: no thread, no connection (programs fork after loading the library).
+
+mod devid;
+mod endpoint;
+mod handles;
+mod link;
+mod process;
+mod resource;
+mod signals;
+mod size;
+
+pub use devid::{devid_from_iscsi_name, devid_from_wwn};
+pub use endpoint::{DEFAULT_DOOR, ENDPOINT_VARIABLE, Endpoint, InvalidEndpoint, require_daemon};
+pub use resource::{LuProperty, LuResource};
+pub use size::parse_size;
 
 use crate::framework::{AccessReport, GroupKind, LuInfo, NexusInfo, PortInfo, ServiceState, ViewEntry, ViewRequest};
 use crate::service::{AluaInfo, Request, Response, TargetInfo};
 use crate::types::{DevId, GroupName, Guid, LuProperties, NodeId, Status};
-use std::os::fd::BorrowedFd;
+use handles::Door;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use process::Process;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Sends one request to this process's endpoint.
-#[allow(unused_variables)]
 pub fn send(request: &Request, descriptors: &[BorrowedFd<'_>]) -> Result<Response, Status> {
-    todo!()
+    Process::current().link.send(request, descriptors)
 }
 
 /// An answer that does not fit the request: a service of another version, or a bug.
@@ -102,6 +120,13 @@ calls! {
     iscsi_target_list() -> Vec<TargetInfo> = Request::IscsiTargetList, Response::IscsiTargets(l) => l;
 }
 
+/// A group that cannot exist, because its name is none, in a view entry: `missing`, unless the service cannot be reached
+/// (order of checks, `libstmf-api.md` 1.2).
+pub fn no_such_group<T>(missing: Status) -> Result<T, Status> {
+    state()?;
+    Err(missing)
+}
+
 /// `stmfImportLu`. With `FileInUse` the GUID is told as well.
 pub fn lu_import(path: &str) -> Result<Guid, (Status, Option<Guid>)> {
     match send(&Request::LuImport(path.to_owned()), &[]).map_err(|status| (status, None))? {
@@ -111,20 +136,72 @@ pub fn lu_import(path: &str) -> Result<Guid, (Status, Option<Guid>)> {
     }
 }
 
+/// [`lu_import`] for the bytes of a path. Paths of the configuration are UTF-8: another path names no LU, which is found
+/// out after the service was reached (`libstmf-api.md` 1.2).
+pub fn lu_import_bytes(path: &[u8]) -> Result<Guid, (Status, Option<Guid>)> {
+    match std::str::from_utf8(path) {
+        Ok(path) => lu_import(path),
+        Err(_) => Err((state().err().unwrap_or(Status::MetaFileName), None)),
+    }
+}
+
 /// `stmfInitProxyDoor`: installs the door; the number is this process's handle.
-#[allow(unused_variables)]
 pub fn init_proxy_door(door: BorrowedFd<'_>) -> Result<i32, Status> {
-    todo!()
+    init_proxy_door_or_nothing(Some(door))
+}
+
+/// [`init_proxy_door`] for a number that may be no open descriptor (`None`): the service decides what is wrong first, a
+/// door that is installed already or this one (`libstmf-api.md` 6.2).
+pub fn init_proxy_door_or_nothing(door: Option<BorrowedFd<'_>>) -> Result<i32, Status> {
+    let (mine, theirs) =
+        socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC).map_err(|error| {
+            log::error!("socket pair for a proxy door: {error}");
+            Status::NoMem
+        })?;
+    let process = Process::current();
+    let descriptors: Vec<BorrowedFd<'_>> = std::iter::once(theirs.as_fd()).chain(door).collect();
+    match process.link.send(&Request::InitProxyDoor, &descriptors)? {
+        Response::Proxy(handle) => Ok(process.handles.insert(Door {
+            handle,
+            life_line: mine,
+        })),
+        other => unexpected(other),
+    }
+}
+
+/// Hangs up (`poll`: POLLHUP) once the door of this handle is gone: the service that had it ended, or the handle was
+/// destroyed. `InvalidArg` when the number is no handle of this process.
+pub fn proxy_door_life_line(handle: i32) -> Result<OwnedFd, Status> {
+    let life_line = Process::current().handles.life_line(handle).ok_or(Status::InvalidArg)?;
+    life_line.map_err(|error| {
+        log::error!("cannot duplicate the life line of proxy door {handle}: {error}");
+        Status::NoMem
+    })
 }
 
 /// `stmfDestroyProxyDoor`. A number that is no handle of this process has no effect.
-#[allow(unused_variables)]
 pub fn destroy_proxy_door(handle: i32) {
-    todo!()
+    let process = Process::current();
+    let Some(door) = process.handles.remove(handle) else {
+        return;
+    };
+    // Waits until the door is gone. If the service cannot be reached, the life line (dropped here) says the same.
+    if let Err(status) = process.link.send(&Request::DestroyProxyDoor(door.handle), &[]) {
+        log::debug!("destroying proxy door {handle}: {status}");
+    }
 }
 
-/// `stmfPostProxyMsg`. `InvalidArg` when the number is no handle of this process.
-#[allow(unused_variables)]
+/// `stmfPostProxyMsg`. `InvalidArg` when the number is no handle of this process, `Perm`, else `PostMsgFailed`.
 pub fn post_proxy_msg(handle: i32, message: &[u8]) -> Result<(), Status> {
-    todo!()
+    let process = Process::current();
+    let door = process.handles.get(handle).ok_or(Status::InvalidArg)?;
+    if message.is_empty() {
+        return Err(Status::PostMsgFailed);
+    }
+    match process.link.send(&Request::PostProxyMsg(door, message.to_vec()), &[]) {
+        Ok(Response::Done) => Ok(()),
+        Ok(Response::Failed(Status::Perm)) | Err(Status::Perm) => Err(Status::Perm),
+        Ok(Response::Failed(_)) | Err(_) => Err(Status::PostMsgFailed),
+        Ok(other) => unexpected(other),
+    }
 }

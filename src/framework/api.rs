@@ -1,11 +1,18 @@
 //! The framework's face to services, ports and the proxy. Every management call is one transaction: it either fails and
 //! changes nothing, or live state and store have both changed (`libstmf-api.md` 1.8).
 
+use super::cell::Cell;
+use super::peer_events::PeerEvents;
+use super::state::State;
 use super::*;
 use crate::store::Store;
 use crate::types::*;
+use arc_swap::ArcSwapOption;
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock, Weak};
 
 /// `stmfState`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,149 +113,181 @@ pub struct AccessReport {
 }
 
 /// One node's framework. Cheap to share; all methods may be called from any thread.
+///
+/// Locks, outermost first: `loading` or `alua_change`; the lock of one [`Cell`]; `state`; `cells`, the locks within an LU.
+/// Units, ports and the link are called without `state` held, except for short questions that take no lock of ours.
 pub struct Framework {
-    store: Store,
+    pub(super) store: Store,
+    pub(super) state: Mutex<State>,
+    /// Access state of each LU.
+    pub(super) cells: Mutex<HashMap<Guid, Arc<Cell>>>,
+    pub(super) provider: OnceLock<Arc<dyn LuProvider>>,
+    pub(super) link: ArcSwapOption<Arc<dyn PeerLink>>,
+    pub(super) peer_events: PeerEvents,
+    /// One load at a time.
+    pub(super) loading: Mutex<()>,
+    /// One change of ALUA mode at a time.
+    pub(super) alua_change: Mutex<()>,
+    /// ALUA mode, for commands and announcements.
+    pub(super) alua_on: AtomicBool,
+    /// READ on a Standby LU is forwarded.
+    pub(super) standby_reads: AtomicBool,
+    pub(super) weak: Weak<Framework>,
 }
 
-#[allow(unused_variables, missing_docs)]
+#[allow(missing_docs)]
 impl Framework {
     // --- construction: providers are registered before `load` -------------------------------------------------------
 
     /// An offline framework with config state "none".
     pub fn new(store: Store) -> Arc<Framework> {
-        Arc::new(Framework { store })
+        Arc::new_cyclic(|weak| Framework {
+            store,
+            state: Mutex::default(),
+            cells: Mutex::default(),
+            provider: OnceLock::new(),
+            link: ArcSwapOption::empty(),
+            peer_events: PeerEvents::default(),
+            loading: Mutex::default(),
+            alua_change: Mutex::default(),
+            alua_on: AtomicBool::new(false),
+            standby_reads: AtomicBool::new(true),
+            weak: weak.clone(),
+        })
     }
     pub fn store(&self) -> &Store {
         &self.store
     }
     pub fn register_lu_provider(&self, provider: Arc<dyn LuProvider>) {
-        todo!()
+        if self.provider.set(provider).is_err() {
+            log::error!("a second LU provider is ignored");
+        }
     }
     pub fn set_peer_link(&self, link: Arc<dyn PeerLink>) {
-        todo!()
+        self.link.store(Some(Arc::new(link)));
     }
     /// `stmfLoadConfig`: groups, views, ALUA node, then every LU of the store through Claim; refused ones come up Standby
     /// with the "stale" mark (H1), unusable ones are logged and skipped.
     pub fn load(&self) -> Result<(), Status> {
-        todo!()
+        self.load_once()
     }
 
     // --- service ----------------------------------------------------------------------------------------------------
 
     pub fn state(&self) -> ServiceState {
-        todo!()
+        self.service_state()
     }
     pub fn online(&self) -> Result<(), Status> {
-        todo!()
+        self.go_online()
     }
     pub fn offline(&self) -> Result<(), Status> {
-        todo!()
+        self.go_offline()
     }
     /// For a clean stop: service offline, every unit released (`Release::Handover` marks the record released, so that the
     /// peer may take over at once); the configuration stays.
     pub fn shutdown(&self) {
-        todo!()
+        self.stop();
     }
 
     // --- logical units ----------------------------------------------------------------------------------------------
 
     /// Registered LUs plus GUIDs that have view entries, ascending.
     pub fn lu_list(&self) -> Vec<Guid> {
-        todo!()
+        self.list_lus()
     }
     pub fn lu_info(&self, guid: &Guid) -> Result<LuInfo, Status> {
-        todo!()
+        self.info_of_lu(guid)
     }
     pub fn lu_access(&self, guid: &Guid) -> Result<AccessReport, Status> {
-        todo!()
+        self.access_of_lu(guid)
     }
     pub fn lu_create(&self, properties: &LuProperties) -> Result<Guid, Status> {
-        todo!()
+        self.create_lu(properties)
     }
     /// The GUID is returned also with `FileInUse`.
     pub fn lu_import(&self, path: &str) -> Result<Guid, (Status, Option<Guid>)> {
-        todo!()
+        self.import_lu(path)
     }
     pub fn lu_delete(&self, guid: &Guid) -> Result<(), Status> {
-        todo!()
+        self.delete_lu(guid)
     }
     pub fn lu_online(&self, guid: &Guid) -> Result<(), Status> {
-        todo!()
+        self.online_lu(guid)
     }
     pub fn lu_offline(&self, guid: &Guid) -> Result<(), Status> {
-        todo!()
+        self.offline_lu(guid)
     }
     pub fn lu_standby(&self, guid: &Guid) -> Result<(), Status> {
-        todo!()
+        self.standby_lu(guid)
     }
 
     // --- groups and views -------------------------------------------------------------------------------------------
 
     pub fn group_create(&self, kind: GroupKind, name: &GroupName) -> Result<(), Status> {
-        todo!()
+        self.create_group(kind, name)
     }
     pub fn group_delete(&self, kind: GroupKind, name: &GroupName) -> Result<(), Status> {
-        todo!()
+        self.delete_group(kind, name)
     }
     pub fn group_list(&self, kind: GroupKind) -> Result<Vec<GroupName>, Status> {
-        todo!()
+        Ok(self.configured()?.views.group_list(kind))
     }
     pub fn group_members(&self, kind: GroupKind, name: &GroupName) -> Result<Vec<DevId>, Status> {
-        todo!()
+        self.configured()?.views.group_members(kind, name)
     }
     pub fn group_add(&self, kind: GroupKind, name: &GroupName, member: &DevId) -> Result<(), Status> {
-        todo!()
+        self.add_member(kind, name, member)
     }
     pub fn group_remove(&self, kind: GroupKind, name: &GroupName, member: &DevId) -> Result<(), Status> {
-        todo!()
+        self.remove_member(kind, name, member)
     }
     pub fn view_add(&self, guid: &Guid, request: &ViewRequest) -> Result<ViewEntry, Status> {
-        todo!()
+        self.add_view(guid, request)
     }
     pub fn view_remove(&self, guid: &Guid, index: u32) -> Result<(), Status> {
-        todo!()
+        self.remove_view(guid, index)
     }
     /// Empty for a GUID without entries.
     pub fn view_list(&self, guid: &Guid) -> Result<Vec<ViewEntry>, Status> {
-        todo!()
+        Ok(self.configured()?.views.list(guid))
     }
 
     // --- target ports and nexuses -----------------------------------------------------------------------------------
 
     pub fn port_list(&self) -> Vec<DevId> {
-        todo!()
+        self.state.lock().ports.iter().map(|p| p.devid.clone()).collect()
     }
     pub fn port_info(&self, devid: &DevId) -> Result<PortInfo, Status> {
-        todo!()
+        self.ports_info(devid)
     }
     pub fn port_nexuses(&self, devid: &DevId) -> Result<Vec<NexusInfo>, Status> {
-        todo!()
+        self.nexus_infos(devid)
     }
     pub fn port_online(&self, devid: &DevId) -> Result<(), Status> {
-        todo!()
+        self.change_port(devid, true)
     }
     pub fn port_offline(&self, devid: &DevId) -> Result<(), Status> {
-        todo!()
+        self.change_port(devid, false)
     }
     /// Registers a port; if the service is online (and for images always) it is told to go online.
     pub fn port_register(&self, spec: PortSpec) -> Result<Arc<Port>, Status> {
-        todo!()
+        self.register_port(spec)
     }
     /// Only when offline and without nexuses, else `Busy`.
     pub fn port_deregister(&self, devid: &DevId) -> Result<(), Status> {
-        todo!()
+        self.deregister_port(devid)
     }
     /// A provider reports the end of `go_online` (true) or `go_offline` (false).
     pub fn port_changed(&self, devid: &DevId, online: bool) {
-        todo!()
+        self.port_is(devid, online);
     }
     /// A login has reached full feature phase. `Busy` when the port is not online.
     pub fn nexus_register(&self, spec: NexusSpec) -> Result<Arc<Nexus>, Status> {
-        todo!()
+        self.register_nexus(spec)
     }
     /// The nexus is lost; its live tasks are aborted. Returns when no task of it can touch a store any more.
     pub fn nexus_deregister(&self, nexus: &Arc<Nexus>) {
-        todo!()
+        self.deregister_nexus(nexus);
     }
 
     // --- tasks ------------------------------------------------------------------------------------------------------
@@ -256,38 +295,43 @@ impl Framework {
     /// Takes a command: REPORT LUNS, unmapped LUNs, unit attentions, access state and the LU's own checks of the CDB.
     /// Never blocks.
     pub fn start(&self, task: Task) -> Started {
-        todo!()
+        routing::start(self, task)
     }
     /// Task management; `done` when every task it names is gone.
     pub fn task_management(&self, request: TmRequest, done: TmDone) {
-        todo!()
+        task_management::task_management(self, request, done);
     }
 
     // --- ALUA -------------------------------------------------------------------------------------------------------
 
     /// `stmfSetAluaState` (`alua-proxy.md` 2.1). `node` is ignored when disabling.
     pub fn set_alua(&self, enabled: bool, node: Option<NodeId>) -> Result<(), Status> {
-        todo!()
+        match (enabled, node) {
+            (true, Some(node)) => self.enable_alua(node),
+            (true, None) => Err(Status::InvalidArg),
+            (false, _) => self.disable_alua(),
+        }
     }
     /// Mode, and the last node that was enabled (0 if none ever was).
     pub fn alua(&self) -> (bool, NodeId) {
-        todo!()
+        let state = self.state.lock();
+        (state.alua, state.node.unwrap_or(NodeId::new(0).expect("0 is a node")))
     }
     /// `aluaadm fenced`: the cluster software vouches that the peer cannot write; cleared at PeerUp.
     pub fn peer_fenced(&self) {
-        todo!()
+        self.state.lock().fenced = true;
     }
     /// The proxy decoded something the peer said. Never blocks: it queues work for the LU.
     pub fn peer_event(&self, event: PeerEvent) {
-        todo!()
+        self.queue_peer_event(event);
     }
 }
 
 impl ReadyTask {
     /// Executes the command. `data` has exactly [`ReadyTask::want`] bytes. `done` gets the outcome once, possibly before
     /// this returns; TASK ABORTED if the task was aborted meanwhile.
-    #[allow(unused_variables)]
+    #[allow(clippy::boxed_local, reason = "a ready task is one pointer for the ports")]
     pub fn execute(self: Box<Self>, data: Vec<u8>, done: Done) {
-        todo!()
+        routing::execute(*self, data, done);
     }
 }

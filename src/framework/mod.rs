@@ -6,13 +6,31 @@
 #![forbid(unsafe_code)]
 
 pub mod alua;
+mod alua_mode;
 mod api;
+mod attention;
+mod cell;
+mod dlun0;
+mod groups;
+mod identity;
+mod itl;
 mod live;
+mod logical_unit;
 mod lun_map;
+mod lus;
+mod mapping;
 mod peer;
+mod peer_events;
 mod port;
+mod ports;
+mod routing;
+mod service;
+mod standby;
+mod state;
 mod task;
+mod task_management;
 mod unit;
+mod views;
 
 pub use api::{AccessReport, Framework, GroupKind, LuInfo, NexusInfo, PortInfo, ServiceState, ViewEntry, ViewRequest};
 pub use live::LiveTask;
@@ -23,4 +41,7 @@ pub use task::{
     Cdb, Done, Expected, Handler, Origin, Outcome, ReadyTask, Residual, Start, Started, Task, TaskAttribute,
     TaskHandle, TmDone, TmFunction, TmRequest, TmResponse,
 };
-pub use unit::{ImportError, Inquiry, LuProvider, Release, Unit};
+pub use unit::{ImportError, Inquiry, LuNexuses, LuProvider, Release, Unit};
+
+#[cfg(test)]
+mod tests;

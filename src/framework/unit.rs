@@ -1,6 +1,7 @@
 //! What the framework asks of an LU provider (the disk provider `sbd`).
 
-use super::{Handler, PeerView};
+use super::{Handler, Nexus, PeerView};
+use crate::scsi::Sense;
 use crate::types::{Guid, LuProperties, Status};
 use std::sync::Arc;
 
@@ -45,6 +46,18 @@ pub enum Release {
     Lost,
 }
 
+/// The nexuses of one LU, as its unit may reach them. May be called from any thread, also inside `execute`; the unit
+/// holds none of its locks that `reservation_conflict`, `start` or `abort` take.
+pub trait LuNexuses: Send + Sync {
+    /// Queues a unit attention (`scsi-sbd.md` 3.1: one of its table) on every nexus of the LU for which `to` holds. Images
+    /// of the peer's ports get none (`alua-proxy.md` 6.5).
+    fn attention(&self, sense: Sense, to: &dyn Fn(&Nexus) -> bool);
+
+    /// Aborts the tasks of every nexus for which `of` holds (PREEMPT AND ABORT), except the one with this nexus id and
+    /// tag. Does not wait for their end.
+    fn abort_tasks(&self, except: (u64, u64), of: &dyn Fn(&Nexus) -> bool);
+}
+
 /// A provider of logical units.
 pub trait LuProvider: Send + Sync {
     /// Name in listings and messages, `sbd` for disks.
@@ -85,6 +98,9 @@ pub trait Unit: Handler {
 
     /// Called once, on a thread of the provider's, when a lease renewal finds that the record names somebody else.
     fn on_ownership_lost(&self, lost: Box<dyn FnOnce() + Send>);
+
+    /// Called once, before the first command: where the unit raises unit attentions.
+    fn attach(&self, _nexuses: Arc<dyn LuNexuses>) {}
 
     /// Gives the store up. The framework has stopped and drained the tasks before.
     fn release(&self, how: Release) -> Result<(), Status>;

@@ -1,1 +1,31 @@
-//! (see the architecture)
+//! The iSCSI target port provider `iscsit` (`iscsi-target.md`, RFC 7143).
+//!
+//! | floor | modules |
+//! |---|---|
+//! | pure | [`pdu`], [`decoder`], [`output`], [`text`], [`name`], [`parameters`], [`security`], [`login`], [`window`], [`directory`], [`connection`] |
+//! | shell | `engine` (sockets), `worker` (connections), `portal` (listeners), `janitor` (what may wait), `sessions`, `target`, `config` (persistence), [`Provider`] |
+
+pub mod connection;
+pub mod decoder;
+pub mod directory;
+pub mod login;
+pub mod name;
+pub mod output;
+pub mod parameters;
+pub mod pdu;
+pub mod security;
+pub mod text;
+pub mod window;
+
+mod config;
+mod engine;
+mod janitor;
+mod node;
+mod portal;
+mod provider;
+mod sessions;
+mod target;
+mod worker;
+
+pub use portal::PortalError;
+pub use provider::{Config, Provider, StartError, TargetError};

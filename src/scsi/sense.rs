@@ -109,6 +109,26 @@ impl Sense {
     /// 07/27/00: write protected.
     pub const WRITE_PROTECTED: Sense = Sense::new(0x7, 0x27, 0x00);
 
+    /// 0E/1D/00: miscompare during verify operation.
+    pub const MISCOMPARE: Sense = Sense::new(0xe, 0x1d, 0x00);
+
+    /// With the field pointer at a byte of the CDB.
+    pub const fn at_cdb_byte(mut self, byte: u16) -> Sense {
+        self.field_pointer = Some((true, byte));
+        self
+    }
+
+    /// With the INFORMATION field.
+    pub const fn with_information(mut self, information: u32) -> Sense {
+        self.information = Some(information);
+        self
+    }
+
+    /// Descriptor format without descriptors, 8 bytes (SPC-4 4.5.2): for REQUEST SENSE with DESC=1.
+    pub const fn to_descriptor(self) -> [u8; 8] {
+        [0x72, self.key, self.asc, self.ascq, 0, 0, 0, 0]
+    }
+
     /// Fixed format, 18 bytes (SPC-4 4.5.3): `70`/`F0`, key, information, `0A`, ASC, ASCQ, field pointer.
     pub fn to_fixed(self) -> [u8; 18] {
         let mut bytes = [0; 18];

@@ -2,6 +2,18 @@
 //! one-byte protocol version; descriptors travel beside it.
 #![forbid(unsafe_code)]
 
+mod dispatch;
+mod privilege;
+mod proxy_doors;
 mod request;
+mod start;
+mod wire;
 
 pub use request::{AluaInfo, PROTOCOL_VERSION, ProxyHandle, Request, Response, TargetInfo};
+pub use start::{Options, Service, StartError};
+pub use wire::{
+    MAX_REQUEST, MAX_RESPONSE, WireError, decode_request, decode_response, encode_request, encode_response,
+};
+
+/// Name of the LU provider whose LUs have properties.
+const DISK_PROVIDER: &str = "sbd";

@@ -50,7 +50,7 @@ pub enum Request {
     },
     GetAlua,
     PeerFenced,
-    /// Descriptors: the door, and one end of the client's life line.
+    /// Descriptors: one end of the client's life line, then the door; no door when the client's number was no descriptor.
     InitProxyDoor,
     DestroyProxyDoor(ProxyHandle),
     PostProxyMsg(ProxyHandle, #[serde(with = "serde_bytes")] Vec<u8>),

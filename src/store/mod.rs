@@ -2,8 +2,16 @@
 //! What the rows mean is the framework's business.
 #![forbid(unsafe_code)]
 
+mod sqlite;
+
 use crate::types::{DevId, GroupName, Guid, Lun};
+use nix::fcntl::{Flock, FlockArg};
+use parking_lot::Mutex;
+use rusqlite::Connection;
+use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Which name space a group is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -146,32 +154,112 @@ impl std::fmt::Display for StoreError {
 impl std::error::Error for StoreError {}
 
 /// The configuration store of one node.
-pub struct Store {}
+pub struct Store {
+    /// `None`: volatile.
+    file: Option<File>,
+    /// Tokens of a volatile store.
+    tokens: AtomicU64,
+}
 
-#[allow(unused_variables)]
+struct File {
+    db: Mutex<Connection>,
+    /// Locked for as long as the store is open.
+    _lock: Flock<std::fs::File>,
+}
+
 impl Store {
-    /// Opens (or creates) the store in a directory and locks the directory for this process.
+    /// Database file within the state directory.
+    pub const DATABASE: &str = "stmf.db";
+    /// Lock file within the state directory; holds the pid of the process that has it.
+    pub const LOCK: &str = "stmf.lock";
+
+    /// Opens (or creates) the store in a directory and locks the directory for this process. A database that is damaged
+    /// or has another schema version is left as it is.
     pub fn open(directory: &Path) -> Result<Store, StoreError> {
-        todo!()
+        let within = |error: StoreError| match error {
+            StoreError::Failed(text) => StoreError::Failed(format!("{}: {text}", directory.display())),
+            other => other,
+        };
+        std::fs::create_dir_all(directory).map_err(|e| within(StoreError::Failed(e.to_string())))?;
+        let lock = lock(&directory.join(Self::LOCK)).map_err(within)?;
+        let db = sqlite::open(&directory.join(Self::DATABASE)).map_err(within)?;
+        if !sqlite::intact(&db).map_err(within)? {
+            return Err(within(StoreError::Failed(format!("{} is damaged", Self::DATABASE))));
+        }
+        Ok(Store {
+            file: Some(File {
+                db: Mutex::new(db),
+                _lock: lock,
+            }),
+            tokens: AtomicU64::new(0),
+        })
     }
+
     /// A store that forgets (endpoint `embedded` without a directory).
     pub fn volatile() -> Store {
-        Store {}
+        Store {
+            file: None,
+            tokens: AtomicU64::new(0),
+        }
     }
+
     /// False for [`Store::volatile`].
     pub fn persistent(&self) -> bool {
-        todo!()
+        self.file.is_some()
     }
-    /// Everything stored.
+
+    /// Everything stored; empty for a volatile store.
     pub fn load(&self) -> Result<Snapshot, StoreError> {
-        todo!()
+        match &self.file {
+            Some(file) => sqlite::load(&file.db.lock()),
+            None => Ok(Snapshot::default()),
+        }
     }
-    /// All or nothing, durable on return.
+
+    /// All or nothing, durable on return. Does nothing on a volatile store.
     pub fn commit(&self, changes: &[Change]) -> Result<(), StoreError> {
-        todo!()
+        let Some(file) = &self.file else { return Ok(()) };
+        let mut db = file.db.lock();
+        let transaction = db.transaction()?;
+        for change in changes {
+            sqlite::apply(&transaction, change)?;
+        }
+        Ok(transaction.commit()?)
     }
-    /// A provider-data token that was never given out before.
+
+    /// A provider-data token that was never given out before: above 0, growing.
     pub fn next_token(&self) -> Result<u64, StoreError> {
-        todo!()
+        match &self.file {
+            Some(file) => sqlite::next_token(&mut file.db.lock()),
+            None => Ok(self.tokens.fetch_add(1, Ordering::Relaxed) + 1),
+        }
     }
 }
+
+fn lock(path: &Path) -> Result<Flock<std::fs::File>, StoreError> {
+    let file = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+        .map_err(|e| StoreError::Failed(e.to_string()))?;
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(mut lock) => {
+            lock.set_len(0)
+                .and_then(|()| write!(lock, "{}", std::process::id()))
+                .map_err(|e| StoreError::Failed(e.to_string()))?;
+            Ok(lock)
+        }
+        Err((mut file, nix::errno::Errno::EWOULDBLOCK)) => {
+            let mut pid = String::new();
+            let known = file.read_to_string(&mut pid).is_ok();
+            Err(StoreError::Locked(pid.trim().parse().ok().filter(|_| known)))
+        }
+        Err((_, error)) => Err(StoreError::Failed(error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,52 @@
+# The two commands for the start: `make demo`, `make check`.
+SHELL   := /bin/bash
+PREFIX  ?= /usr/local
+LIBDIR  ?= $(PREFIX)/lib
+SBINDIR ?= $(PREFIX)/sbin
+DESTDIR ?=
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
+MAJOR   := 1
+PROGRAMS := stmfd stmfproxy stmfadm itadm aluaadm
+
+.PHONY: all build deps demo check bench install clean
+
+all: build
+
+# Debian packages that the build, the tests and the demo need.
+deps:
+	@scripts/deps
+
+build: deps
+	cargo build --release
+
+# Two nodes on loopback, one shared disk, a real initiator, a failover. Ends with DEMO OK.
+demo: build
+	scripts/demo
+
+# Everything that must hold: formatting, lints, documentation, all tests. Also what CI runs.
+check: deps
+	scripts/check
+
+# Measurements; they never pass or fail.
+bench: build
+	cargo bench --bench door
+	cargo bench --bench api
+
+install: build
+	install -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(SBINDIR) $(DESTDIR)$(PREFIX)/include/sys
+	install -m 755 target/release/libstmf.so $(DESTDIR)$(LIBDIR)/libstmf.so.$(MAJOR)
+	ln -sf libstmf.so.$(MAJOR) $(DESTDIR)$(LIBDIR)/libstmf.so
+	install -m 644 target/release/libstmf.a $(DESTDIR)$(LIBDIR)/libstmf.a
+	install -m 644 include/libstmf.h include/door.h $(DESTDIR)$(PREFIX)/include/
+	[ ! -e include/sys/door.h ] || install -m 644 include/sys/door.h $(DESTDIR)$(PREFIX)/include/sys/
+	sed -e 's|@prefix@|$(PREFIX)|' -e 's|@libdir@|$(LIBDIR)|' -e 's|@version@|$(VERSION)|' packaging/libstmf.pc.in \
+		> $(DESTDIR)$(LIBDIR)/pkgconfig/libstmf.pc
+	install -m 755 $(addprefix target/release/,$(PROGRAMS)) $(DESTDIR)$(SBINDIR)/
+	for page in man/*.[1-9]; do \
+		install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/} || exit 1; done
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	for unit in packaging/systemd/*.service; do \
+		sed 's|@sbindir@|$(SBINDIR)|' $$unit > $(DESTDIR)$(PREFIX)/lib/systemd/system/$${unit##*/} || exit 1; done
+
+clean:
+	cargo clean

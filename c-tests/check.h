@@ -1,0 +1,55 @@
+/* One line per check; a failing one is printed. The last line of a program is "N passed, M failed". */
+#ifndef CHECK_H
+#define CHECK_H
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static unsigned checks_passed, checks_failed;
+
+static inline int check_status(int line, const char *what, int got, int wanted)
+{
+	if (got == wanted) {
+		checks_passed++;
+		return (1);
+	}
+	checks_failed++;
+	printf("line %d: %s: got 0x%04x, wanted 0x%04x\n", line, what, (unsigned)got, (unsigned)wanted);
+	return (0);
+}
+
+static inline int check_true(int line, const char *what, int holds)
+{
+	if (holds)
+		checks_passed++;
+	else {
+		checks_failed++;
+		printf("line %d: %s does not hold\n", line, what);
+	}
+	return (holds);
+}
+
+static inline int check_text(int line, const char *what, const char *got, const char *wanted)
+{
+	if (strcmp(got, wanted) == 0) {
+		checks_passed++;
+		return (1);
+	}
+	checks_failed++;
+	printf("line %d: %s: got \"%s\", wanted \"%s\"\n", line, what, got, wanted);
+	return (0);
+}
+
+/* A call and the status it must have. */
+#define CALL(call, status) check_status(__LINE__, #call, call, status)
+#define TRUE(condition) check_true(__LINE__, #condition, (condition) != 0)
+#define TEXT(got, wanted) check_text(__LINE__, #got, got, wanted)
+
+static inline int check_end(void)
+{
+	printf("%u passed, %u failed\n", checks_passed, checks_failed);
+	return (checks_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE);
+}
+
+#endif

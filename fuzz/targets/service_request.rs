@@ -1,0 +1,8 @@
+//! Requests and responses of the service (`src/service/wire.rs`): no input panics.
+#![no_main]
+use stmf::service::{decode_request, decode_response};
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    let _request = decode_request(bytes);
+    let _response = decode_response(bytes);
+});

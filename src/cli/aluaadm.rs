@@ -1,0 +1,204 @@
+//! `aluaadm` (`cli.md` chapter 5), and `fenced`, which is new (`alua-proxy.md` 6.6).
+#![forbid(unsafe_code)]
+
+use super::command_line::{Invocation, Operands, Subcommand, Tool};
+use super::text::{common_failure, passed_on};
+use super::{Console, Service};
+use crate::types::{Guid, NodeId, Status};
+
+/// Runs `aluaadm`; `arguments` come after `argv[0]`. Returns the exit status.
+pub fn run(arguments: &[String], service: &dyn Service, console: &mut Console<'_>) -> u8 {
+    TOOL.run(arguments, service, console)
+}
+
+const TOOL: Tool = Tool {
+    options: &[],
+    unserved: &[],
+    subcommands: &[
+        subcommand("standby", Operands::One("LU-name"), "", standby),
+        subcommand("disable", Operands::None, "", disable),
+        subcommand("enable", Operands::One("node ID (0 or 1)"), "", enable),
+        subcommand("fenced", Operands::None, FENCED_HELP, fenced),
+    ],
+};
+
+const FENCED_HELP: &str = "\
+\tDeclares that the other node cannot write to any logical unit any more: it has been
+\tpowered off, or cut off from the storage. Only for cluster software that has made sure.
+";
+
+const fn subcommand(
+    name: &'static str,
+    operands: Operands,
+    help: &'static str,
+    run: fn(&Invocation, &dyn Service, &mut Console<'_>) -> u8,
+) -> Subcommand {
+    Subcommand {
+        name,
+        options: "",
+        required: "",
+        operands,
+        help,
+        run,
+    }
+}
+
+fn standby(invocation: &Invocation, service: &dyn Service, console: &mut Console<'_>) -> u8 {
+    let operand = invocation.operand();
+    let Ok(guid) = operand.parse::<Guid>() else {
+        console.error(format_args!("{operand}: must be 32 hexadecimal digits long"));
+        return 1;
+    };
+    let Err(status) = service.lu_standby(guid) else {
+        return 0;
+    };
+    match status {
+        Status::NotFound => console.error(format_args!("{operand}: not found")),
+        other => console.error(common_failure(other).unwrap_or("unknown error")),
+    }
+    passed_on(status.code())
+}
+
+/// Exactly `0` or `1` (`cli.md` D-13).
+fn enable(invocation: &Invocation, service: &dyn Service, console: &mut Console<'_>) -> u8 {
+    let operand = invocation.operand();
+    let node = match operand {
+        "0" => NodeId::new(0),
+        "1" => NodeId::new(1),
+        _ => None,
+    };
+    match node {
+        Some(node) => report(service.alua_enable(node), console),
+        None => {
+            console.error(format_args!("{operand}: node ID must be 0 or 1"));
+            1
+        }
+    }
+}
+
+fn disable(_: &Invocation, service: &dyn Service, console: &mut Console<'_>) -> u8 {
+    report(service.alua_disable(), console)
+}
+
+fn fenced(_: &Invocation, service: &dyn Service, console: &mut Console<'_>) -> u8 {
+    report(service.peer_fenced(), console)
+}
+
+/// One line for a failure (`cli.md` D-14).
+fn report(result: Result<(), Status>, console: &mut Console<'_>) -> u8 {
+    let Err(status) = result else {
+        return 0;
+    };
+    console.error(common_failure(status).unwrap_or(match status {
+        Status::Busy => "resource busy",
+        _ => "unknown error",
+    }));
+    passed_on(status.code())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::cli::aluaadm;
+    use crate::cli::script::{Ran, Script, ran, run};
+    use crate::types::Status;
+
+    const GUID: &str = "600144F0C73ABF00000065A1B2C30001";
+
+    fn aluaadm(line: &str, script: &Script) -> Ran {
+        run(aluaadm::run, &format!("/usr/sbin/aluaadm {line}"), script)
+    }
+
+    #[test]
+    fn silent_when_done() {
+        let script = Script::new().ok(&format!("lu_standby({GUID})"), ());
+        assert_eq!(
+            aluaadm(&format!("standby {}", GUID.to_lowercase()), &script),
+            ran(0, "", "")
+        );
+        assert_eq!(
+            aluaadm("enable 1", &Script::new().ok("alua_enable(NodeId(1))", ())),
+            ran(0, "", "")
+        );
+        assert_eq!(
+            aluaadm("enable 0", &Script::new().ok("alua_enable(NodeId(0))", ())),
+            ran(0, "", "")
+        );
+        assert_eq!(
+            aluaadm("Disable", &Script::new().ok("alua_disable()", ())),
+            ran(0, "", "")
+        );
+        assert_eq!(
+            aluaadm("fenced", &Script::new().ok("peer_fenced()", ())),
+            ran(0, "", "")
+        );
+    }
+
+    #[test]
+    fn standby_failures() {
+        for (status, exit, line) in [
+            (Status::NotFound, 2, format!("aluaadm: {GUID}: not found\n")),
+            (Status::Perm, 5, "aluaadm: permission denied\n".to_owned()),
+            (
+                Status::ServiceNotFound,
+                9,
+                "aluaadm: STMF service not found\n".to_owned(),
+            ),
+            (
+                Status::ServiceDataVersion,
+                16,
+                "aluaadm: STMF service version incorrect\n".to_owned(),
+            ),
+            (Status::Busy, 1, "aluaadm: unknown error\n".to_owned()),
+            (Status::AccessStateSet, 35, "aluaadm: unknown error\n".to_owned()),
+            (Status::Error, 1, "aluaadm: unknown error\n".to_owned()),
+        ] {
+            let script = Script::new().fail(&format!("lu_standby({GUID})"), status);
+            assert_eq!(aluaadm(&format!("standby {GUID}"), &script), ran(exit, "", &line));
+        }
+        let line = "aluaadm: 60: must be 32 hexadecimal digits long\n";
+        assert_eq!(aluaadm("standby 60", &Script::new()), ran(1, "", line));
+    }
+
+    #[test]
+    fn other_failures() {
+        for (status, exit, line) in [
+            (Status::Perm, 5, "aluaadm: permission denied\n"),
+            (Status::Busy, 1, "aluaadm: resource busy\n"),
+            (Status::ServiceNotFound, 9, "aluaadm: STMF service not found\n"),
+            (Status::InvalidArg, 7, "aluaadm: unknown error\n"),
+            (Status::Error, 1, "aluaadm: unknown error\n"),
+        ] {
+            let enable = Script::new().fail("alua_enable(NodeId(1))", status);
+            assert_eq!(aluaadm("enable 1", &enable), ran(exit, "", line));
+            let disable = Script::new().fail("alua_disable()", status);
+            assert_eq!(aluaadm("disable", &disable), ran(exit, "", line));
+            let fenced = Script::new().fail("peer_fenced()", status);
+            assert_eq!(aluaadm("fenced", &fenced), ran(exit, "", line));
+        }
+        for bad in ["x", "2", "1x", "01"] {
+            let line = format!("aluaadm: {bad}: node ID must be 0 or 1\n");
+            assert_eq!(aluaadm(&format!("enable {bad}"), &Script::new()), ran(1, "", &line));
+        }
+    }
+
+    #[test]
+    fn version_and_usage() {
+        assert_eq!(aluaadm("-V", &Script::new()), ran(0, "aluaadm: Version 1.0\n", ""));
+        let out = "aluaadm: no options permitted\n\nUsage:\taluaadm disable \n";
+        assert_eq!(aluaadm("disable x", &Script::new()).status, 1);
+        let illegal = aluaadm("disable -x", &Script::new());
+        assert_eq!(
+            illegal,
+            ran(1, "\nUsage:\taluaadm disable \n", "disable: illegal option -- x\n")
+        );
+        let operand = aluaadm("disable x", &Script::new());
+        assert_eq!(
+            operand,
+            ran(
+                1,
+                &out[out.find('\n').unwrap() + 1..],
+                "aluaadm: disable takes no operands\n"
+            )
+        );
+    }
+}

@@ -1,0 +1,75 @@
+//! Where a tool's output goes.
+#![forbid(unsafe_code)]
+
+use std::fmt::Display;
+use std::io::{self, Write};
+
+/// The two streams of a tool, and the names it goes by.
+///
+/// Nothing here fails: a tool that handles several operands must not stop in the middle because its reader has gone. The
+/// first failure of standard output is kept and decides the exit status in the end ([`Console::output_failure`]).
+pub struct Console<'a> {
+    program: String,
+    out: &'a mut dyn Write,
+    err: &'a mut dyn Write,
+    failure: Option<io::Error>,
+}
+
+impl<'a> Console<'a> {
+    /// `program` is `argv[0]`.
+    pub fn new(program: &str, out: &'a mut dyn Write, err: &'a mut dyn Write) -> Console<'a> {
+        Console {
+            program: program.to_owned(),
+            out,
+            err,
+            failure: None,
+        }
+    }
+
+    /// `argv[0]` in full.
+    pub fn program(&self) -> &str {
+        &self.program
+    }
+
+    /// The tool's own name: the part of `argv[0]` after its last `/`, trailing slashes ignored (`cli.md` 1.1).
+    pub fn tool(&self) -> &str {
+        let path = self.program.trim_end_matches('/');
+        path.rsplit('/').next().unwrap_or(path)
+    }
+
+    /// One line on standard output.
+    pub fn line(&mut self, text: impl Display) {
+        self.text(format_args!("{text}\n"));
+    }
+
+    /// Text on standard output, seen by the reader at once (`cli.md` 1.2: unbuffered).
+    pub fn text(&mut self, text: impl Display) {
+        if self.failure.is_some() {
+            return;
+        }
+        let written = self
+            .out
+            .write_all(text.to_string().as_bytes())
+            .and_then(|()| self.out.flush());
+        self.failure = written.err();
+    }
+
+    /// `T: message` on standard error.
+    pub fn error(&mut self, message: impl Display) {
+        let line = format!("{}: {message}", self.tool());
+        self.error_line(line);
+    }
+
+    /// One line on standard error, as it is. There is nobody to tell when that fails.
+    pub fn error_line(&mut self, line: impl Display) {
+        let _ = self
+            .err
+            .write_all(format!("{line}\n").as_bytes())
+            .and_then(|()| self.err.flush());
+    }
+
+    /// The first failure to write standard output.
+    pub fn output_failure(&self) -> Option<&io::Error> {
+        self.failure.as_ref()
+    }
+}

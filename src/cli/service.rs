@@ -1,0 +1,84 @@
+//! Who answers a tool: the service behind libstmf, or a script in tests.
+#![forbid(unsafe_code)]
+
+use crate::client;
+use crate::framework::{AccessReport, GroupKind, LuInfo, NexusInfo, PortInfo, ServiceState, ViewEntry, ViewRequest};
+use crate::service::{AluaInfo, TargetInfo};
+use crate::types::{DevId, GroupName, Guid, LuProperties, NodeId, Status};
+use std::time::Duration;
+
+/// This process's endpoint ([`crate::client`]).
+pub struct Daemon;
+
+macro_rules! service {
+    ($($name:ident($($arg:ident: $ty:ty),*) -> $out:ty;)*) => {
+        /// The calls of [`crate::client`] that tools make, name for name, and the clock they wait by.
+        #[allow(missing_docs)]
+        pub trait Service {
+            $(fn $name(&self, $($arg: $ty),*) -> Result<$out, Status>;)*
+            /// With `FileInUse` the GUID is told as well.
+            fn lu_import(&self, path: &str) -> Result<Guid, (Status, Option<Guid>)>;
+            /// Lets time pass between two looks at a state.
+            fn pause(&self, time: Duration);
+        }
+
+        impl Service for Daemon {
+            $(fn $name(&self, $($arg: $ty),*) -> Result<$out, Status> {
+                client::$name($($arg),*)
+            })*
+            fn lu_import(&self, path: &str) -> Result<Guid, (Status, Option<Guid>)> {
+                client::lu_import(path)
+            }
+            fn pause(&self, time: Duration) {
+                std::thread::sleep(time);
+            }
+        }
+
+        #[cfg(test)]
+        impl Service for super::script::Script {
+            $(fn $name(&self, $($arg: $ty),*) -> Result<$out, Status> {
+                let arguments: Vec<String> = vec![$(format!("{:?}", $arg)),*];
+                self.answer(&format!("{}({})", stringify!($name), arguments.join(", ")))
+            })*
+            fn lu_import(&self, path: &str) -> Result<Guid, (Status, Option<Guid>)> {
+                self.answer(&format!("lu_import({path:?})")).map_err(|status| (status, None))
+            }
+            fn pause(&self, time: Duration) {
+                self.paused(time);
+            }
+        }
+    };
+}
+
+service! {
+    state() -> ServiceState;
+    lu_list() -> Vec<Guid>;
+    lu_info(guid: Guid) -> LuInfo;
+    lu_resource(guid: Guid) -> AccessReport;
+    lu_create(properties: LuProperties) -> Guid;
+    lu_delete(guid: Guid) -> ();
+    lu_online(guid: Guid) -> ();
+    lu_offline(guid: Guid) -> ();
+    lu_standby(guid: Guid) -> ();
+    group_create(kind: GroupKind, name: GroupName) -> ();
+    group_delete(kind: GroupKind, name: GroupName) -> ();
+    group_list(kind: GroupKind) -> Vec<GroupName>;
+    group_members(kind: GroupKind, name: GroupName) -> Vec<DevId>;
+    group_add(kind: GroupKind, name: GroupName, member: DevId) -> ();
+    group_remove(kind: GroupKind, name: GroupName, member: DevId) -> ();
+    view_add(guid: Guid, request: ViewRequest) -> ViewEntry;
+    view_remove(guid: Guid, index: u32) -> ();
+    view_list(guid: Guid) -> Vec<ViewEntry>;
+    target_list() -> Vec<DevId>;
+    target_info(target: DevId) -> PortInfo;
+    target_sessions(target: DevId) -> Vec<NexusInfo>;
+    target_online(target: DevId) -> ();
+    target_offline(target: DevId) -> ();
+    alua_enable(node: NodeId) -> ();
+    alua_disable() -> ();
+    alua() -> AluaInfo;
+    peer_fenced() -> ();
+    iscsi_target_create(name: Option<String>, alias: Option<String>) -> String;
+    iscsi_target_delete(name: String, force: bool) -> ();
+    iscsi_target_list() -> Vec<TargetInfo>;
+}

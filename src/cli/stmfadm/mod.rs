@@ -1,0 +1,170 @@
+//! `stmfadm` (`cli.md` chapter 2).
+#![forbid(unsafe_code)]
+
+mod group;
+mod listing;
+mod lu;
+mod state;
+mod target;
+mod view;
+
+use super::command_line::{Operands, OptionSpec, Subcommand, Tool};
+use super::{Console, Service};
+
+/// Runs `stmfadm`; `arguments` come after `argv[0]`. Returns the exit status.
+pub fn run(arguments: &[String], service: &dyn Service, console: &mut Console<'_>) -> u8 {
+    TOOL.run(arguments, service, console)
+}
+
+/// Two texts for one fault; scripts match both, each where it belongs (`cli.md` D-25).
+const DIGITS: &str = "must be 32 hexadecimal digits";
+const DIGITS_LONG: &str = "must be 32 hexadecimal digits long";
+
+const fn option(letter: char, long: &'static str, argument: Option<&'static str>) -> OptionSpec {
+    OptionSpec { letter, long, argument }
+}
+
+const OPTIONS: &[OptionSpec] = &[
+    option('a', "all", None),
+    option('g', "group-name", Some("group-name")),
+    option('k', "keep-views", None),
+    option('l', "lu-name", Some("LU-Name")),
+    option('n', "lun", Some("logical-unit-number")),
+    option('p', "lu-prop", Some("logical-unit-property=value")),
+    option('f', "file", None),
+    option('s', "size", Some("size K/M/G/T/P")),
+    option('t', "target-group", Some("group-name")),
+    option('h', "host-group", Some("group-name")),
+    option('v', "verbose", None),
+];
+
+const ADD_VIEW_HELP: &str = "\
+\tWithout -h all initiators see the logical unit, without -t through all targets.
+\tWithout -n the lowest free logical unit number is taken.
+";
+
+const CREATE_LU_HELP: &str = "\
+\tProperties for -p:
+\t\talias     display name, up to 255 bytes
+\t\tblk       block size in bytes, a power of two, 512 to 32768
+\t\tguid      32 hexadecimal digits
+\t\thost-id   8 hexadecimal digits, for a generated GUID
+\t\tmeta      absolute path of a separate metadata file
+\t\tmgmt-url  management URLs, separated by spaces
+\t\toui       6 hexadecimal digits, company id for a generated GUID
+\t\tpid       product identification, up to 16 bytes
+\t\tserial    serial number, up to 252 bytes
+\t\tvid       vendor identification, up to 8 bytes
+\t\twcd       true or false: write cache disabled
+\t\twp        true or false: write protected
+\tSizes: a number and one of B K M G T P E, powers of 1024.
+";
+
+/// The table of `cli.md` 2.2, in the order of the usage text.
+const TOOL: Tool = Tool {
+    options: OPTIONS,
+    unserved: &["modify-lu"],
+    subcommands: &[
+        Subcommand {
+            name: "add-hg-member",
+            options: "g",
+            required: "g",
+            operands: Operands::Many("group-member"),
+            help: "",
+            run: group::add_host,
+        },
+        Subcommand {
+            name: "add-tg-member",
+            options: "g",
+            required: "g",
+            operands: Operands::Many("group-member"),
+            help: "",
+            run: group::add_target,
+        },
+        Subcommand {
+            name: "add-view",
+            options: "nth",
+            required: "",
+            operands: Operands::One("LU-name"),
+            help: ADD_VIEW_HELP,
+            run: view::add,
+        },
+        plain("create-hg", "", Operands::One("group-name"), group::create_host),
+        plain("create-tg", "", Operands::One("group-name"), group::create_target),
+        Subcommand {
+            name: "create-lu",
+            options: "ps",
+            required: "",
+            operands: Operands::One("lu file"),
+            help: CREATE_LU_HELP,
+            run: lu::create,
+        },
+        plain("delete-hg", "", Operands::One("group-name"), group::delete_host),
+        plain("delete-lu", "k", Operands::Many("LU-name"), lu::delete),
+        plain("delete-tg", "", Operands::One("group-name"), group::delete_target),
+        plain("import-lu", "", Operands::One("file name"), lu::import),
+        plain("list-hg", "v", Operands::Any("group-name"), group::list_host),
+        plain("list-lu", "v", Operands::Any("LU-name"), listing::list),
+        plain("list-state", "", Operands::None, state::list),
+        plain("list-target", "v", Operands::Any("target-name"), target::list),
+        plain("list-tg", "v", Operands::Any("group-name"), group::list_target),
+        Subcommand {
+            name: "list-view",
+            options: "l",
+            required: "l",
+            operands: Operands::Any("ve-number"),
+            help: "",
+            run: view::list,
+        },
+        plain("online-lu", "", Operands::One("LU-name"), state::online_lu),
+        plain("offline-lu", "", Operands::One("LU-name"), state::offline_lu),
+        plain("online-target", "", Operands::One("target-name"), state::online_target),
+        plain(
+            "offline-target",
+            "",
+            Operands::One("target-name"),
+            state::offline_target,
+        ),
+        Subcommand {
+            name: "remove-hg-member",
+            options: "g",
+            required: "g",
+            operands: Operands::Many("group-member"),
+            help: "",
+            run: group::remove_host,
+        },
+        Subcommand {
+            name: "remove-tg-member",
+            options: "g",
+            required: "g",
+            operands: Operands::Many("group-member"),
+            help: "",
+            run: group::remove_target,
+        },
+        Subcommand {
+            name: "remove-view",
+            options: "la",
+            required: "l",
+            operands: Operands::Any("ve-number"),
+            help: "",
+            run: view::remove,
+        },
+    ],
+};
+
+/// A row that requires no option and has no further help.
+const fn plain(
+    name: &'static str,
+    options: &'static str,
+    operands: Operands,
+    run: fn(&super::command_line::Invocation, &dyn Service, &mut Console<'_>) -> u8,
+) -> Subcommand {
+    Subcommand {
+        name,
+        options,
+        required: "",
+        operands,
+        help: "",
+        run,
+    }
+}

@@ -1,0 +1,199 @@
+//! The way from this process to its framework: a door of `stmfd`, or a service of its own.
+
+use super::endpoint::{DEFAULT_DOOR, Endpoint};
+use super::signals::SignalsBlocked;
+use crate::door::{self, Credentials};
+use crate::service::{Options, Request, Response, Service, decode_response, encode_request};
+use crate::types::Status;
+use nix::errno::Errno;
+use nix::unistd::{Gid, Pid, Uid};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Resolved at the first call; what it resolved to stays for the life of the process. In particular a process that has
+/// found a daemon never falls back to a framework of its own, where its changes would vanish unseen.
+#[derive(Default)]
+pub(super) struct Link {
+    // Not parking_lot: its lock table is shared by all locks of the process and may be held by another thread in a fork.
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+enum State {
+    #[default]
+    Unresolved,
+    Daemon {
+        path: PathBuf,
+        door: Option<Arc<OwnedFd>>,
+    },
+    Embedded(Arc<Service>),
+}
+
+/// What a call needs, so that it can run without the lock.
+enum Route {
+    Door(Arc<OwnedFd>),
+    Local(Arc<Service>),
+}
+
+impl Link {
+    /// Sends one request. When `stmfd` has been restarted since the last call, this one goes to the new one.
+    pub(super) fn send(&self, request: &Request, descriptors: &[BorrowedFd<'_>]) -> Result<Response, Status> {
+        match self.route()? {
+            Route::Local(service) => local(&service, request, descriptors),
+            Route::Door(door) => {
+                let bytes = encode_request(request);
+                match door::call(door.as_fd(), &bytes, descriptors) {
+                    // The server of this door was gone before the call: nothing has been delivered, so once more.
+                    Err(error) if is(&error, Errno::EBADF) => {
+                        self.forget(&door);
+                        match self.route()? {
+                            Route::Door(door) => self.finish(&door, door::call(door.as_fd(), &bytes, descriptors)),
+                            Route::Local(service) => local(&service, request, descriptors),
+                        }
+                    }
+                    outcome => self.finish(&door, outcome),
+                }
+            }
+        }
+    }
+
+    fn finish(&self, door: &Arc<OwnedFd>, outcome: io::Result<door::Reply>) -> Result<Response, Status> {
+        match outcome {
+            Ok(reply) => decode_response(&reply.data).map_err(|error| {
+                log::error!("response of stmfd: {error}");
+                error.status()
+            }),
+            Err(error) => {
+                self.forget(door);
+                Err(call_failed(&error))
+            }
+        }
+    }
+
+    fn route(&self) -> Result<Route, Status> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let State::Unresolved = *state {
+            *state = resolve()?;
+        }
+        match &mut *state {
+            State::Embedded(service) => Ok(Route::Local(Arc::clone(service))),
+            State::Daemon { path, door } => {
+                if door.is_none() {
+                    *door = Some(Arc::new(door::open(path).map_err(|error| open_failed(path, &error))?));
+                }
+                Ok(Route::Door(Arc::clone(door.as_ref().expect("opened above"))))
+            }
+            State::Unresolved => unreachable!("resolved above"),
+        }
+    }
+
+    /// The next call opens the door anew, unless another thread has done so already.
+    fn forget(&self, used: &Arc<OwnedFd>) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let State::Daemon { door, .. } = &mut *state {
+            door.take_if(|door| Arc::ptr_eq(door, used));
+        }
+    }
+}
+
+fn resolve() -> Result<State, Status> {
+    let endpoint = Endpoint::of_process().map_err(|error| {
+        log::error!("{error}");
+        Status::ServiceNotFound
+    })?;
+    match endpoint {
+        Endpoint::Daemon(path) => Ok(State::Daemon { path, door: None }),
+        Endpoint::Embedded(directory) => embedded(directory),
+        Endpoint::Auto => match door::open(Path::new(DEFAULT_DOOR)) {
+            Ok(door) => Ok(State::Daemon {
+                path: DEFAULT_DOOR.into(),
+                door: Some(Arc::new(door)),
+            }),
+            Err(error) if nobody_there(&error) => {
+                let state = embedded(None)?;
+                log::warn!(
+                    "no stmfd at {DEFAULT_DOOR}: this process has a framework of its own, its configuration ends with it"
+                );
+                Ok(state)
+            }
+            Err(error) => Err(open_failed(Path::new(DEFAULT_DOOR), &error)),
+        },
+    }
+}
+
+fn embedded(state_dir: Option<PathBuf>) -> Result<State, Status> {
+    let _blocked = SignalsBlocked::new();
+    let options = Options {
+        state_dir: state_dir.clone(),
+        ..Options::default()
+    };
+    let service = Service::start(options).map_err(|error| {
+        let place = state_dir.as_deref().unwrap_or(Path::new("(volatile)")).display();
+        log::error!("embedded STMF service, {place}: {error}");
+        error.status()
+    })?;
+    Ok(State::Embedded(service))
+}
+
+/// Runs the request in this process. Threads that it starts inherit the mask (`c-clients.md` chapter 4: library threads
+/// take no signals).
+fn local(service: &Service, request: &Request, descriptors: &[BorrowedFd<'_>]) -> Result<Response, Status> {
+    let _blocked = SignalsBlocked::new();
+    let copies: io::Result<Vec<OwnedFd>> = descriptors.iter().map(|fd| fd.try_clone_to_owned()).collect();
+    let copies = copies.map_err(|error| {
+        log::error!("cannot duplicate a descriptor: {error}");
+        Status::NoMem
+    })?;
+    let caller = Credentials {
+        pid: Pid::this().as_raw(),
+        uid: Uid::effective().as_raw(),
+        gid: Gid::effective().as_raw(),
+    };
+    Ok(service.dispatch(request.clone(), copies, caller).0)
+}
+
+fn is(error: &io::Error, errno: Errno) -> bool {
+    error.raw_os_error() == Some(errno as i32)
+}
+
+fn nobody_there(error: &io::Error) -> bool {
+    is(error, Errno::ENOENT) || is(error, Errno::ENOTDIR) || is(error, Errno::ECONNREFUSED)
+}
+
+fn open_failed(path: &Path, error: &io::Error) -> Status {
+    log::debug!("{}: {error}", path.display());
+    if nobody_there(error) {
+        Status::ServiceNotFound
+    } else {
+        call_failed(error)
+    }
+}
+
+/// `libstmf-api.md` 1.1, 1.6. EINTR: the service ended in mid-call, and whether it did what was asked is not known.
+fn call_failed(error: &io::Error) -> Status {
+    match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::EPERM | Errno::EACCES) => Status::Perm,
+        Some(Errno::EBADF | Errno::ECONNREFUSED) => Status::ServiceNotFound,
+        Some(Errno::EAGAIN) => Status::Busy,
+        Some(Errno::ENOMEM | Errno::EMFILE | Errno::ENFILE) => Status::NoMem,
+        _ => {
+            log::error!("call to stmfd: {error}");
+            Status::Error
+        }
+    }
+}
+
+impl Link {
+    /// In a forked child: closes the parent's door. A parent's embedded service is left alone: closing it here would write
+    /// to files that the parent still uses.
+    pub(super) fn abandon(&self) {
+        // A lock that another thread of the parent held at the fork is never released here.
+        if let Ok(mut state) = self.state.try_lock()
+            && let State::Daemon { door, .. } = &mut *state
+        {
+            *door = None;
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! What this process holds: the link to its framework and its proxy door handles. A forked child starts with nothing: it
+//! connects anew, an embedded volatile framework is a fresh one, and its parent's handles are not valid.
+#![forbid(unsafe_code)]
+
+use super::handles::Handles;
+use super::link::Link;
+use crate::logging;
+use arc_swap::ArcSwapOption;
+use std::sync::Arc;
+
+/// State of one process.
+pub(super) struct Process {
+    pid: u32,
+    pub(super) link: Link,
+    pub(super) handles: Handles,
+}
+
+// No lock guards this: one that another thread held at a fork would stay locked in the child for ever.
+static CURRENT: ArcSwapOption<Process> = ArcSwapOption::const_empty();
+
+impl Process {
+    /// The state of the calling process.
+    pub(super) fn current() -> Arc<Process> {
+        let pid = std::process::id();
+        loop {
+            let seen = CURRENT.load_full();
+            match seen {
+                Some(process) if process.pid == pid => return process,
+                other => {
+                    logging::init_library();
+                    let fresh = Arc::new(Process {
+                        pid,
+                        link: Link::default(),
+                        handles: Handles::default(),
+                    });
+                    let before = CURRENT.compare_and_swap(&other, Some(fresh));
+                    let replaced = match (&*before, &other) {
+                        (Some(before), Some(other)) => Arc::ptr_eq(before, other),
+                        _ => false,
+                    };
+                    if replaced && let Some(parent) = other {
+                        parent.link.abandon();
+                        parent.handles.abandon();
+                        // Its destructors must not run here: they belong to the parent's files and threads.
+                        std::mem::forget(parent);
+                    }
+                }
+            }
+        }
+    }
+}

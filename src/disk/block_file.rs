@@ -1,0 +1,306 @@
+//! The file or device that carries ownership record and metadata, read and written in aligned blocks past the page cache.
+#![forbid(unsafe_code)]
+
+use super::metadata::{AREA_OFFSET, AREA_SIZE, Metadata, MetadataError};
+use super::sys;
+use nix::fcntl::{FcntlArg, PosixFadviseAdvice, fcntl, posix_fadvise};
+use std::fs::{File, Metadata as Attributes, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+/// Unit of I/O, and its alignment.
+pub const BLOCK: usize = 4096;
+
+/// One aligned block.
+#[derive(Clone, PartialEq, Eq)]
+#[repr(C, align(4096))]
+pub struct Block(pub [u8; BLOCK]);
+
+/// What a path names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A regular file.
+    Regular,
+    /// A block device.
+    Device,
+}
+
+/// Identity of a file or device, whatever its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FileId {
+    /// Device and inode.
+    Regular(u64, u64),
+    /// Device number.
+    Device(u64),
+}
+
+/// Identity and kind of the file at `path`; an error for other kinds.
+pub fn look(path: &str) -> io::Result<(FileId, Kind)> {
+    if !Path::new(path).is_absolute() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the path is not absolute"));
+    }
+    kind_of(&std::fs::metadata(path)?)
+}
+
+fn kind_of(attributes: &Attributes) -> io::Result<(FileId, Kind)> {
+    let kind = attributes.file_type();
+    if kind.is_file() {
+        Ok((FileId::Regular(attributes.dev(), attributes.ino()), Kind::Regular))
+    } else if kind.is_block_device() {
+        Ok((FileId::Device(attributes.rdev()), Kind::Device))
+    } else {
+        Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "neither a regular file nor a block device",
+        ))
+    }
+}
+
+/// Bytes of a file or device.
+pub fn size(file: &File, kind: Kind) -> io::Result<u64> {
+    match kind {
+        Kind::Regular => Ok(file.metadata()?.len()),
+        Kind::Device => sys::device_size(file),
+    }
+}
+
+/// Forgets what the page cache holds of a store that another node may have written (hazard H7).
+pub fn invalidate(file: &File, kind: Kind) -> io::Result<()> {
+    match kind {
+        Kind::Regular => Ok(posix_fadvise(file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?),
+        // A read-only device without the right to flush it has nothing to flush.
+        Kind::Device => sys::device_drop_cache(file).or_else(|error| match error.raw_os_error() {
+            Some(libc::EACCES | libc::EPERM) => Ok(()),
+            _ => Err(error),
+        }),
+    }
+}
+
+/// How a file is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Access {
+    /// For writing too.
+    pub write: bool,
+    /// A block device is refused (`EBUSY`) while somebody else has it open like this.
+    pub exclusive: bool,
+}
+
+impl Access {
+    /// Reading, beside whoever has it.
+    pub const PEEK: Access = Access {
+        write: false,
+        exclusive: false,
+    };
+    /// Reading and writing, for the owner.
+    pub const OWN: Access = Access {
+        write: true,
+        exclusive: true,
+    };
+    /// Reading, for the owner.
+    pub const OWN_READ_ONLY: Access = Access {
+        write: false,
+        exclusive: true,
+    };
+}
+
+/// Opens `path`; `flags` are added.
+pub fn open(path: &str, kind: Kind, access: Access, flags: libc::c_int) -> io::Result<File> {
+    let exclusive = if kind == Kind::Device && access.exclusive {
+        libc::O_EXCL
+    } else {
+        0
+    };
+    let file = OpenOptions::new()
+        .read(true)
+        .write(access.write)
+        .custom_flags(flags | exclusive)
+        .open(path)?;
+    // Between look and open the path may have been given to something else.
+    let (_, now) = kind_of(&file.metadata()?)?;
+    if now == kind {
+        Ok(file)
+    } else {
+        Err(io::Error::new(io::ErrorKind::InvalidInput, "the file changed its type"))
+    }
+}
+
+/// Takes the open-file-description lock on byte 0: a write lock, or a read lock for a file open for reading. `false` when
+/// another open file has it. It ends with the last descriptor of this open file.
+pub fn lock(file: &File, write: bool) -> io::Result<bool> {
+    let kind = if write { libc::F_WRLCK } else { libc::F_RDLCK };
+    let lock = libc::flock {
+        l_type: kind as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: 0,
+        l_len: 1,
+        l_pid: 0,
+    };
+    match fcntl(file, FcntlArg::F_OFD_SETLK(&lock)) {
+        Ok(_) => Ok(true),
+        Err(nix::Error::EAGAIN | nix::Error::EACCES) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The carrier of record and metadata.
+pub struct BlockFile {
+    path: String,
+    file: File,
+    kind: Kind,
+    writable: bool,
+    /// Past the page cache; where the file system cannot, the cache is dropped before each read.
+    direct: bool,
+}
+
+impl BlockFile {
+    /// Opens `path`. A block device that somebody else has open exclusively: `EBUSY`.
+    pub fn open(path: &str, kind: Kind, access: Access) -> io::Result<BlockFile> {
+        let (file, direct) = match open(path, kind, access, libc::O_DIRECT) {
+            Ok(file) => (file, true),
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => (open(path, kind, access, 0)?, false),
+            Err(error) => return Err(error),
+        };
+        Ok(BlockFile {
+            path: path.to_owned(),
+            file,
+            kind,
+            writable: access.write,
+            direct,
+        })
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Regular file or device.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// May be written.
+    pub fn writable(&self) -> bool {
+        self.writable
+    }
+
+    /// Bytes.
+    pub fn size(&self) -> io::Result<u64> {
+        size(&self.file, self.kind)
+    }
+
+    /// Cuts a regular file back to a size that it had before.
+    pub fn shrink_to(&self, size: u64) -> io::Result<()> {
+        match self.kind {
+            Kind::Regular => self.file.set_len(size),
+            Kind::Device => Ok(()),
+        }
+    }
+
+    /// The owner's lock; the exclusive open of a device is one already.
+    pub fn lock(&self) -> io::Result<bool> {
+        match self.kind {
+            Kind::Regular => lock(&self.file, self.writable),
+            Kind::Device => Ok(true),
+        }
+    }
+
+    /// Block `n`; zeros beyond the end of the file.
+    pub fn read_block(&self, n: u64) -> io::Result<Box<Block>> {
+        let mut block = Box::new(Block([0; BLOCK]));
+        if !self.direct {
+            invalidate(&self.file, self.kind)?;
+        }
+        let mut filled = 0;
+        while filled < BLOCK {
+            // After a short read only the end of the file remains, so an unaligned rest is never read past the cache.
+            match self
+                .file
+                .read_at(&mut block.0[filled..], n * BLOCK as u64 + filled as u64)
+            {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if filled > 0 && error.raw_os_error() == Some(libc::EINVAL) => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(block)
+    }
+
+    /// Writes block `n` whole.
+    pub fn write_block(&self, n: u64, block: &Block) -> io::Result<()> {
+        self.file.write_all_at(&block.0, n * BLOCK as u64)
+    }
+
+    /// Makes what was written durable.
+    pub fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    /// Reads the metadata.
+    pub fn read_metadata(&self) -> io::Result<Result<Metadata, MetadataError>> {
+        let available = usize::try_from(self.size()?.saturating_sub(AREA_OFFSET)).unwrap_or(usize::MAX);
+        let length = available.min(AREA_SIZE);
+        let mut area = Vec::with_capacity(AREA_SIZE);
+        for n in area_blocks().take(length.div_ceil(BLOCK)) {
+            area.extend_from_slice(&self.read_block(n)?.0);
+        }
+        area.truncate(length);
+        Ok(Metadata::decode(&area))
+    }
+
+    /// Writes the metadata. The first block, with the magic, comes last, after all others are durable: where everything
+    /// fits into it (which is usual) the change is atomic, else a crash leaves a checksum error, not wrong data.
+    pub fn write_metadata(&self, metadata: &Metadata) -> io::Result<()> {
+        let mut bytes = metadata
+            .encode()
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "metadata do not fit into their area"))?;
+        bytes.resize(bytes.len().next_multiple_of(BLOCK), 0);
+        let (blocks, _) = bytes.as_chunks::<BLOCK>();
+        for (n, bytes) in area_blocks().zip(blocks).skip(1) {
+            self.write_block(n, &Block(*bytes))?;
+        }
+        if blocks.len() > 1 {
+            self.sync()?;
+        }
+        self.write_block(AREA_OFFSET / BLOCK as u64, &Block(blocks[0]))?;
+        self.sync()
+    }
+}
+
+/// Numbers of the blocks of the metadata area.
+fn area_blocks() -> impl Iterator<Item = u64> {
+    let first = AREA_OFFSET / BLOCK as u64;
+    first..first + (AREA_SIZE / BLOCK) as u64
+}
+
+/// The contents of record and metadata area before an LU was created, to be put back when that fails.
+pub struct Backup {
+    size: u64,
+    blocks: Vec<Box<Block>>,
+}
+
+impl Backup {
+    /// Reads what is there.
+    pub fn take(file: &BlockFile) -> io::Result<Backup> {
+        let size = file.size()?;
+        let count = size
+            .div_ceil(BLOCK as u64)
+            .min(super::metadata::SHARED_SIZE / BLOCK as u64);
+        let blocks = (0..count).map(|n| file.read_block(n)).collect::<io::Result<_>>()?;
+        Ok(Backup { size, blocks })
+    }
+
+    /// Puts it back.
+    pub fn restore(&self, file: &BlockFile) -> io::Result<()> {
+        for (n, block) in (0..).zip(&self.blocks) {
+            file.write_block(n, block)?;
+        }
+        if self.size < file.size()? {
+            file.shrink_to(self.size)?;
+        }
+        file.sync()
+    }
+}

@@ -1,0 +1,56 @@
+//! INQUIRY (SPC-4 6.6).
+
+use super::{Action, Call, Command, MAX_TRANSFER, cut};
+use crate::scsi::vpd::{self, BlockLimits};
+use crate::scsi::{Sense, cdb, inquiry};
+
+pub const COMMANDS: &[Command] = &[Command {
+    usage: &[0x12, 0x01, 0xff, 0xff, 0xff, 4],
+    service_action: None,
+    writes: false,
+    medium: false,
+    fields,
+    action: Action::Data(answer),
+}];
+
+const EVPD: u8 = 0x01;
+const CMDDT: u8 = 0x02;
+
+/// CMDDT is obsolete; a page code needs EVPD.
+fn fields(call: &Call<'_>) -> Result<(), Sense> {
+    if call.cdb[1] & CMDDT != 0 {
+        return Err(Sense::INVALID_FIELD_IN_CDB.at_cdb_byte(1));
+    }
+    if call.cdb[1] & EVPD == 0 && call.cdb[2] != 0 {
+        return Err(Sense::INVALID_FIELD_IN_CDB.at_cdb_byte(2));
+    }
+    Ok(())
+}
+
+fn answer(call: &Call<'_>) -> Result<Vec<u8>, Sense> {
+    let data = if call.cdb[1] & EVPD == 0 {
+        let id = call.lu.inquiry_id();
+        inquiry::standard(&id.vendor, &id.product, &id.revision, call.port.protocol).to_vec()
+    } else {
+        vpd_page(call)?
+    };
+    Ok(cut(data, u32::from(cdb::be16(call.cdb, 3))))
+}
+
+fn vpd_page(call: &Call<'_>) -> Result<Vec<u8>, Sense> {
+    /// Page cache granularity, bytes: smaller writes read first.
+    const PAGE: u32 = 4096;
+    let lu = call.lu;
+    let max_transfer = u32::try_from(MAX_TRANSFER >> lu.block_shift()).expect("64 MiB");
+    let granularity = (PAGE >> lu.block_shift()).max(1);
+    let unit = vpd::Unit {
+        guid: &lu.info().guid,
+        serial: lu.info().serial.as_deref(),
+        mgmt_url: lu.info().mgmt_url.as_deref(),
+        limits: BlockLimits {
+            optimal_granularity: u16::try_from(granularity).expect("at most 8"),
+            max_transfer,
+        },
+    };
+    vpd::page(call.cdb[2], &unit, &call.port).ok_or(Sense::INVALID_FIELD_IN_CDB.at_cdb_byte(2))
+}

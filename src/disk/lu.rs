@@ -1,0 +1,272 @@
+//! An open disk LU: the state behind the commands, and its life as the framework sees it.
+#![forbid(unsafe_code)]
+
+use super::command::{self, Call, Job};
+use super::gate::{Gate, TaskKey};
+use super::medium::Medium;
+use super::metadata::{LuInfo, SHARED_SIZE};
+use super::ownership::Ownership;
+use super::pool::Pool;
+use super::registry::Registration;
+use crate::framework::{Done, Handler, Inquiry, Nexus, Release, Start, Task, Unit};
+use crate::scsi::mode;
+use crate::scsi::vpd::TargetPort;
+use crate::types::{Guid, LuProperties, Status};
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What an LU is made of, for commands and management.
+pub struct Lu {
+    info: LuInfo,
+    name: String,
+    medium: Medium,
+    ownership: Arc<Ownership>,
+    pool: Arc<Pool>,
+    /// Present state of the write cache: MODE SELECT may differ from what is saved.
+    write_cache: AtomicBool,
+    /// Until release its files back no other LU.
+    files: Mutex<Vec<Registration>>,
+}
+
+/// The LU as the framework has it.
+pub struct Disk(Arc<Lu>);
+
+impl Lu {
+    /// An LU over an owned store.
+    pub fn new(
+        info: LuInfo,
+        medium: Medium,
+        ownership: Arc<Ownership>,
+        pool: Arc<Pool>,
+        files: Vec<Registration>,
+    ) -> Lu {
+        Lu {
+            write_cache: AtomicBool::new(!info.write_cache_disabled),
+            info,
+            name: ownership.path().to_owned(),
+            medium,
+            ownership,
+            pool,
+            files: Mutex::new(files),
+        }
+    }
+
+    /// What the metadata say.
+    pub fn info(&self) -> &LuInfo {
+        &self.info
+    }
+
+    /// Logical blocks.
+    pub fn blocks(&self) -> u64 {
+        self.info.size >> self.info.block_shift
+    }
+
+    /// log2 of the block length.
+    pub fn block_shift(&self) -> u32 {
+        u32::from(self.info.block_shift)
+    }
+
+    /// Bytes per block.
+    pub fn block_length(&self) -> u32 {
+        1 << self.info.block_shift
+    }
+
+    /// Writes are refused.
+    pub fn write_protected(&self) -> bool {
+        self.info.write_protected
+    }
+
+    /// Writes need not be durable before their status.
+    pub fn write_cache(&self) -> bool {
+        self.write_cache.load(Ordering::Relaxed)
+    }
+
+    /// The user data.
+    pub fn medium(&self) -> &Medium {
+        &self.medium
+    }
+
+    /// What every access passes.
+    pub fn gate(&self) -> &Gate {
+        self.ownership.gate()
+    }
+
+    /// Threads for what would block.
+    pub fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// Display name: as set, or what of the LU's name fits.
+    pub fn alias(&self) -> String {
+        self.info.alias.clone().unwrap_or_else(|| alias_of(&self.name))
+    }
+
+    /// Vendor, product, revision.
+    pub fn inquiry_id(&self) -> Inquiry {
+        let default = Inquiry::default();
+        Inquiry {
+            vendor: self.info.vendor.unwrap_or(default.vendor),
+            product: self.info.product.unwrap_or(default.product),
+            revision: self.info.revision.unwrap_or(default.revision),
+        }
+    }
+
+    /// For the mode pages.
+    pub fn mode_medium(&self) -> mode::Medium {
+        mode::Medium {
+            blocks: self.blocks(),
+            block_length: self.block_length(),
+            write_cache: self.write_cache(),
+            write_cache_saved: !self.info.write_cache_disabled,
+            write_protected: self.write_protected(),
+        }
+    }
+}
+
+impl Disk {
+    /// For the framework.
+    pub fn new(lu: Lu) -> Disk {
+        Disk(Arc::new(lu))
+    }
+
+    /// What commands work on.
+    #[cfg(test)]
+    pub fn lu(&self) -> &Arc<Lu> {
+        &self.0
+    }
+
+    fn key(nexus: &Nexus, tag: u64) -> TaskKey {
+        TaskKey { nexus: nexus.id, tag }
+    }
+}
+
+impl Handler for Disk {
+    fn start(&self, task: &Task) -> Start {
+        let port = task.port();
+        command::start(&Call {
+            lu: &self.0,
+            cdb: task.cdb.head(),
+            expected: task.expected,
+            port: TargetPort {
+                protocol: port.protocol,
+                devid: &port.devid,
+                rtpid: port.rtpid,
+                group: port.group,
+            },
+        })
+    }
+
+    fn execute(&self, task: Task, data: Vec<u8>, done: Done) {
+        command::execute(Job {
+            lu: Arc::clone(&self.0),
+            cdb: *task.cdb.head(),
+            expected: task.expected,
+            key: Disk::key(&task.nexus, task.tag),
+            data,
+            done,
+        });
+    }
+
+    fn abort(&self, nexus: &Nexus, tag: u64) {
+        self.0.gate().abort(Disk::key(nexus, tag));
+    }
+}
+
+impl Unit for Disk {
+    fn guid(&self) -> Guid {
+        self.0.info.guid
+    }
+
+    fn name(&self) -> String {
+        self.0.name.clone()
+    }
+
+    fn properties(&self) -> LuProperties {
+        let lu = &*self.0;
+        let id = lu.inquiry_id();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end_matches([' ', '\0']).to_owned();
+        LuProperties {
+            alias: Some(lu.alias()),
+            block_size: Some(lu.block_length()),
+            company_id: None,
+            data_file: Some(lu.medium.path().to_owned()),
+            guid: Some(lu.info.guid),
+            meta_file: lu.info.separate_meta.then(|| lu.name.clone()),
+            mgmt_url: lu.info.mgmt_url.clone(),
+            size: Some(lu.info.size),
+            write_protect: Some(lu.write_protected()),
+            write_cache_disable: Some(!lu.write_cache()),
+            vendor: Some(text(&id.vendor)),
+            product: Some(text(&id.product)),
+            serial: lu.info.serial.clone(),
+            host_id: None,
+        }
+    }
+
+    fn inquiry(&self) -> Inquiry {
+        self.0.inquiry_id()
+    }
+
+    fn generation(&self) -> u64 {
+        self.0.ownership.generation()
+    }
+
+    fn owned(&self) -> bool {
+        self.0.ownership.owned()
+    }
+
+    fn on_ownership_lost(&self, lost: Box<dyn FnOnce() + Send>) {
+        self.0.ownership.on_lost(lost);
+    }
+
+    fn release(&self, how: Release) -> Result<(), Status> {
+        let lu = &*self.0;
+        lu.gate().close();
+        if how == Release::Lost {
+            // Logged by the medium; I/O that has not ended by now fails or is the residual risk of 6.6.
+            let _ = lu.medium.close(false);
+            lu.ownership.abandon();
+            lu.files.lock().clear();
+            return Ok(());
+        }
+        let file = lu.medium.close(true).inspect_err(|_| lu.gate().reopen())?;
+        if let Err(error) = lu.ownership.release() {
+            log::error!("{}: not given up: {error}", lu.name);
+            if let Some(file) = file {
+                lu.medium.reopen(file);
+            }
+            lu.gate().reopen();
+            return Err(Status::Error);
+        }
+        lu.files.lock().clear();
+        Ok(())
+    }
+
+    fn reset(&self) {
+        self.0
+            .write_cache
+            .store(!self.0.info.write_cache_disabled, Ordering::Relaxed);
+    }
+
+    fn flush(&self) -> Result<(), Status> {
+        let lu = &*self.0;
+        match lu.medium.open().as_deref() {
+            Some(file) => lu.medium.flush(file).map_err(|_| Status::Error),
+            None => Err(Status::Error),
+        }
+    }
+}
+
+/// Without an alias an LU goes by its name, as far as that fits (255 bytes).
+fn alias_of(name: &str) -> String {
+    const ALIAS_MAX: usize = 255;
+    let fits = |end: &usize| name.is_char_boundary(*end);
+    let end = (0..=name.len().min(ALIAS_MAX)).rev().find(fits).unwrap_or(0);
+    name[..end].to_owned()
+}
+
+/// Where user data begin in the data file.
+pub const fn data_offset(info: &LuInfo) -> u64 {
+    if info.separate_meta { 0 } else { SHARED_SIZE }
+}

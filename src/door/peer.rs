@@ -1,0 +1,165 @@
+//! A calling thread as the server sees it: the server's end of its private channel.
+#![forbid(unsafe_code)]
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::channel::{self, Ahead};
+use super::fork::Private;
+use super::frame::{Frame, Kind};
+use super::served::Door;
+use super::{Credentials, sys};
+
+/// The server's end of a private channel.
+pub struct Peer {
+    /// Its number among the watched things.
+    pub token: u64,
+    /// The endpoint through which it came.
+    pub endpoint: u64,
+    /// Its socket.
+    pub socket: Private,
+    /// The door that is called through it.
+    pub door: Arc<Door>,
+    /// Who made the channel, effective ids.
+    pub maker: Credentials,
+    /// The process' own channel for notices.
+    pub internal: bool,
+    /// Descriptors that came ahead of their message.
+    pub ahead: Mutex<Ahead>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// A call was taken and is not answered.
+    in_call: bool,
+    /// The thread in the server procedure, when it may be told that nobody waits for it any more.
+    running: Option<libc::pthread_t>,
+    /// Nothing is taken from the channel any more.
+    ended: bool,
+}
+
+impl Peer {
+    /// A new channel.
+    pub fn new(
+        token: u64,
+        endpoint: u64,
+        socket: Private,
+        door: Arc<Door>,
+        maker: Credentials,
+        internal: bool,
+    ) -> Peer {
+        Peer {
+            token,
+            endpoint,
+            socket,
+            door,
+            maker,
+            internal,
+            ahead: Mutex::default(),
+            state: Mutex::default(),
+        }
+    }
+
+    /// The calling thread takes a call. False: the door was revoked meanwhile.
+    pub fn begin(&self) -> bool {
+        let mut state = self.state.lock();
+        state.in_call = !state.ended;
+        state.in_call
+    }
+
+    /// From now on until the reply this thread is told when the caller gives up.
+    pub fn set_running(&self, thread: Option<libc::pthread_t>) {
+        self.state.lock().running = thread;
+    }
+
+    /// Answers the call in progress. Results for a caller that has gone are dropped silently. An error leaves the call in
+    /// progress, so that something else can be answered.
+    pub fn reply(&self, frame: Frame, data: &[u8], descriptors: &[RawFd]) -> io::Result<()> {
+        // Before the caller can go on: who gives up after that has his reply.
+        self.state.lock().running = None;
+        if !self.internal {
+            match channel::send(self.socket.as_fd(), frame, data, descriptors, libc::MSG_DONTWAIT) {
+                Ok(()) => {}
+                Err(error) => match sys::number(&error) {
+                    libc::EPIPE | libc::ECONNRESET | libc::ENOTCONN | libc::EAGAIN => self.end(),
+                    _ => return Err(error),
+                },
+            }
+        }
+        let mut state = self.state.lock();
+        state.in_call = false;
+        let over = state.ended;
+        drop(state);
+        if over {
+            self.door.forget_peer(self);
+        } else {
+            self.door.pool().await_next(self);
+        }
+        Ok(())
+    }
+
+    /// Answers the call in progress with results.
+    pub fn reply_with(&self, data: &[u8], descriptors: &[OwnedFd]) -> io::Result<()> {
+        let numbers: Vec<RawFd> = descriptors.iter().map(|descriptor| descriptor.as_raw_fd()).collect();
+        self.reply(
+            Frame {
+                kind: Kind::Reply,
+                flags: 0,
+                status: 0,
+                descriptors: 0,
+                length: 0,
+            },
+            data,
+            &numbers,
+        )
+    }
+
+    /// Answers the call in progress with an error number.
+    pub fn fail(&self, status: i32) {
+        if let Err(error) = self.reply(Frame::failure(status), &[], &[]) {
+            log::warn!("door {}: an answer could not be sent: {error}", self.door.id());
+            self.end();
+            self.door.forget_peer(self);
+        }
+    }
+
+    /// The door is revoked, or its descriptor closed: nothing more is taken. A call in progress finishes; a caller that
+    /// waits for a thread gets `EBADF`.
+    pub fn close(&self) {
+        let mut state = self.state.lock();
+        state.ended = true;
+        if state.in_call {
+            return;
+        }
+        drop(state);
+        if !self.internal {
+            let refusal = Frame::failure(libc::EBADF);
+            // When this does not go out the caller sees the end of the channel, and then that of the door.
+            let _ = channel::send(self.socket.as_fd(), refusal, &[], &[], libc::MSG_DONTWAIT);
+        }
+        self.door.forget_peer(self);
+    }
+
+    /// The caller's end is closed.
+    pub fn hung_up(&self) {
+        let mut state = self.state.lock();
+        state.ended = true;
+        let busy = state.in_call;
+        if let Some(thread) = state.running.take() {
+            // Under the lock: the thread takes itself out before it answers or ends.
+            sys::cancel(thread);
+        }
+        drop(state);
+        if !busy {
+            self.door.forget_peer(self);
+        }
+    }
+
+    fn end(&self) {
+        self.state.lock().ended = true;
+    }
+}

@@ -1,0 +1,124 @@
+//! Calls on groups and view entries: check, store, apply (`libstmf-api.md` 3.4 to 3.6).
+
+use super::state::State;
+use super::{Framework, GroupKind, ObjectState, ViewEntry, ViewRequest};
+use crate::store::{Change, GroupTable, ViewRow};
+use crate::types::{DevId, GroupName, Guid, Status};
+use parking_lot::MutexGuard;
+
+impl GroupKind {
+    fn table(self) -> GroupTable {
+        match self {
+            GroupKind::Host => GroupTable::Host,
+            GroupKind::Target => GroupTable::Target,
+        }
+    }
+}
+
+/// Members of a target group change only while the port is offline.
+fn check_port(state: &State, kind: GroupKind, member: &DevId) -> Result<(), Status> {
+    match (kind, state.port(member)) {
+        (GroupKind::Target, Ok(port)) if port.state() != ObjectState::Offline => Err(Status::TgOnline),
+        _ => Ok(()),
+    }
+}
+
+impl Framework {
+    /// The state with the configuration loaded (auto-load, `libstmf-api.md` 1.7).
+    pub(super) fn configured(&self) -> Result<MutexGuard<'_, State>, Status> {
+        let state = self.state.lock();
+        if state.configured {
+            return Ok(state);
+        }
+        drop(state);
+        self.load_once()?;
+        Ok(self.state.lock())
+    }
+
+    pub(super) fn create_group(&self, kind: GroupKind, name: &GroupName) -> Result<(), Status> {
+        let mut state = self.configured()?;
+        state.views.check_group_create(kind, name)?;
+        self.commit(&[Change::PutGroup {
+            table: kind.table(),
+            name: name.clone(),
+        }])?;
+        state.views.group_create(kind, name);
+        Ok(())
+    }
+
+    pub(super) fn delete_group(&self, kind: GroupKind, name: &GroupName) -> Result<(), Status> {
+        let mut state = self.configured()?;
+        state.views.check_group_delete(kind, name)?;
+        self.commit(&[Change::RemoveGroup {
+            table: kind.table(),
+            name: name.clone(),
+        }])?;
+        state.views.group_delete(kind, name);
+        Ok(())
+    }
+
+    pub(super) fn add_member(&self, kind: GroupKind, name: &GroupName, member: &DevId) -> Result<(), Status> {
+        let mut state = self.configured()?;
+        state.views.check_group_add(kind, name, member)?;
+        check_port(&state, kind, member)?;
+        self.commit(&[Change::PutMember {
+            table: kind.table(),
+            name: name.clone(),
+            member: member.clone(),
+        }])?;
+        state.views.group_add(kind, name, member);
+        member_changed(state, kind, member);
+        Ok(())
+    }
+
+    pub(super) fn remove_member(&self, kind: GroupKind, name: &GroupName, member: &DevId) -> Result<(), Status> {
+        let mut state = self.configured()?;
+        state.views.check_group_remove(kind, name, member)?;
+        check_port(&state, kind, member)?;
+        self.commit(&[Change::RemoveMember {
+            table: kind.table(),
+            name: name.clone(),
+            member: member.clone(),
+        }])?;
+        state.views.group_remove(kind, name, member);
+        member_changed(state, kind, member);
+        Ok(())
+    }
+
+    pub(super) fn add_view(&self, guid: &Guid, request: &ViewRequest) -> Result<ViewEntry, Status> {
+        let mut state = self.configured()?;
+        let entry = state.views.check_add(guid, request)?;
+        self.commit(&[Change::PutView(ViewRow {
+            guid: *guid,
+            index: entry.index,
+            host_group: entry.host_group.clone(),
+            target_group: entry.target_group.clone(),
+            lun: entry.lun,
+        })])?;
+        state.views.add(*guid, entry.clone());
+        let unmapped = state.remap_lu(guid);
+        drop(state);
+        unmapped.stop_unattended();
+        Ok(entry)
+    }
+
+    pub(super) fn remove_view(&self, guid: &Guid, index: u32) -> Result<(), Status> {
+        let mut state = self.configured()?;
+        state.views.check_remove(guid, index)?;
+        self.commit(&[Change::RemoveView { guid: *guid, index }])?;
+        state.views.remove(guid, index);
+        let unmapped = state.remap_lu(guid);
+        drop(state);
+        unmapped.stop_unattended();
+        Ok(())
+    }
+}
+
+fn member_changed(state: MutexGuard<'_, State>, kind: GroupKind, member: &DevId) {
+    // The port of a target is offline: it has no nexuses.
+    if kind == GroupKind::Host {
+        let unmapped = state.remap_nexuses(|nexus| nexus.initiator == *member);
+        drop(state);
+        unmapped.stop_unattended();
+    }
+}

@@ -1,0 +1,206 @@
+//! One nexus on one LU (SAM's I_T_L nexus): pending unit attentions and live tasks.
+
+use super::attention::Attentions;
+use super::live::{Finale, LiveTask, Stop, TaskState};
+use super::logical_unit::LogicalUnit;
+use super::{Handler, Nexus};
+use crate::scsi::Sense;
+use parking_lot::Mutex;
+use std::sync::{Arc, Weak};
+
+/// Live tasks of one nexus on one LU, beyond which TASK SET FULL is answered. The window of a session is far smaller.
+pub(super) const MAX_TASKS: usize = 4096;
+
+/// Why a task was not admitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// The LU's tasks are being killed for a change of access state.
+    Closed,
+    /// The LUN is no longer mapped.
+    Unmapped,
+    /// [`MAX_TASKS`].
+    Full,
+}
+
+struct Entry {
+    state: Arc<TaskState>,
+    /// Dropped when execution has ended.
+    at_end: Vec<Arc<Finale>>,
+    /// Dropped when the response has been handed to the port.
+    at_response: Vec<Arc<Finale>>,
+}
+
+#[derive(Default)]
+struct Tasks {
+    refuse: Option<Refused>,
+    entries: Vec<Option<Entry>>,
+    free: Vec<usize>,
+}
+
+impl Tasks {
+    fn live(&self) -> usize {
+        self.entries.len() - self.free.len()
+    }
+}
+
+/// The pair.
+pub(super) struct Itl {
+    pub lu: Arc<LogicalUnit>,
+    pub nexus: Weak<Nexus>,
+    pub nexus_id: u64,
+    pub attentions: Attentions,
+    image: bool,
+    tasks: Mutex<Tasks>,
+}
+
+impl Itl {
+    /// `closed`: the LU admits no tasks at present.
+    pub fn new(lu: Arc<LogicalUnit>, nexus: &Arc<Nexus>, closed: bool) -> Arc<Itl> {
+        let itl = Itl {
+            lu,
+            nexus: Arc::downgrade(nexus),
+            nexus_id: nexus.id,
+            attentions: Attentions::default(),
+            image: nexus.port.image,
+            tasks: Mutex::default(),
+        };
+        itl.raise(Sense::POWER_ON);
+        if closed {
+            itl.tasks.lock().refuse = Some(Refused::Closed);
+        }
+        Arc::new(itl)
+    }
+
+    /// Queues a unit attention; never on the image of a port of the peer, where the initiator would attribute it to the
+    /// wrong path (hazard H23).
+    pub fn raise(&self, sense: Sense) {
+        if !self.image {
+            self.attentions.raise(sense);
+        }
+    }
+
+    /// Admits a task. `handler` is asked with the gate held, so that a task admitted after a change of route cannot
+    /// carry the old handler.
+    pub fn admit(
+        self: &Arc<Itl>,
+        nexus: &Arc<Nexus>,
+        tag: u64,
+        handler: impl FnOnce() -> Option<Arc<dyn Handler>>,
+    ) -> Result<LiveTask, Refused> {
+        let mut tasks = self.tasks.lock();
+        if let Some(refused) = tasks.refuse {
+            return Err(refused);
+        }
+        if tasks.live() >= MAX_TASKS {
+            return Err(Refused::Full);
+        }
+        let handler = handler().ok_or(Refused::Closed)?;
+        let state = Arc::new(TaskState::new(nexus.clone(), tag, handler));
+        let entry = Some(Entry {
+            state: state.clone(),
+            at_end: Vec::new(),
+            at_response: Vec::new(),
+        });
+        let key = match tasks.free.pop() {
+            Some(key) => {
+                tasks.entries[key] = entry;
+                key
+            }
+            None => {
+                tasks.entries.push(entry);
+                tasks.entries.len() - 1
+            }
+        };
+        drop(tasks);
+        Ok(LiveTask {
+            itl: self.clone(),
+            key,
+            state,
+        })
+    }
+
+    /// Execution of a task has ended and somebody waits for that.
+    pub fn ended(&self, key: usize) {
+        let finales = match self.tasks.lock().entries.get_mut(key) {
+            Some(Some(entry)) => std::mem::take(&mut entry.at_end),
+            _ => Vec::new(),
+        };
+        drop(finales);
+    }
+
+    /// The task is gone.
+    pub fn remove(&self, key: usize) {
+        let entry = {
+            let mut tasks = self.tasks.lock();
+            let entry = tasks.entries.get_mut(key).and_then(Option::take);
+            if entry.is_some() {
+                tasks.free.push(key);
+            }
+            entry
+        };
+        // Finales run outside of the lock.
+        drop(entry);
+        if self.finished() {
+            self.lu.forget(self);
+        }
+    }
+
+    /// Refuses new tasks, for a change of access state or because the LUN is unmapped.
+    pub fn close(&self, why: Refused) {
+        let mut tasks = self.tasks.lock();
+        if tasks.refuse != Some(Refused::Unmapped) {
+            tasks.refuse = Some(why);
+        }
+    }
+
+    /// Admits tasks again, unless unmapped.
+    pub fn open(&self) {
+        let mut tasks = self.tasks.lock();
+        if tasks.refuse == Some(Refused::Closed) {
+            tasks.refuse = None;
+        }
+    }
+
+    /// True when it is unmapped and its last task is gone.
+    pub fn finished(&self) -> bool {
+        let tasks = self.tasks.lock();
+        tasks.refuse == Some(Refused::Unmapped) && tasks.live() == 0
+    }
+
+    /// Stops the tasks that `which` names and returns their number. `finale` is held by each until it cannot touch the
+    /// store any more.
+    pub fn stop_tasks(&self, how: Stop, finale: &Arc<Finale>, which: impl Fn(&TaskState) -> bool) -> usize {
+        self.stop_with(how, which, |entry| {
+            if entry.state.executing() && entry.state.wait() {
+                entry.at_end.push(finale.clone());
+            }
+        })
+    }
+
+    /// Aborts the tasks that `which` names; `finale` is held until the response, if any, was handed to the port.
+    pub fn abort_tasks(&self, finale: &Arc<Finale>, which: impl Fn(&TaskState) -> bool) -> usize {
+        self.stop_with(Stop::Abort, which, |entry| {
+            if entry.state.responding() {
+                entry.at_response.push(finale.clone());
+            }
+        })
+    }
+
+    fn stop_with(&self, how: Stop, which: impl Fn(&TaskState) -> bool, hold: impl Fn(&mut Entry)) -> usize {
+        let mut count = 0;
+        let mut told = Vec::new();
+        {
+            let mut tasks = self.tasks.lock();
+            for entry in tasks.entries.iter_mut().flatten().filter(|e| which(&e.state)) {
+                count += 1;
+                // Once marked a ready task cannot begin, so the phase that `hold` sees is final enough.
+                if entry.state.mark(how) {
+                    told.push(entry.state.clone());
+                }
+                hold(entry);
+            }
+        }
+        told.iter().for_each(|state| state.abort_handler());
+        count
+    }
+}

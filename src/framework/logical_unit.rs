@@ -1,0 +1,209 @@
+//! A logical unit as the framework sees it: state, where its commands go, its nexuses.
+
+use super::identity::Identity;
+use super::itl::{Itl, Refused};
+use super::live::{Finale, Stop};
+use super::{Handler, LuNexuses, Nexus, ObjectState, Unit};
+use crate::scsi::Sense;
+use crate::types::{AccessState, Guid};
+use arc_swap::{ArcSwap, Guard};
+use parking_lot::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+const UNKNOWN: u8 = u8::MAX;
+
+/// Where the commands of an LU go.
+pub(super) enum Route {
+    /// Executed here.
+    Active(Arc<dyn Unit>),
+    /// Forwarded to the peer.
+    Standby(Arc<dyn Handler>),
+    /// On its way, since then.
+    Transition(Instant),
+}
+
+#[derive(Default)]
+struct Itls {
+    /// Mapped ones, and unmapped ones whose tasks are not all gone.
+    list: Vec<Arc<Itl>>,
+    /// No tasks are admitted: KillTasks until the next route is known.
+    closed: bool,
+}
+
+/// The LU.
+pub(super) struct LogicalUnit {
+    pub guid: Guid,
+    /// LU provider.
+    pub provider: &'static str,
+    /// What INQUIRY says while nobody else can be asked.
+    pub identity: Identity,
+    name: Mutex<String>,
+    state: AtomicU8,
+    access: AtomicU8,
+    /// Access state in the peer's last announcement, [`UNKNOWN`] if none.
+    peer_says: AtomicU8,
+    /// The access state has changed since the LU was created or loaded.
+    changed: AtomicBool,
+    route: ArcSwap<Route>,
+    itls: Mutex<Itls>,
+}
+
+impl LogicalUnit {
+    pub fn new(guid: Guid, provider: &'static str, name: String, route: Route) -> Arc<LogicalUnit> {
+        let identity = Identity::new(guid);
+        Arc::new(LogicalUnit {
+            guid,
+            provider,
+            identity,
+            name: Mutex::new(name),
+            state: AtomicU8::new(ObjectState::Offline as u8),
+            access: AtomicU8::new(UNKNOWN),
+            peer_says: AtomicU8::new(UNKNOWN),
+            changed: AtomicBool::new(false),
+            route: ArcSwap::from_pointee(route),
+            itls: Mutex::default(),
+        })
+    }
+
+    /// The path of the metadata, by which the LU is imported.
+    pub fn name(&self) -> String {
+        self.name.lock().clone()
+    }
+
+    pub fn rename(&self, name: &str) {
+        name.clone_into(&mut self.name.lock());
+    }
+
+    pub fn state(&self) -> ObjectState {
+        ObjectState::from_number(self.state.load(Ordering::Acquire)).expect("only states are stored")
+    }
+
+    pub fn set_state(&self, state: ObjectState) {
+        self.state.store(state as u8, Ordering::Release);
+    }
+
+    /// Access state on this node.
+    pub fn access(&self) -> AccessState {
+        AccessState::from_number(self.access.load(Ordering::Acquire)).unwrap_or(AccessState::Standby)
+    }
+
+    pub fn set_access(&self, access: AccessState) {
+        let before = self.access.swap(access as u8, Ordering::AcqRel);
+        if before != UNKNOWN && before != access as u8 {
+            self.changed.store(true, Ordering::Release);
+        }
+    }
+
+    pub fn peer_says(&self) -> Option<AccessState> {
+        AccessState::from_number(self.peer_says.load(Ordering::Acquire))
+    }
+
+    pub fn set_peer_says(&self, says: Option<AccessState>) {
+        self.peer_says
+            .store(says.map_or(UNKNOWN, |access| access as u8), Ordering::Release);
+    }
+
+    pub fn has_changed(&self) -> bool {
+        self.changed.load(Ordering::Acquire)
+    }
+
+    pub fn route(&self) -> Guard<Arc<Route>> {
+        self.route.load()
+    }
+
+    pub fn set_route(&self, route: Route) {
+        self.route.store(Arc::new(route));
+    }
+
+    /// The open unit, while Active.
+    pub fn unit(&self) -> Option<Arc<dyn Unit>> {
+        match &**self.route.load() {
+            Route::Active(unit) => Some(unit.clone()),
+            _ => None,
+        }
+    }
+
+    /// Who executes a command that is admitted now.
+    pub fn handler(&self) -> Option<Arc<dyn Handler>> {
+        match &**self.route.load() {
+            Route::Active(unit) => Some(unit.clone()),
+            Route::Standby(forwarder) => Some(forwarder.clone()),
+            Route::Transition(_) => None,
+        }
+    }
+
+    // --- nexuses ----------------------------------------------------------------------------------------------------
+
+    /// The LU is mapped on a nexus from now on.
+    pub fn attach(self: &Arc<Self>, nexus: &Arc<Nexus>) -> Arc<Itl> {
+        let mut itls = self.itls.lock();
+        itls.list.retain(|itl| !itl.finished());
+        let itl = Itl::new(self.clone(), nexus, itls.closed);
+        itls.list.push(itl.clone());
+        itl
+    }
+
+    /// An unmapped pair whose last task is gone.
+    pub fn forget(&self, itl: &Itl) {
+        self.itls.lock().list.retain(|other| !std::ptr::eq(&**other, itl));
+    }
+
+    pub fn itls(&self) -> Vec<Arc<Itl>> {
+        self.itls.lock().list.clone()
+    }
+
+    /// KillTasks: refuses new tasks, stops those that are there, waits until none touches the store. False when some still
+    /// do after `patience`. Tasks are admitted again with [`LogicalUnit::open`].
+    pub fn kill_tasks(&self, how: Stop, patience: Duration) -> bool {
+        let list = {
+            let mut itls = self.itls.lock();
+            itls.closed = true;
+            itls.list.clone()
+        };
+        let (finale, gone) = Finale::channel();
+        for itl in list {
+            itl.close(Refused::Closed);
+            itl.stop_tasks(how, &finale, |_| true);
+        }
+        drop(finale);
+        gone.recv_timeout(patience).is_ok()
+    }
+
+    /// Admits tasks.
+    pub fn open(&self) {
+        let mut itls = self.itls.lock();
+        itls.closed = false;
+        itls.list.iter().for_each(|itl| itl.open());
+    }
+
+    /// Queues a unit attention on all nexuses.
+    pub fn raise(&self, sense: Sense) {
+        self.itls.lock().list.iter().for_each(|itl| itl.raise(sense));
+    }
+}
+
+/// What a unit gets to reach the nexuses; weak, since the LU holds the unit.
+pub(super) struct NexusesOf(pub Weak<LogicalUnit>);
+
+impl LuNexuses for NexusesOf {
+    fn attention(&self, sense: Sense, to: &dyn Fn(&Nexus) -> bool) {
+        let Some(lu) = self.0.upgrade() else { return };
+        for itl in lu.itls() {
+            if itl.nexus.upgrade().is_some_and(|nexus| to(&nexus)) {
+                itl.raise(sense);
+            }
+        }
+    }
+
+    fn abort_tasks(&self, except: (u64, u64), of: &dyn Fn(&Nexus) -> bool) {
+        let Some(lu) = self.0.upgrade() else { return };
+        let nobody_waits = Finale::new(|| ());
+        for itl in lu.itls() {
+            itl.abort_tasks(&nobody_waits, |task| {
+                (task.nexus.id, task.tag) != except && of(&task.nexus)
+            });
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! Calls on logical units (`libstmf-api.md` 3.7, 3.9, 6.2).
+
+use super::alua::machine::{Event, LuState};
+use super::cell::Source;
+use super::live::Finale;
+use super::logical_unit::LogicalUnit;
+use super::{AccessReport, Framework, LuInfo, ObjectState};
+use crate::store::LuRow;
+use crate::types::{Guid, LuProperties, Status};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a call waits for an LU to go offline.
+const OFFLINE_PATIENCE: Duration = Duration::from_secs(5);
+/// Longest alias of an LU.
+const MAX_ALIAS: usize = 255;
+
+impl Framework {
+    pub(super) fn list_lus(&self) -> Vec<Guid> {
+        let Ok(state) = self.configured() else {
+            return Vec::new();
+        };
+        let all: BTreeSet<Guid> = state.lus.keys().chain(state.views.guids()).copied().collect();
+        all.into_iter().collect()
+    }
+
+    pub(super) fn info_of_lu(&self, guid: &Guid) -> Result<LuInfo, Status> {
+        let (lu, has_views) = {
+            let state = self.configured()?;
+            (state.lus.get(guid).cloned(), state.views.has_entries(guid))
+        };
+        let mut info = LuInfo {
+            guid: *guid,
+            state: None,
+            provider: String::new(),
+            alias: String::new(),
+            vendor: [0; 8],
+            product: [0; 16],
+            revision: [0; 4],
+        };
+        let Some(lu) = lu else {
+            return if has_views { Ok(info) } else { Err(Status::NotFound) };
+        };
+        info.state = Some(lu.state());
+        info.provider = lu.provider.to_owned();
+        info.alias = lu.name();
+        if let Some(unit) = lu.unit() {
+            let inquiry = unit.inquiry();
+            (info.vendor, info.product, info.revision) = (inquiry.vendor, inquiry.product, inquiry.revision);
+            if let Some(alias) = unit.properties().alias {
+                info.alias = alias;
+            }
+        }
+        cut(&mut info.alias, MAX_ALIAS);
+        Ok(info)
+    }
+
+    pub(super) fn access_of_lu(&self, guid: &Guid) -> Result<AccessReport, Status> {
+        let lu = self.configured()?.lu(guid)?.clone();
+        let properties = lu.unit().map_or_else(LuProperties::default, |unit| unit.properties());
+        Ok(AccessReport {
+            access: lu.access(),
+            properties,
+        })
+    }
+
+    pub(super) fn create_lu(&self, properties: &LuProperties) -> Result<Guid, Status> {
+        let data_file = properties.data_file.as_ref().ok_or(Status::MissingPropVal)?;
+        let name = properties.meta_file.as_ref().unwrap_or(data_file);
+        if self.configured()?.names.contains_key(name) {
+            return Err(Status::FileInUse);
+        }
+        let provider = self.provider().ok_or(Status::Error)?;
+        let taken = |guid: &Guid| {
+            let state = self.state.lock();
+            state.lus.contains_key(guid) || (properties.guid.is_none() && state.views.has_entries(guid))
+        };
+        self.adopt(provider.create(properties, &taken)?)
+    }
+
+    pub(super) fn import_lu(&self, path: &str) -> Result<Guid, (Status, Option<Guid>)> {
+        let plain = |status| (status, None);
+        let named = self.configured().map_err(plain)?.names.get(path).copied();
+        let guid = match named {
+            Some(guid) => guid,
+            None => {
+                let provider = self.provider().ok_or((Status::Error, None))?;
+                provider.identify(path).map_err(plain)?
+            }
+        };
+        let cell = self.cell(&guid);
+        let inner = cell.lock_for_action().map_err(plain)?;
+        let own_path = inner.lu.as_ref().is_none_or(|lu| lu.name() == path);
+        let source = Source {
+            path: Some(path),
+            boot: false,
+        };
+        match self.feed(&cell, inner, Event::Import { own_path }, source) {
+            None | Some(Ok(())) => Ok(guid),
+            Some(Err(Status::FileInUse)) => Err((Status::FileInUse, Some(guid))),
+            Some(Err(status)) => Err((status, None)),
+        }
+    }
+
+    pub(super) fn delete_lu(&self, guid: &Guid) -> Result<(), Status> {
+        self.configured()?.lu(guid)?;
+        let cell = self.cell(guid);
+        let inner = cell.lock_for_action()?;
+        let settled = matches!(
+            inner.state,
+            LuState::Active { .. } | LuState::Standby { .. } | LuState::Released { .. }
+        );
+        // Both the LU and its entry go, or neither: the entry first, since it can be put back.
+        let row = if settled { self.remove_row(guid)? } else { None };
+        let online = inner
+            .lu
+            .clone()
+            .filter(|lu| settled && lu.state() == ObjectState::Online);
+        let reply = match &online {
+            Some(lu) if !self.take_offline(lu) => Err(Status::Busy),
+            _ => self
+                .feed(&cell, inner, Event::LocalDelete, Source::default())
+                .unwrap_or(Ok(())),
+        };
+        if let (Err(Status::Error), Some(lu)) = (reply, &online) {
+            self.bring_online(lu);
+        }
+        self.restore_on_failure(reply, row)
+    }
+
+    pub(super) fn standby_lu(&self, guid: &Guid) -> Result<(), Status> {
+        self.configured()?.lu(guid)?;
+        let cell = self.cell(guid);
+        let inner = cell.lock_for_action()?;
+        let row = match (inner.state, &inner.lu) {
+            (LuState::Active { busy: false, .. }, Some(lu)) => Some(LuRow {
+                guid: *guid,
+                path: lu.name(),
+                standby: false,
+            }),
+            _ => None,
+        };
+        // A crash in between leaves a Standby LU, never one that is Active against the will of the cluster.
+        if let Some(row) = &row {
+            self.put_row(LuRow {
+                standby: true,
+                ..row.clone()
+            })?;
+        }
+        let reply = self
+            .feed(&cell, inner, Event::LuStandby, Source::default())
+            .unwrap_or(Ok(()));
+        self.restore_on_failure(reply, row)
+    }
+
+    fn restore_on_failure(&self, reply: Result<(), Status>, row: Option<LuRow>) -> Result<(), Status> {
+        if let (Err(status), Some(row)) = (reply, row) {
+            let guid = row.guid;
+            if self.put_row(row).is_err() {
+                log::error!("LU {guid}: {status}; its entry in the configuration could not be restored");
+            }
+        }
+        reply
+    }
+
+    // --- online and offline -----------------------------------------------------------------------------------------
+
+    pub(super) fn online_lu(&self, guid: &Guid) -> Result<(), Status> {
+        let lu = {
+            let state = self.state.lock();
+            if state.changing {
+                return Err(Status::Busy);
+            }
+            state.lu(guid)?.clone()
+        };
+        match lu.state() {
+            ObjectState::Online | ObjectState::Onlining => Ok(()),
+            ObjectState::Offlining => Err(Status::Busy),
+            ObjectState::Offline => {
+                self.bring_online(&lu);
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn offline_lu(&self, guid: &Guid) -> Result<(), Status> {
+        let lu = {
+            let state = self.state.lock();
+            if state.changing {
+                return Err(Status::Busy);
+            }
+            state.lu(guid)?.clone()
+        };
+        match lu.state() {
+            ObjectState::Offline | ObjectState::Offlining => Ok(()),
+            ObjectState::Onlining => Err(Status::Busy),
+            ObjectState::Online => match self.take_offline(&lu) {
+                true => Ok(()),
+                false => Err(Status::Busy),
+            },
+        }
+    }
+
+    pub(super) fn bring_online(&self, lu: &Arc<LogicalUnit>) {
+        let state = self.state.lock();
+        lu.set_state(ObjectState::Online);
+        let unmapped = state.remap_lu(&lu.guid);
+        drop(state);
+        unmapped.stop_unattended();
+    }
+
+    /// Unmaps, aborts, waits (`scsi-sbd.md` 1.3). False when a task still runs after 5 s; the LU goes offline when it ends.
+    pub(super) fn take_offline(&self, lu: &Arc<LogicalUnit>) -> bool {
+        let (sender, gone) = std::sync::mpsc::channel();
+        let going = lu.clone();
+        let finale = Finale::new(move || {
+            going.set_state(ObjectState::Offline);
+            // The caller may have given up waiting.
+            let _ = sender.send(());
+        });
+        let unmapped = {
+            let state = self.state.lock();
+            lu.set_state(ObjectState::Offlining);
+            state.remap_lu(&lu.guid)
+        };
+        unmapped.stop(&finale);
+        drop(finale);
+        let in_time = gone.recv_timeout(OFFLINE_PATIENCE).is_ok();
+        if let Some(unit) = lu.unit().filter(|_| in_time) {
+            // What was not made persistent is dropped.
+            unit.reset();
+        }
+        in_time
+    }
+}
+
+/// Cuts at a character boundary.
+fn cut(text: &mut String, bytes: usize) {
+    let end = (0..=bytes.min(text.len()))
+        .rev()
+        .find(|at| text.is_char_boundary(*at))
+        .unwrap_or(0);
+    text.truncate(end);
+}

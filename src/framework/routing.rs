@@ -1,0 +1,232 @@
+//! The way of a command from a port to whoever executes it. No global lock: the nexus's snapshot of its LUN map leads to
+//! the LU, the LU's route to the handler. The order of the checks is `scsi-sbd.md` 2.1.
+
+use super::attention::Class;
+use super::dlun0::{self, INQUIRY, REPORT_LUNS, REQUEST_SENSE};
+use super::itl::{Itl, Refused};
+use super::live::LiveTask;
+use super::logical_unit::Route;
+use super::standby::{self, Verdict};
+use super::{Done, Framework, Origin, Outcome, ReadyTask, Start, Started, Task};
+use crate::scsi::{ScsiStatus, Sense};
+use crate::types::Lun;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// Told to hosts in REPORT TARGET PORT GROUPS; after it a transition counts as unavailable (`alua-proxy.md` 7.5).
+pub(super) const TRANSITION_TIME: Duration = Duration::from_secs(60);
+/// How often the route may change under a command before the host is asked to try again.
+const ROUTE_CHANGES: u32 = 4;
+
+/// MAINTENANCE IN / REPORT TARGET PORT GROUPS.
+fn is_rtpg(task: &Task) -> bool {
+    let cdb = task.cdb.head();
+    cdb[0] == 0xa3 && cdb[1] & 0x1f == 0x0a
+}
+
+pub(super) fn start(framework: &Framework, task: Task) -> Started {
+    let map = task.nexus.lun_map.load();
+    let itl = Lun::from_sam(&task.lun).and_then(|lun| map.get(lun));
+    if task.cdb.opcode() == REPORT_LUNS {
+        task.nexus.luns_changed.store(false, Ordering::Release);
+        return Started::Done(dlun0::report_luns(&task, &map));
+    }
+    let Some(itl) = itl.cloned() else {
+        let exempt = matches!(task.cdb.opcode(), INQUIRY | REQUEST_SENSE);
+        if !exempt && take_luns_changed(&task) {
+            return Started::Done(Outcome::check(Sense::LUNS_CHANGED));
+        }
+        return Started::Done(dlun0::unmapped(&task));
+    };
+    drop(map);
+    if let Some(outcome) = wrong_unit(&task, &itl) {
+        return Started::Done(outcome);
+    }
+    for _ in 0..ROUTE_CHANGES {
+        if let Some(outcome) = checks(framework, &task, &itl) {
+            return Started::Done(outcome);
+        }
+        match itl.admit(&task.nexus, task.tag, || itl.lu.handler()) {
+            Ok(live) => return begin(task, live),
+            Err(Refused::Closed) => {}
+            Err(Refused::Unmapped) => return Started::Done(dlun0::unmapped(&task)),
+            Err(Refused::Full) => return Started::Done(Outcome::status(ScsiStatus::TaskSetFull)),
+        }
+    }
+    // KillTasks has closed the LU and its new route is not known yet.
+    Started::Done(Outcome::status(ScsiStatus::Busy))
+}
+
+/// The handler's own checks; nothing is executed yet.
+fn begin(task: Task, live: LiveTask) -> Started {
+    match live.state.handler().start(&task) {
+        Start::Done(outcome) => Started::Done(outcome),
+        Start::Execute { want } => Started::Ready(Box::new(ReadyTask { task, want, live })),
+    }
+}
+
+/// Hazard H12: the peer means another LU than the one that this node has under that number.
+fn wrong_unit(task: &Task, itl: &Itl) -> Option<Outcome> {
+    match task.origin {
+        Origin::Peer { lun_id: Some(meant) } if meant != itl.lu.guid => {
+            log::error!(
+                "view entries of the two nodes disagree: the peer forwarded a command for LU {meant} from {} through {}, \
+                 but that LUN is LU {} here; refused",
+                task.nexus.initiator,
+                task.nexus.port.devid,
+                itl.lu.guid
+            );
+            Some(Outcome::check(Sense::LUN_NOT_SUPPORTED))
+        }
+        _ => None,
+    }
+}
+
+/// Rows 3 to 7; `None` when the handler has the word.
+fn checks(framework: &Framework, task: &Task, itl: &Arc<Itl>) -> Option<Outcome> {
+    let route = itl.lu.route();
+    let opcode = task.cdb.opcode();
+    if let Route::Transition(since) = **route {
+        return in_transition(framework, task, itl, since);
+    }
+    let active = matches!(**route, Route::Active(_));
+    let exempt = matches!(opcode, INQUIRY | REQUEST_SENSE);
+    if opcode == REQUEST_SENSE
+        && let Some(sense) = pending(task, itl, Class::All, active)
+    {
+        return Some(dlun0::sense_data(task, sense));
+    }
+    if !exempt && let Some(sense) = itl_pending(itl, Class::Reset, active) {
+        return Some(Outcome::check(sense));
+    }
+    if let Route::Active(unit) = &**route
+        && unit.reservation_conflict(task)
+    {
+        return Some(Outcome::status(ScsiStatus::ReservationConflict));
+    }
+    if !exempt && let Some(sense) = pending(task, itl, Class::Other, active) {
+        return Some(Outcome::check(sense));
+    }
+    if is_rtpg(task) {
+        return Some(framework.report_target_port_groups(task, &itl.lu));
+    }
+    match active {
+        true => None,
+        false => on_standby(framework, task, itl),
+    }
+}
+
+fn in_transition(framework: &Framework, task: &Task, itl: &Itl, since: Instant) -> Option<Outcome> {
+    Some(match task.cdb.opcode() {
+        INQUIRY => itl.lu.identity.answer(task),
+        REQUEST_SENSE => {
+            let sense = pending(task, itl, Class::All, false).unwrap_or(Sense::NO_SENSE);
+            dlun0::sense_data(task, sense)
+        }
+        _ if is_rtpg(task) => framework.report_target_port_groups(task, &itl.lu),
+        _ if since.elapsed() < TRANSITION_TIME => Outcome::check(Sense::ALUA_TRANSITION),
+        _ => Outcome::check(Sense::ALUA_UNAVAILABLE),
+    })
+}
+
+/// `alua-proxy.md` 7.4 and 7.6.
+fn on_standby(framework: &Framework, task: &Task, itl: &Itl) -> Option<Outcome> {
+    if matches!(task.origin, Origin::Peer { .. }) {
+        // Never back to where it came from.
+        return Some(Outcome::check(Sense::ALUA_UNAVAILABLE));
+    }
+    let verdict = standby::filter(&task.cdb, framework.standby_reads());
+    if verdict == Verdict::Refuse {
+        return Some(Outcome::check(Sense::ALUA_STANDBY));
+    }
+    if framework.can_forward(task.port()) {
+        return None;
+    }
+    Some(match task.cdb.opcode() {
+        INQUIRY => itl.lu.identity.answer(task),
+        REQUEST_SENSE => dlun0::sense_data(task, Sense::NO_SENSE),
+        _ => Outcome::check(Sense::ALUA_UNAVAILABLE),
+    })
+}
+
+fn take_luns_changed(task: &Task) -> bool {
+    let flag = &task.nexus.luns_changed;
+    flag.load(Ordering::Acquire) && flag.swap(false, Ordering::AcqRel)
+}
+
+fn itl_pending(itl: &Itl, class: Class, active: bool) -> Option<Sense> {
+    match itl.attentions.is_empty() {
+        true => None,
+        false => itl.attentions.take(class, active),
+    }
+}
+
+/// The next unit attention, 06/3F/0E before the others of lower urgency than 29/xx.
+fn pending(task: &Task, itl: &Itl, class: Class, active: bool) -> Option<Sense> {
+    if class == Class::All
+        && let Some(sense) = itl_pending(itl, Class::Reset, active)
+    {
+        return Some(sense);
+    }
+    if take_luns_changed(task) {
+        return Some(Sense::LUNS_CHANGED);
+    }
+    itl_pending(itl, Class::Other, active)
+}
+
+/// The tail of a task: its outcome, and its end as a live task, whatever the handler does with it.
+struct Completion {
+    live: LiveTask,
+    inquiry: Option<[u8; 16]>,
+    done: Option<Done>,
+}
+
+impl Completion {
+    fn finish(mut self, outcome: Outcome) {
+        self.end(outcome);
+    }
+
+    fn end(&mut self, outcome: Outcome) {
+        let Some(done) = self.done.take() else { return };
+        if let Some(cdb) = &self.inquiry {
+            self.live.itl.lu.identity.learn(cdb, &outcome);
+        }
+        let (outcome, waited) = self.live.state.end(outcome);
+        if waited {
+            self.live.itl.ended(self.live.key);
+        }
+        done(outcome);
+    }
+}
+
+impl Drop for Completion {
+    fn drop(&mut self) {
+        if self.done.is_some() {
+            log::error!("LU {}: a command was dropped by its handler", self.live.itl.lu.guid);
+            self.end(Outcome::check(Sense::INTERNAL_FAILURE));
+        }
+    }
+}
+
+pub(super) fn execute(ready: ReadyTask, data: Vec<u8>, done: Done) {
+    let ReadyTask { task, want, live } = ready;
+    let handler = match live.state.begin() {
+        Ok(handler) => handler,
+        Err(outcome) => return done(outcome),
+    };
+    let completion = Completion {
+        inquiry: (task.cdb.opcode() == INQUIRY).then(|| *task.cdb.head()),
+        live,
+        done: Some(done),
+    };
+    if data.len() != want as usize {
+        log::error!(
+            "LU {}: {} bytes came where {want} were wanted",
+            completion.live.itl.lu.guid,
+            data.len()
+        );
+        return completion.finish(Outcome::check(Sense::INTERNAL_FAILURE));
+    }
+    handler.execute(task, data, Box::new(move |outcome| completion.finish(outcome)));
+}

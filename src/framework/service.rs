@@ -1,0 +1,202 @@
+//! The service: loading the configuration, online, offline, the end (`libstmf-api.md` 1.7, 3.3).
+
+use super::alua::machine::Event;
+use super::cell::Source;
+
+use super::ports::{begin_port_change, tell};
+use super::state::{
+    ALUA_ENABLED, ALUA_NODE, DEFAULT_LU_STATE, DEFAULT_TARGET_STATE, STANDBY_READS, State, store_status,
+};
+use super::{Framework, GroupKind, ObjectState, Port, ServiceState, ViewEntry};
+use crate::store::{GroupTable, LuRow, Snapshot};
+use crate::types::{NodeId, Status};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Imports that run at the same time at load.
+const LOADERS: usize = 8;
+
+impl State {
+    /// As the original computes it: a single object on its way counts.
+    pub fn operational(&self) -> ObjectState {
+        let any = |wanted| {
+            self.changing
+                || self.ports.iter().any(|p| p.state() == wanted)
+                || self.lus.values().any(|lu| lu.state() == wanted)
+        };
+        match self.running {
+            true if any(ObjectState::Onlining) => ObjectState::Onlining,
+            true => ObjectState::Online,
+            false if any(ObjectState::Offlining) => ObjectState::Offlining,
+            false => ObjectState::Offline,
+        }
+    }
+
+    fn restore(&mut self, snapshot: &Snapshot) {
+        for (table, name, members) in &snapshot.groups {
+            let kind = match table {
+                GroupTable::Host => GroupKind::Host,
+                GroupTable::Target => GroupKind::Target,
+            };
+            self.views.group_create(kind, name);
+            members
+                .iter()
+                .for_each(|member| self.views.group_add(kind, name, member));
+        }
+        for row in &snapshot.views {
+            let entry = ViewEntry {
+                index: row.index,
+                host_group: row.host_group.clone(),
+                target_group: row.target_group.clone(),
+                lun: row.lun,
+            };
+            self.views.add(row.guid, entry);
+        }
+        self.rows = snapshot.lus.iter().map(|row| (row.guid, row.clone())).collect();
+        self.rtpids = snapshot.ports.iter().cloned().collect();
+        for (key, value) in &snapshot.settings {
+            match key.as_str() {
+                DEFAULT_LU_STATE => self.lus_online = value != "offline",
+                DEFAULT_TARGET_STATE => self.ports_online = value != "offline",
+                ALUA_ENABLED => self.alua = value == "true",
+                ALUA_NODE => self.node = value.parse().ok().and_then(NodeId::new),
+                _ => {}
+            }
+        }
+    }
+}
+
+impl Framework {
+    pub(super) fn service_state(&self) -> ServiceState {
+        let state = self.state.lock();
+        ServiceState {
+            operational: state.operational(),
+            configured: state.configured,
+        }
+    }
+
+    /// Loads the configuration unless it is loaded. Others wait for the end of it.
+    pub(super) fn load_once(&self) -> Result<(), Status> {
+        let _loading = self.loading.lock();
+        if self.state.lock().configured {
+            return Ok(());
+        }
+        let snapshot = self.store.load().map_err(|error| {
+            log::error!("configuration store: {error}");
+            store_status(&error)
+        })?;
+        self.state.lock().restore(&snapshot);
+        let refuse_reads = snapshot
+            .settings
+            .iter()
+            .any(|(key, value)| key == STANDBY_READS && value == "refuse");
+        self.standby_reads.store(!refuse_reads, Ordering::Release);
+        // "Enabled, peer unknown": nothing is announced until the cluster software enables again.
+        self.alua_on.store(self.state.lock().alua, Ordering::Release);
+        self.load_lus(&snapshot.lus);
+        self.state.lock().configured = true;
+        Ok(())
+    }
+
+    fn load_lus(&self, rows: &[LuRow]) {
+        let next = AtomicUsize::new(0);
+        let work = || {
+            while let Some(row) = rows.get(next.fetch_add(1, Ordering::Relaxed)) {
+                self.load_lu(row);
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 1..LOADERS.min(rows.len()) {
+                scope.spawn(work);
+            }
+            work();
+        });
+    }
+
+    fn load_lu(&self, row: &LuRow) {
+        let event = match row.standby {
+            true => Event::BootStandby,
+            false => Event::BootImport,
+        };
+        let source = Source {
+            path: Some(&row.path),
+            boot: true,
+        };
+        let cell = self.cell(&row.guid);
+        if let Some(Err(status)) = self.feed(&cell, cell.lock(), event, source) {
+            log::warn!("LU {}: {} is not imported: {status}", row.guid, row.path);
+        }
+    }
+
+    pub(super) fn go_online(&self) -> Result<(), Status> {
+        let (ports, lus) = {
+            let mut state = self.state.lock();
+            match state.operational() {
+                ObjectState::Online => return Err(Status::ServiceOnline),
+                _ if !state.configured => return Err(Status::ConfigNone),
+                ObjectState::Onlining | ObjectState::Offlining => return Err(Status::Busy),
+                ObjectState::Offline => {}
+            }
+            state.running = true;
+            state.changing = true;
+            let ports = if state.ports_online {
+                changing_ports(&state, true)
+            } else {
+                Vec::new()
+            };
+            let lus: Vec<_> = if state.lus_online {
+                state.lus.values().cloned().collect()
+            } else {
+                Vec::new()
+            };
+            (ports, lus)
+        };
+        ports.iter().for_each(|port| tell(port, true));
+        let mut state = self.state.lock();
+        lus.iter().for_each(|lu| lu.set_state(ObjectState::Online));
+        let unmapped = state.remap_nexuses(|_| true);
+        state.changing = false;
+        drop(state);
+        unmapped.stop_unattended();
+        Ok(())
+    }
+
+    pub(super) fn go_offline(&self) -> Result<(), Status> {
+        let (ports, lus) = {
+            let mut state = self.state.lock();
+            match state.operational() {
+                ObjectState::Offline => return Err(Status::ServiceOffline),
+                ObjectState::Onlining | ObjectState::Offlining => return Err(Status::Busy),
+                ObjectState::Online => {}
+            }
+            state.running = false;
+            state.changing = true;
+            let lus: Vec<_> = state.lus.values().cloned().collect();
+            (changing_ports(&state, false), lus)
+        };
+        ports.iter().for_each(|port| tell(port, false));
+        for lu in lus.iter().filter(|lu| lu.state() == ObjectState::Online) {
+            if !self.take_offline(lu) {
+                log::warn!("LU {}: commands still run; it goes offline when they end", lu.guid);
+            }
+        }
+        self.state.lock().changing = false;
+        Ok(())
+    }
+
+    pub(super) fn stop(&self) {
+        if let Err(status @ (Status::Busy | Status::Error)) = self.go_offline() {
+            log::warn!("shutdown: the service could not be taken offline first: {status}");
+        }
+        self.all_cells().iter().for_each(|cell| self.give_up_at_shutdown(cell));
+    }
+}
+
+/// Local ports that change; their new state is shown already.
+fn changing_ports(state: &State, online: bool) -> Vec<Arc<Port>> {
+    let local = state.ports.iter().filter(|p| !p.image);
+    local
+        .filter(|p| begin_port_change(p, online) == Ok(true))
+        .cloned()
+        .collect()
+}

@@ -1,0 +1,139 @@
+//! What a node's framework knows, under one mutex that no command takes. It is held for short work and for the commit of
+//! a transaction, never while an LU, a port or the peer is waited for.
+
+use super::logical_unit::LogicalUnit;
+use super::views::Views;
+use super::{Framework, Nexus, ObjectState, Port};
+use crate::store::{Change, LuRow, StoreError};
+use crate::types::{DevId, Guid, NodeId, Status};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+/// The two default states (`stmfSetStmfProp`) as settings; value `online` or `offline`, missing means online.
+pub(super) const DEFAULT_LU_STATE: &str = "default-lu-state";
+pub(super) const DEFAULT_TARGET_STATE: &str = "default-target-state";
+/// ALUA mode, `true` or `false`, and the last node enabled.
+pub(super) const ALUA_ENABLED: &str = "alua.enabled";
+pub(super) const ALUA_NODE: &str = "alua.node";
+/// `forward` (default) or `refuse` (ruling 13).
+pub(super) const STANDBY_READS: &str = "alua/standby-reads";
+
+/// Everything but the LUs' access states.
+pub(super) struct State {
+    /// The service was brought online.
+    pub running: bool,
+    /// An inventory change is in progress (`stmfOnline`, `stmfOffline`).
+    pub changing: bool,
+    /// Config state init-done.
+    pub configured: bool,
+    /// Default states.
+    pub lus_online: bool,
+    pub ports_online: bool,
+    pub views: Views,
+    /// Registered LUs.
+    pub lus: BTreeMap<Guid, Arc<LogicalUnit>>,
+    /// Their names. An import names an LU by its path.
+    pub names: HashMap<String, Guid>,
+    /// The LU list of the provider, as stored.
+    pub rows: BTreeMap<Guid, LuRow>,
+    /// In order of registration.
+    pub ports: Vec<Arc<Port>>,
+    /// In order of registration.
+    pub nexuses: Vec<Arc<Nexus>>,
+    /// rtpids of local ports, registered or not.
+    pub rtpids: BTreeMap<DevId, u16>,
+    /// Ports that the peer has told us about; remembered while it is unreachable (`alua-proxy.md` 7.3).
+    pub peer_ports: BTreeMap<DevId, u16>,
+    /// Ports that come back online once their sessions are gone, because their identifiers have changed.
+    pub restarting: HashSet<DevId>,
+    /// Last nexus id given out.
+    pub last_nexus: u64,
+    /// ALUA mode.
+    pub alua: bool,
+    /// Last node id that was enabled.
+    pub node: Option<NodeId>,
+    /// The cluster software declared the peer fenced.
+    pub fenced: bool,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        State {
+            running: false,
+            changing: false,
+            configured: false,
+            lus_online: true,
+            ports_online: true,
+            views: Views::default(),
+            lus: BTreeMap::new(),
+            names: HashMap::new(),
+            rows: BTreeMap::new(),
+            ports: Vec::new(),
+            nexuses: Vec::new(),
+            rtpids: BTreeMap::new(),
+            peer_ports: BTreeMap::new(),
+            restarting: HashSet::new(),
+            last_nexus: 0,
+            alua: false,
+            node: None,
+            fenced: false,
+        }
+    }
+}
+
+impl State {
+    pub fn port(&self, devid: &DevId) -> Result<&Arc<Port>, Status> {
+        self.ports.iter().find(|p| p.devid == *devid).ok_or(Status::NotFound)
+    }
+
+    pub fn lu(&self, guid: &Guid) -> Result<&Arc<LogicalUnit>, Status> {
+        self.lus.get(guid).ok_or(Status::NotFound)
+    }
+
+    /// State of an LU or port that registers now.
+    pub fn initial(&self, online_by_default: bool) -> ObjectState {
+        match self.running && online_by_default {
+            true => ObjectState::Online,
+            false => ObjectState::Offline,
+        }
+    }
+}
+
+impl Framework {
+    /// One transaction. What the store says is for the log; the caller gets the status of `libstmf-api.md` 1.1.
+    pub(super) fn commit(&self, changes: &[Change]) -> Result<(), Status> {
+        self.store.commit(changes).map_err(|error| {
+            log::error!("configuration store: {error}");
+            store_status(&error)
+        })
+    }
+
+    /// Writes one LU row and remembers it.
+    pub(super) fn put_row(&self, row: LuRow) -> Result<(), Status> {
+        let mut state = self.state.lock();
+        if state.rows.get(&row.guid) == Some(&row) {
+            return Ok(());
+        }
+        self.commit(&[Change::PutLu(row.clone())])?;
+        state.rows.insert(row.guid, row);
+        Ok(())
+    }
+
+    /// Forgets one LU row; returns what it was.
+    pub(super) fn remove_row(&self, guid: &Guid) -> Result<Option<LuRow>, Status> {
+        let mut state = self.state.lock();
+        if !state.rows.contains_key(guid) {
+            return Ok(None);
+        }
+        self.commit(&[Change::RemoveLu(*guid)])?;
+        Ok(state.rows.remove(guid))
+    }
+}
+
+pub(super) fn store_status(error: &StoreError) -> Status {
+    match error {
+        StoreError::Locked(_) => Status::Busy,
+        StoreError::Version(_) => Status::ServiceDataVersion,
+        _ => Status::Error,
+    }
+}

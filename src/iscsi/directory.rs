@@ -1,0 +1,95 @@
+//! What login and discovery ask about the node's targets. The provider answers from memory; nothing here blocks.
+
+use std::net::SocketAddr;
+
+/// A login failure: Status-Class and Status-Detail (`iscsi-target.md` 5.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LoginStatus(pub u8, pub u8);
+
+#[allow(missing_docs)]
+impl LoginStatus {
+    pub const SUCCESS: LoginStatus = LoginStatus(0x00, 0x00);
+    pub const INITIATOR_ERROR: LoginStatus = LoginStatus(0x02, 0x00);
+    pub const AUTHENTICATION_FAILED: LoginStatus = LoginStatus(0x02, 0x01);
+    pub const NOT_FOUND: LoginStatus = LoginStatus(0x02, 0x03);
+    pub const TARGET_REMOVED: LoginStatus = LoginStatus(0x02, 0x04);
+    pub const UNSUPPORTED_VERSION: LoginStatus = LoginStatus(0x02, 0x05);
+    pub const TOO_MANY_CONNECTIONS: LoginStatus = LoginStatus(0x02, 0x06);
+    pub const MISSING_PARAMETER: LoginStatus = LoginStatus(0x02, 0x07);
+    pub const SESSION_TYPE: LoginStatus = LoginStatus(0x02, 0x09);
+    pub const NO_SUCH_SESSION: LoginStatus = LoginStatus(0x02, 0x0a);
+    pub const INVALID_REQUEST: LoginStatus = LoginStatus(0x02, 0x0b);
+    pub const TARGET_ERROR: LoginStatus = LoginStatus(0x03, 0x00);
+    pub const UNAVAILABLE: LoginStatus = LoginStatus(0x03, 0x01);
+    pub const OUT_OF_RESOURCES: LoginStatus = LoginStatus(0x03, 0x02);
+}
+
+impl std::fmt::Display for LoginStatus {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:02X}/{:02X}", self.0, self.1)
+    }
+}
+
+/// How initiators of a target must authenticate. CHAP and RADIUS will be further variants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AuthPolicy {
+    /// Not at all.
+    None,
+}
+
+/// A target as a login sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TargetView {
+    /// Alias, if set.
+    pub alias: Option<String>,
+    /// Tag of the portal group with the portal of the login.
+    pub portal_group: u16,
+    /// Authentication.
+    pub auth: AuthPolicy,
+}
+
+/// One target of a SendTargets answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TargetRecord {
+    /// Canonical name.
+    pub name: String,
+    /// `addr:port,tag` lines.
+    pub addresses: Vec<String>,
+}
+
+/// The node's targets.
+pub trait Directory: Send + Sync {
+    /// Looks a target up for a login that arrived on `local`.
+    fn find(&self, name: &str, local: SocketAddr) -> Result<TargetView, LoginStatus>;
+
+    /// Targets visible through `local`: all of them, or the one with this canonical name.
+    fn list(&self, name: Option<&str>, local: SocketAddr) -> Vec<TargetRecord>;
+
+    /// For a login with a TSIH other than 0: does this session exist, and does it have a connection with this id?
+    fn session(&self, key: &SessionKey, tsih: u16, cid: u16) -> SessionLookup;
+}
+
+/// What names a session (`iscsi-target.md` 5.3). The portal group tag follows from target and portal.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SessionKey {
+    /// Canonical initiator name.
+    pub initiator: String,
+    /// ISID.
+    pub isid: [u8; 6],
+    /// Canonical target name.
+    pub target: String,
+    /// Target portal group tag.
+    pub portal_group: u16,
+}
+
+/// Answer of [`Directory::session`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionLookup {
+    /// No session with this key and TSIH.
+    Absent,
+    /// The connection id is in use.
+    SameConnection,
+    /// The connection id is free.
+    OtherConnection,
+}

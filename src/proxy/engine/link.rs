@@ -1,0 +1,258 @@
+//! The channel and the peer at its other end: may we send, is it there, what can it do.
+
+use super::super::message::{Body, Capabilities, Handshake, MAX_MESSAGE};
+use super::seq::Sequence;
+use super::{Config, Seeds};
+use crate::framework::PeerStatus;
+use crate::types::NodeId;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// Former lives of the peer that are remembered, so that late messages of them are refused.
+const FORMER_LIVES: usize = 16;
+
+/// What the peer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Not known: treated as an original.
+    Unknown,
+    /// Answers a probe with a plain copy.
+    Original,
+    /// One of ours, with what both can.
+    Ours(Capabilities),
+}
+
+/// Whose life a message belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Life {
+    Same,
+    New,
+    Former,
+}
+
+pub(super) struct Link {
+    /// The installed door.
+    pub door: Option<u32>,
+    /// Ruling 15: something may go through this door.
+    pub gate: bool,
+    /// ALUA mode.
+    pub enabled: Option<NodeId>,
+    /// A door call does not return.
+    pub stuck: bool,
+    /// The peer answers.
+    pub up: bool,
+    /// Sequence numbers of the peer's present life.
+    pub sequence: Sequence,
+    own: Seeds,
+    kind: Kind,
+    nonce: u64,
+    life: Option<u64>,
+    former: VecDeque<u64>,
+    opened: Duration,
+    heard: Duration,
+    next_probe: Duration,
+    /// The peer answered a probe once, so its silence means something.
+    echoes: bool,
+    /// Doors removed whose images are still being torn down.
+    clearing: Vec<u32>,
+}
+
+impl Link {
+    pub fn new(own: Seeds) -> Link {
+        Link {
+            door: None,
+            gate: false,
+            enabled: None,
+            stuck: false,
+            up: false,
+            sequence: Sequence::default(),
+            own,
+            kind: Kind::Unknown,
+            nonce: own.incarnation.rotate_left(32) ^ own.ids,
+            life: None,
+            former: VecDeque::new(),
+            opened: Duration::ZERO,
+            heard: Duration::ZERO,
+            next_probe: Duration::ZERO,
+            echoes: false,
+            clearing: Vec::new(),
+        }
+    }
+
+    /// Messages may be sent.
+    pub fn open(&self) -> bool {
+        self.door.is_some() && self.gate && self.enabled.is_some() && !self.stuck
+    }
+
+    pub fn installed(&mut self, door: u32) {
+        self.door = Some(door);
+        self.gate = false;
+        self.stuck = false;
+        self.sequence = Sequence::default();
+    }
+
+    /// True when it was the installed one.
+    pub fn remove(&mut self, door: u32) -> bool {
+        let present = self.door == Some(door);
+        if present {
+            self.door = None;
+            self.gate = false;
+            self.stuck = false;
+        }
+        present
+    }
+
+    pub fn clearing(&mut self, door: u32) {
+        self.clearing.push(door);
+    }
+
+    pub fn take_clearing(&mut self) -> Vec<u32> {
+        std::mem::take(&mut self.clearing)
+    }
+
+    pub fn enable(&mut self, node: NodeId) {
+        self.enabled = Some(node);
+        self.gate |= self.door.is_some();
+    }
+
+    /// The channel has just become usable.
+    pub fn start(&mut self, now: Duration) {
+        self.opened = now;
+        self.heard = now;
+        self.next_probe = now;
+        self.echoes = false;
+    }
+
+    /// Registrations wait a moment for the answer to the first probe, so that a round is not sent twice.
+    pub fn may_announce(&self, now: Duration, config: &Config) -> bool {
+        self.open() && (self.up || now.saturating_sub(self.opened) >= config.greeting)
+    }
+
+    pub fn heard(&mut self, now: Duration) {
+        self.heard = now;
+    }
+
+    pub fn silent(&self, now: Duration, config: &Config) -> bool {
+        self.up && self.echoes && now.saturating_sub(self.heard) >= config.silence
+    }
+
+    /// Data of an ECHO_REQUEST, when it is time for one.
+    pub fn probe(&mut self, now: Duration, config: &Config) -> Option<Vec<u8>> {
+        let node = self.enabled?;
+        if now < self.next_probe {
+            return None;
+        }
+        self.next_probe = now + config.probe;
+        Some(own_handshake(self.own, node, self.nonce).probe())
+    }
+
+    pub fn next(&self, now: Duration, config: &Config) -> Duration {
+        let down = if self.up && self.echoes {
+            self.heard + config.silence
+        } else {
+            self.next_probe
+        };
+        self.next_probe.min(down).max(now)
+    }
+
+    /// True when this message is evidence that our messages reach the peer and it is not yet known to be there.
+    pub fn proves_up(&mut self, now: Duration, body: &Body, config: &Config) -> bool {
+        if self.up {
+            return false;
+        }
+        match body {
+            Body::EchoReply(data) => self.recognise(data).is_some(),
+            Body::Status { .. } | Body::ScsiStatus(_) | Body::ScsiData(_) | Body::XferDone { .. } => true,
+            // It talks, but does not answer probes.
+            _ => now.saturating_sub(self.opened) >= config.registration,
+        }
+    }
+
+    pub fn echo_reply(&mut self, data: &[u8]) {
+        let Some(kind) = self.recognise(data) else { return };
+        if kind != self.kind {
+            match kind {
+                Kind::Ours(capabilities) => {
+                    log::info!("pppt: the peer is one of ours, capabilities {:#x}", capabilities.0)
+                }
+                _ => log::info!("pppt: the peer is an original one"),
+            }
+        }
+        self.kind = kind;
+        self.echoes = true;
+    }
+
+    fn recognise(&self, data: &[u8]) -> Option<Kind> {
+        if let Some(peer) = Handshake::from_reply(data) {
+            if self.enabled.is_some_and(|own| own.get() == peer.node) {
+                log::error!("pppt: both nodes are configured as ALUA node {}", peer.node);
+            }
+            return (peer.nonce == self.nonce).then(|| Kind::Ours(peer.capabilities.and(Capabilities::ALL)));
+        }
+        let copy = Handshake::from_probe(data)?;
+        (copy.nonce == self.nonce && copy.incarnation == self.own.incarnation).then_some(Kind::Original)
+    }
+
+    pub fn incarnation(&mut self, incarnation: u64) -> Life {
+        if self.life == Some(incarnation) {
+            return Life::Same;
+        }
+        if self.former.contains(&incarnation) {
+            return Life::Former;
+        }
+        self.sequence = Sequence::default();
+        match self.life.replace(incarnation) {
+            None => Life::Same,
+            Some(former) => {
+                self.former.push_back(former);
+                if self.former.len() > FORMER_LIVES {
+                    self.former.pop_front();
+                }
+                Life::New
+            }
+        }
+    }
+
+    pub fn forget_peer(&mut self) {
+        self.kind = Kind::Unknown;
+    }
+
+    pub fn ours(&self) -> bool {
+        matches!(self.kind, Kind::Ours(_))
+    }
+
+    pub fn capabilities(&self) -> Capabilities {
+        match self.kind {
+            Kind::Ours(capabilities) => capabilities,
+            _ => Capabilities::default(),
+        }
+    }
+
+    pub fn wire(&self) -> Option<Capabilities> {
+        (self.kind != Kind::Original).then(|| self.capabilities())
+    }
+
+    pub fn status(&self) -> PeerStatus {
+        PeerStatus {
+            door: self.door.is_some(),
+            reachable: self.open() && self.up,
+            original: match self.kind {
+                Kind::Unknown => None,
+                Kind::Original => Some(true),
+                Kind::Ours(_) => Some(false),
+            },
+        }
+    }
+}
+
+/// This node's values in a handshake.
+pub(in super::super) fn own_handshake(own: Seeds, node: NodeId, nonce: u64) -> Handshake {
+    Handshake {
+        nonce,
+        incarnation: own.incarnation,
+        capabilities: Capabilities::ALL,
+        node: node.get(),
+        enabled: true,
+        largest: u32::try_from(MAX_MESSAGE).expect("16 MiB"),
+    }
+}

@@ -1,0 +1,484 @@
+//! Commands of our Standby LUs on their way to the peer and back (`alua-proxy.md` 5.7 to 5.11).
+
+use super::super::codes;
+use super::super::message::{Body, PortId, RemotePort, ScsiCmd, ScsiData, ScsiStatus as StatusMessage, Session};
+use super::announcer::port_id;
+use super::{Capabilities, Class, Context, Done, Outcome, Output, TmDone, TmFunction, TmResponse};
+use crate::framework::Expected;
+use crate::scsi::{ScsiStatus, Sense};
+use crate::types::{DevId, Guid, TransportId};
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+/// WRITE (6), (10), (12), (16): forwarded only when the peer agreed (7.7).
+const WRITES: [u8; 4] = [0x0a, 0x2a, 0xaa, 0x8a];
+
+/// Through which nexus something came.
+#[derive(Debug, Clone)]
+pub(in super::super) struct Origin {
+    pub session: u64,
+    pub initiator: DevId,
+    pub target: DevId,
+    /// SPC protocol identifier of the target port.
+    pub protocol: u8,
+    pub transport_id: TransportId,
+    pub lun: [u8; 8],
+}
+
+/// A command to be forwarded.
+pub(in super::super) struct Command {
+    pub lu: Guid,
+    pub origin: Origin,
+    pub tag: u64,
+    pub cdb: Vec<u8>,
+    pub attribute: u8,
+    pub expected: Expected,
+    pub data: Vec<u8>,
+    /// Ownership generation of the peer, for writes.
+    pub generation: Option<u64>,
+}
+
+/// A task management function to be forwarded.
+pub(in super::super) struct ManagementRequest {
+    pub lu: Guid,
+    pub origin: Origin,
+    pub function: TmFunction,
+    /// For ABORT TASK.
+    pub referenced_tag: u64,
+}
+
+struct Forwarded {
+    done: Done,
+    lu: Guid,
+    session: u64,
+    tag: u64,
+    expected: Expected,
+    /// Bytes that went with the command.
+    sent: u64,
+    data: Vec<u8>,
+    deadline: Duration,
+    /// The outcome is TASK ABORTED, whatever the peer still says.
+    aborted: bool,
+    /// What an abort of it would need.
+    origin: Origin,
+}
+
+enum Waiting {
+    /// The framework waits.
+    Framework(TmDone),
+    /// This task ends when the peer has answered.
+    Abort(u64),
+    /// Nobody waits.
+    Nobody,
+}
+
+struct Management {
+    waiting: Waiting,
+    deadline: Duration,
+}
+
+#[derive(Default)]
+pub(super) struct Standby {
+    tasks: HashMap<u64, Forwarded>,
+    per_lu: HashMap<Guid, usize>,
+    management: HashMap<u64, Management>,
+    /// Sessions of ours that the peer has seen.
+    sessions: HashSet<u64>,
+}
+
+impl Standby {
+    pub fn is_idle(&self) -> bool {
+        self.tasks.is_empty() && self.management.is_empty()
+    }
+
+    pub fn forward(&mut self, cx: &mut Context<'_>, command: Command, done: Done, reachable: bool, congested: bool) {
+        let under_way = self.per_lu.get(&command.lu).copied().unwrap_or(0);
+        let opcode = command.cdb.first().copied().unwrap_or(0);
+        let refusal = if !reachable {
+            Some(Outcome::check(Sense::ALUA_UNAVAILABLE))
+        } else if WRITES.contains(&opcode) && !cx.capabilities.has(Capabilities::WRITES)
+            || command.data.len() > cx.config.immediate
+        {
+            Some(Outcome::check(Sense::ALUA_STANDBY))
+        } else if congested {
+            Some(Outcome::status(ScsiStatus::Busy))
+        } else if self.tasks.len() >= cx.config.commands || under_way >= cx.config.commands_per_lu {
+            Some(Outcome::status(ScsiStatus::TaskSetFull))
+        } else {
+            None
+        };
+        if let Some(outcome) = refusal {
+            cx.out.push(Output::Complete(done, outcome));
+            return;
+        }
+        let id = cx.ids.next();
+        let sent = command.data.len() as u64;
+        let mut message = scsi_cmd(id, command.lu, &command.origin);
+        message.expected = command.expected.length;
+        message.flags = flags(&command);
+        message.cdb = command.cdb;
+        message.data = command.data;
+        message.generation = command.generation.filter(|_| WRITES.contains(&opcode));
+        cx.send(Class::Bulk, id, Body::ScsiCmd(Box::new(message)));
+        self.sessions.insert(command.origin.session);
+        *self.per_lu.entry(command.lu).or_default() += 1;
+        self.tasks.insert(
+            id,
+            Forwarded {
+                done,
+                lu: command.lu,
+                session: command.origin.session,
+                tag: command.tag,
+                expected: command.expected,
+                sent,
+                data: Vec::new(),
+                deadline: cx.now + cx.config.command,
+                aborted: false,
+                origin: command.origin,
+            },
+        );
+    }
+
+    /// ABORT TASK, or the nexus ended. Between our nodes the task ends when the peer has answered, or after 5 s (5.10).
+    pub fn abort(&mut self, cx: &mut Context<'_>, session: u64, tag: u64) {
+        let found = self
+            .tasks
+            .iter()
+            .find(|(_, task)| task.session == session && task.tag == tag);
+        let Some((&id, _)) = found else { return };
+        if self.ask_abort(cx, id, Waiting::Abort(id)) {
+            if let Some(task) = self.tasks.get_mut(&id) {
+                task.aborted = true;
+            }
+        } else {
+            self.complete(cx, id, Outcome::status(ScsiStatus::TaskAborted));
+        }
+    }
+
+    pub fn manage(&mut self, cx: &mut Context<'_>, request: ManagementRequest, done: TmDone, reachable: bool) {
+        let ManagementRequest {
+            lu,
+            origin,
+            function,
+            referenced_tag,
+        } = request;
+        if function == TmFunction::AbortTask {
+            return self.abort_for(cx, origin.session, referenced_tag, done);
+        }
+        let number = match function {
+            // Target resets go to the peer as resets of each LU (5.11).
+            TmFunction::TargetWarmReset | TmFunction::TargetColdReset => TmFunction::LunReset as u8,
+            other => other as u8,
+        };
+        if function == TmFunction::ClearAca || !reachable {
+            // Nobody at the other end holds tasks of ours.
+            let answer = if reachable {
+                TmResponse::NotSupported
+            } else {
+                TmResponse::Complete
+            };
+            cx.out.push(Output::CompleteManagement(done, answer));
+            return;
+        }
+        let id = cx.ids.next() | ScsiCmd::MANAGEMENT_ID;
+        let mut message = scsi_cmd(id, lu, &origin);
+        message.function = number;
+        cx.send(Class::Bulk, id, Body::ScsiCmd(Box::new(message)));
+        self.sessions.insert(origin.session);
+        if cx.capabilities.has(Capabilities::TM_ANSWER) {
+            self.wait(cx, id, Waiting::Framework(done));
+        } else {
+            cx.out.push(Output::CompleteManagement(done, TmResponse::Complete));
+        }
+    }
+
+    /// SESSION_DESTROY, if the peer knows the session.
+    pub fn nexus_ended(&mut self, cx: &mut Context<'_>, origin: Origin, open: bool) {
+        let orphans: Vec<u64> = self
+            .tasks
+            .iter()
+            .filter(|(_, task)| task.session == origin.session)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in orphans {
+            self.complete(cx, id, Outcome::status(ScsiStatus::TaskAborted));
+        }
+        if self.sessions.remove(&origin.session) && open {
+            let id = cx.ids.next();
+            let session = Session {
+                initiator: initiator(&origin),
+                target: port_id(&origin.target),
+                remote: RemotePort(origin.transport_id),
+                session: origin.session,
+            };
+            cx.send(Class::Bulk, id, Body::SessionDestroy(session));
+        }
+    }
+
+    /// SCSI_DATA.
+    pub fn data(&mut self, cx: &mut Context<'_>, message: ScsiData) {
+        let (now, wait, ours) = (cx.now, cx.config.command, cx.ours);
+        let Some(task) = self
+            .tasks
+            .get_mut(&message.task)
+            .filter(|task| task.lu == message.guid && !task.aborted)
+        else {
+            // The peer aborts its task when it reads this (5.10).
+            return transfer_done(cx, message.task, 0, codes::FAILED);
+        };
+        task.deadline = now + wait;
+        let wanted = if task.expected.read {
+            task.expected.length as usize
+        } else {
+            0
+        };
+        let offset = message
+            .offset
+            .filter(|_| ours)
+            .map_or(task.data.len(), |offset| offset as usize);
+        let session = task.session;
+        if offset > task.data.len() {
+            log::error!(
+                "pppt: data of task {:#x} is missing before offset {offset}; the command is ended",
+                message.task
+            );
+            transfer_done(cx, message.task, session, codes::FAILED);
+            return self.complete(cx, message.task, Outcome::status(ScsiStatus::Busy));
+        }
+        // Clamp: an original peer sends the size of its buffer, not of the data (hazard H20). Repeated bytes are dropped.
+        let fresh = message.data.get(task.data.len() - offset..).unwrap_or_default();
+        let room = wanted.saturating_sub(task.data.len());
+        task.data.extend_from_slice(&fresh[..fresh.len().min(room)]);
+        transfer_done(cx, message.task, session, codes::SUCCESS);
+    }
+
+    /// SCSI_STATUS.
+    pub fn status(&mut self, cx: &mut Context<'_>, message: StatusMessage) {
+        if message.task & ScsiCmd::MANAGEMENT_ID != 0 {
+            return self.managed(cx, message.task, &message);
+        }
+        let Some(task) = self.tasks.get_mut(&message.task).filter(|task| task.lu == message.guid) else {
+            return;
+        };
+        let Some(status) = ScsiStatus::from_byte(message.status) else {
+            log::error!(
+                "pppt: the peer ended task {:#x} with unknown status {:#04x}",
+                message.task,
+                message.status
+            );
+            return self.complete(cx, message.task, Outcome::status(ScsiStatus::Busy));
+        };
+        let data = std::mem::take(&mut task.data);
+        let moved = if task.expected.read {
+            data.len() as u64
+        } else {
+            task.sent
+        };
+        let edtl = u64::from(task.expected.length);
+        let residual = u64::from(message.residual);
+        let mut implied = moved;
+        // An original's residual is not to be trusted (H20); one of ours proves that no data was lost on the way.
+        if cx.ours {
+            let overrun = message.flags & StatusMessage::OVERRUN != 0;
+            let underrun = message.flags & StatusMessage::UNDERRUN != 0;
+            if overrun {
+                implied = edtl + residual;
+            }
+            if task.expected.read && !overrun && edtl.saturating_sub(if underrun { residual } else { 0 }) != moved {
+                log::error!(
+                    "pppt: data of task {:#x} was lost on the way; the command is ended",
+                    message.task
+                );
+                return self.complete(cx, message.task, Outcome::status(ScsiStatus::Busy));
+            }
+        }
+        let outcome = Outcome {
+            status,
+            sense: message.sense,
+            data,
+            implied,
+        };
+        self.complete(cx, message.task, outcome);
+    }
+
+    /// STATUS for a SCSI_CMD: it was not started (5.17).
+    pub fn not_started(&mut self, cx: &mut Context<'_>, id: u64, code: Option<u64>) {
+        if id & ScsiCmd::MANAGEMENT_ID != 0 {
+            return self.end_management(cx, id, TmResponse::Rejected);
+        }
+        if let Some(task) = self.tasks.get(&id) {
+            let code = code.unwrap_or(codes::SUCCESS);
+            log::warn!(
+                "pppt: the peer could not start a command of LU {} (code {code:#x})",
+                task.lu
+            );
+            self.complete(cx, id, Outcome::status(ScsiStatus::Busy));
+        }
+    }
+
+    pub fn send_failed(&mut self, cx: &mut Context<'_>, id: u64) {
+        if id & ScsiCmd::MANAGEMENT_ID != 0 {
+            self.end_management(cx, id, TmResponse::Rejected);
+        } else {
+            self.complete(cx, id, Outcome::check(Sense::ALUA_UNAVAILABLE));
+        }
+    }
+
+    /// The peer is gone.
+    pub fn fail_all(&mut self, cx: &mut Context<'_>) {
+        for id in self.tasks.keys().copied().collect::<Vec<_>>() {
+            self.complete(cx, id, Outcome::check(Sense::ALUA_UNAVAILABLE));
+        }
+        // Its tasks are gone with it, as far as this node can know.
+        for id in self.management.keys().copied().collect::<Vec<_>>() {
+            self.end_management(cx, id, TmResponse::Rejected);
+        }
+        self.sessions.clear();
+    }
+
+    pub fn tick(&mut self, cx: &mut Context<'_>) {
+        let now = cx.now;
+        let late: Vec<u64> = self
+            .tasks
+            .iter()
+            .filter(|(_, task)| !task.aborted && now >= task.deadline)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in late {
+            log::warn!("pppt: no answer to task {id:#x} for {:?}; ended", cx.config.command);
+            self.ask_abort(cx, id, Waiting::Nobody);
+            self.complete(cx, id, Outcome::check(Sense::ALUA_UNAVAILABLE));
+        }
+        let late: Vec<u64> = self
+            .management
+            .iter()
+            .filter(|(_, tm)| now >= tm.deadline)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in late {
+            self.end_management(cx, id, TmResponse::Rejected);
+        }
+    }
+
+    fn abort_for(&mut self, cx: &mut Context<'_>, session: u64, tag: u64, done: TmDone) {
+        let found = self
+            .tasks
+            .iter()
+            .find(|(_, task)| task.session == session && task.tag == tag);
+        let Some((&id, _)) = found else {
+            cx.out.push(Output::CompleteManagement(done, TmResponse::NoSuchTask));
+            return;
+        };
+        if cx.capabilities.has(Capabilities::ABORT_TASK) {
+            self.ask_abort(cx, id, Waiting::Framework(done));
+        } else {
+            cx.out.push(Output::CompleteManagement(done, TmResponse::Complete));
+        }
+        self.complete(cx, id, Outcome::status(ScsiStatus::TaskAborted));
+    }
+
+    /// Sends ABORT TASK if the peer knows it; false otherwise, nothing is sent then.
+    fn ask_abort(&mut self, cx: &mut Context<'_>, id: u64, waiting: Waiting) -> bool {
+        let Some(task) = self.tasks.get(&id) else { return false };
+        if !cx.capabilities.has(Capabilities::ABORT_TASK) {
+            return false;
+        }
+        let abort = cx.ids.next() | ScsiCmd::MANAGEMENT_ID;
+        let mut message = scsi_cmd(abort, task.lu, &task.origin);
+        message.function = TmFunction::AbortTask as u8;
+        message.referenced = Some(id);
+        cx.send(Class::Bulk, abort, Body::ScsiCmd(Box::new(message)));
+        self.wait(cx, abort, waiting);
+        true
+    }
+
+    fn wait(&mut self, cx: &Context<'_>, id: u64, waiting: Waiting) {
+        self.management.insert(
+            id,
+            Management {
+                waiting,
+                deadline: cx.now + cx.config.management,
+            },
+        );
+    }
+
+    fn managed(&mut self, cx: &mut Context<'_>, id: u64, message: &StatusMessage) {
+        let asc = message.sense.get(12).copied().unwrap_or(0);
+        let response = match (ScsiStatus::from_byte(message.status), asc) {
+            (Some(ScsiStatus::Good), _) => TmResponse::Complete,
+            (Some(ScsiStatus::CheckCondition), 0x0e) => TmResponse::NotSupported,
+            (Some(ScsiStatus::CheckCondition), 0x25) => TmResponse::NoSuchLun,
+            _ => TmResponse::Rejected,
+        };
+        self.end_management(cx, id, response);
+    }
+
+    fn end_management(&mut self, cx: &mut Context<'_>, id: u64, response: TmResponse) {
+        match self.management.remove(&id).map(|tm| tm.waiting) {
+            Some(Waiting::Framework(done)) => cx.out.push(Output::CompleteManagement(done, response)),
+            Some(Waiting::Abort(task)) => self.complete(cx, task, Outcome::status(ScsiStatus::TaskAborted)),
+            Some(Waiting::Nobody) | None => {}
+        }
+    }
+
+    /// Takes the task out of the table; nothing that arrives later finds it (hazard H21).
+    fn complete(&mut self, cx: &mut Context<'_>, id: u64, outcome: Outcome) {
+        let Some(task) = self.tasks.remove(&id) else { return };
+        if let Some(count) = self.per_lu.get_mut(&task.lu) {
+            *count -= 1;
+            if *count == 0 {
+                self.per_lu.remove(&task.lu);
+            }
+        }
+        let outcome = if task.aborted {
+            Outcome::status(ScsiStatus::TaskAborted)
+        } else {
+            outcome
+        };
+        cx.out.push(Output::Complete(task.done, outcome));
+    }
+}
+
+fn transfer_done(cx: &mut Context<'_>, task: u64, session: u64, status: u64) {
+    let id = cx.ids.next();
+    cx.send(Class::Answer, id, Body::XferDone { task, session, status });
+}
+
+fn flags(command: &Command) -> u8 {
+    let mut flags = command.attribute & ScsiCmd::ATTRIBUTE;
+    if command.expected.read {
+        flags |= ScsiCmd::READ;
+    }
+    if command.expected.write {
+        flags |= ScsiCmd::WRITE;
+    }
+    if !command.data.is_empty() {
+        flags |= ScsiCmd::INITIAL_BURST;
+    }
+    flags
+}
+
+fn initiator(origin: &Origin) -> PortId {
+    PortId::new(origin.protocol, origin.initiator.clone())
+}
+
+/// SCSI_CMD without command: who, through which port, to which LU.
+fn scsi_cmd(id: u64, lu: Guid, origin: &Origin) -> ScsiCmd {
+    ScsiCmd {
+        task: id,
+        initiator: initiator(origin),
+        target: PortId::new(origin.protocol, origin.target.clone()),
+        remote: RemotePort(origin.transport_id.clone()),
+        guid: lu,
+        session: origin.session,
+        lun: origin.lun,
+        expected: 0,
+        cdb: Vec::new(),
+        flags: 0,
+        priority: 0,
+        function: 0,
+        data: Vec::new(),
+        referenced: None,
+        generation: None,
+    }
+}

@@ -1,0 +1,148 @@
+//! Runs a request against the node: one arm for each request, no policy.
+
+use super::{AluaInfo, Request, Response, Service, privilege, wire};
+use crate::door::Credentials;
+use crate::iscsi::TargetError;
+use crate::types::{Guid, NodeId, Status};
+use std::os::fd::OwnedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+impl Service {
+    /// Runs one request of a caller. The descriptors returned travel with the response.
+    pub fn dispatch(
+        &self,
+        request: Request,
+        descriptors: Vec<OwnedFd>,
+        caller: Credentials,
+    ) -> (Response, Vec<OwnedFd>) {
+        if !privilege::allowed(caller, self.door_group) {
+            log::warn!("refused a request of process {}, user {}", caller.pid, caller.uid);
+            return (Response::Failed(Status::Perm), Vec::new());
+        }
+        let response = self.run(request, descriptors).unwrap_or_else(Response::Failed);
+        (response, Vec::new())
+    }
+
+    /// [`Service::dispatch`] for bytes from a door: whatever they are, the answer is a response.
+    pub fn handle_bytes(
+        &self,
+        bytes: &[u8],
+        descriptors: Vec<OwnedFd>,
+        caller: Credentials,
+    ) -> (Vec<u8>, Vec<OwnedFd>) {
+        let request = match wire::decode_request(bytes) {
+            Ok(request) => request,
+            Err(error) => {
+                log::warn!("request of process {}: {error}", caller.pid);
+                let refusal = Response::Failed(error.status());
+                return (wire::encode_response(&refusal), Vec::new());
+            }
+        };
+        // A bug in one call must not end the thread that serves the door, nor leave the caller without an answer.
+        let answer = catch_unwind(AssertUnwindSafe(|| self.dispatch(request, descriptors, caller)));
+        let (response, descriptors) = answer.unwrap_or_else(|_| (Response::Failed(Status::Error), Vec::new()));
+        (wire::encode_response(&response), descriptors)
+    }
+
+    fn run(&self, request: Request, descriptors: Vec<OwnedFd>) -> Result<Response, Status> {
+        let f = &*self.framework;
+        Ok(match request {
+            Request::GetState => Response::State(f.state()),
+            Request::Online => done(f.online())?,
+            Request::Offline => done(f.offline())?,
+
+            Request::LuList => Response::Guids(f.lu_list()),
+            Request::LuInfo(guid) => Response::Lu(f.lu_info(&guid)?),
+            Request::LuResource(guid) => self.lu_resource(&guid)?,
+            Request::LuCreate(properties) => Response::Guid(f.lu_create(&properties)?),
+            Request::LuImport(path) => match f.lu_import(&path) {
+                Ok(guid) => Response::Guid(guid),
+                Err((status, guid)) => Response::ImportFailed(status, guid),
+            },
+            Request::LuDelete(guid) => done(f.lu_delete(&guid))?,
+            Request::LuOnline(guid) => done(f.lu_online(&guid))?,
+            Request::LuOffline(guid) => done(f.lu_offline(&guid))?,
+            Request::LuStandby(guid) => done(f.lu_standby(&guid))?,
+
+            Request::GroupCreate(kind, name) => done(f.group_create(kind, &name))?,
+            Request::GroupDelete(kind, name) => done(f.group_delete(kind, &name))?,
+            Request::GroupList(kind) => Response::Groups(f.group_list(kind)?),
+            Request::GroupMembers(kind, name) => Response::DevIds(f.group_members(kind, &name)?),
+            Request::GroupAdd(kind, name, member) => done(f.group_add(kind, &name, &member))?,
+            Request::GroupRemove(kind, name, member) => done(f.group_remove(kind, &name, &member))?,
+
+            Request::ViewAdd(guid, view) => Response::View(f.view_add(&guid, &view)?),
+            Request::ViewRemove(guid, index) => done(f.view_remove(&guid, index))?,
+            Request::ViewList(guid) => Response::Views(f.view_list(&guid)?),
+
+            Request::TargetList => Response::DevIds(f.port_list()),
+            Request::TargetInfo(devid) => Response::Target(f.port_info(&devid)?),
+            Request::TargetSessions(devid) => Response::Sessions(f.port_nexuses(&devid)?),
+            Request::TargetOnline(devid) => done(f.port_online(&devid))?,
+            Request::TargetOffline(devid) => done(f.port_offline(&devid))?,
+
+            Request::SetAlua { enabled, node } => done(self.set_alua(enabled, node))?,
+            Request::GetAlua => {
+                let (enabled, node) = f.alua();
+                Response::Alua(AluaInfo {
+                    enabled,
+                    node: node.get(),
+                })
+            }
+            Request::PeerFenced => {
+                f.peer_fenced();
+                Response::Done
+            }
+
+            Request::InitProxyDoor => {
+                let mut descriptors = descriptors.into_iter();
+                let life_line = descriptors.next().ok_or(Status::Error)?;
+                Response::Proxy(self.doors.install(descriptors.next(), life_line)?)
+            }
+            Request::DestroyProxyDoor(handle) => {
+                self.doors.destroy(handle);
+                Response::Done
+            }
+            Request::PostProxyMsg(handle, message) => done(self.doors.post(handle, &message))?,
+
+            Request::IscsiTargetCreate { name, alias } => {
+                let created = self.iscsi()?.create_target(name.as_deref(), alias.as_deref());
+                Response::IscsiName(created.map_err(logged)?)
+            }
+            Request::IscsiTargetDelete { name, force } => {
+                done(self.iscsi()?.delete_target(&name, force).map_err(logged))?
+            }
+            Request::IscsiTargetList => Response::IscsiTargets(self.iscsi()?.list_targets()),
+        })
+    }
+
+    fn set_alua(&self, enabled: bool, node: u8) -> Result<(), Status> {
+        if !enabled {
+            return self.framework.set_alua(false, None);
+        }
+        let node = NodeId::new(node).ok_or(Status::InvalidArg)?;
+        self.framework.set_alua(true, Some(node))
+    }
+
+    /// `stmfGetLuResource`: only LUs of the disk provider have properties (`libstmf-api.md` 3.9).
+    fn lu_resource(&self, guid: &Guid) -> Result<Response, Status> {
+        let info = self.framework.lu_info(guid)?;
+        if info.state.is_none() {
+            return Err(Status::NotFound);
+        }
+        if info.provider != super::DISK_PROVIDER {
+            return Err(Status::InvalidArg);
+        }
+        Ok(Response::Resource(Box::new(self.framework.lu_access(guid)?)))
+    }
+}
+
+fn done(result: Result<(), Status>) -> Result<Response, Status> {
+    result.map(|()| Response::Done)
+}
+
+/// The status is all that fits the answer; what happened goes to the log.
+fn logged(error: TargetError) -> Status {
+    log::warn!("{error}");
+    error.status()
+}

@@ -1,0 +1,117 @@
+use super::*;
+
+fn sample() -> Vec<Change> {
+    let guid = Guid([0x60; 16]);
+    let name = |n: &str| GroupName::new(n.as_bytes()).unwrap();
+    let devid = |n: &str| DevId::new(n.as_bytes()).unwrap();
+    let member = |g: &str, d: &str| Change::PutMember {
+        table: GroupTable::Host,
+        name: name(g),
+        member: devid(d),
+    };
+    vec![
+        Change::PutLu(LuRow {
+            guid,
+            path: "/a".into(),
+            standby: false,
+        }),
+        Change::PutView(ViewRow {
+            guid,
+            index: 3,
+            host_group: Some(name("zeta")),
+            target_group: None,
+            lun: Lun::new(7).unwrap(),
+        }),
+        Change::PutGroup {
+            table: GroupTable::Host,
+            name: name("zeta"),
+        },
+        Change::PutGroup {
+            table: GroupTable::Host,
+            name: name("alpha"),
+        },
+        member("zeta", "iqn.z"),
+        member("zeta", "iqn.a"),
+        Change::PutProvider(ProviderRow {
+            name: "iscsit".into(),
+            kind: 2,
+            token: u64::MAX,
+            data: vec![1, 2],
+        }),
+        Change::PutSetting {
+            key: "alua.node".into(),
+            value: "1".into(),
+        },
+        Change::PutPort {
+            devid: devid("iqn.t"),
+            rtpid: 256,
+        },
+    ]
+}
+
+#[test]
+fn everything_survives_reopening_in_order_of_creation() {
+    let dir = tempfile::tempdir().unwrap();
+    Store::open(dir.path()).unwrap().commit(&sample()).unwrap();
+    let loaded = Store::open(dir.path()).unwrap().load().unwrap();
+    assert_eq!(loaded.lus[0].path, "/a");
+    assert_eq!(loaded.views[0].index, 3);
+    let groups: Vec<_> = loaded
+        .groups
+        .iter()
+        .map(|(_, name, members)| (name.as_str(), members.len()))
+        .collect();
+    assert_eq!(groups, [("zeta", 2), ("alpha", 0)]);
+    assert_eq!(loaded.groups[0].2[0].to_string(), "iqn.z");
+    assert_eq!(loaded.providers[0].token, u64::MAX);
+    assert_eq!(loaded.settings, [("alua.node".to_owned(), "1".to_owned())]);
+    assert_eq!(loaded.ports[0].1, 256);
+}
+
+#[test]
+fn a_failing_change_undoes_its_whole_transaction() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    store.commit(&sample()).unwrap();
+    let twice = Change::PutGroup {
+        table: GroupTable::Host,
+        name: GroupName::new(b"alpha").unwrap(),
+    };
+    let before = store.load().unwrap();
+    assert!(store.commit(&[Change::RemoveLu(Guid([0x60; 16])), twice]).is_err());
+    assert_eq!(store.load().unwrap(), before);
+}
+
+#[test]
+fn tokens_never_repeat() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = Store::open(dir.path()).unwrap().next_token().unwrap();
+    assert!(first > 0);
+    assert!(Store::open(dir.path()).unwrap().next_token().unwrap() > first);
+}
+
+#[test]
+fn a_second_opener_is_told_the_pid() {
+    let dir = tempfile::tempdir().unwrap();
+    let _held = Store::open(dir.path()).unwrap();
+    let Err(StoreError::Locked(pid)) = Store::open(dir.path()) else {
+        panic!("opened twice")
+    };
+    assert_eq!(pid, Some(std::process::id()));
+}
+
+#[test]
+fn another_version_and_a_damaged_file_are_refused_and_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(Store::DATABASE);
+    drop(Store::open(dir.path()).unwrap());
+    Connection::open(&path)
+        .unwrap()
+        .pragma_update(None, "user_version", 99)
+        .unwrap();
+    assert!(matches!(Store::open(dir.path()), Err(StoreError::Version(99))));
+    let rubbish = b"this is not a database, but it is somebody's file".repeat(100);
+    std::fs::write(&path, &rubbish).unwrap();
+    assert!(matches!(Store::open(dir.path()), Err(StoreError::Failed(_))));
+    assert_eq!(std::fs::read(&path).unwrap(), rubbish);
+}

@@ -1,0 +1,155 @@
+//! What tests of whole programs share: a running `stmfd`, tools run against it, the place of the built library.
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// Longest wait for anything. Generous: it only ends a test that hangs.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Directory of the built programs and of `libstmf.so` (`target/<profile>`).
+pub fn build_dir() -> PathBuf {
+    Path::new(env!("CARGO_BIN_EXE_stmfd"))
+        .parent()
+        .expect("a program is in a directory")
+        .to_owned()
+}
+
+/// A TCP port of loopback that was free a moment ago.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0")
+        .and_then(|l| l.local_addr())
+        .expect("loopback has free ports")
+        .port()
+}
+
+/// Polls until the condition holds; panics with `what` when patience ends.
+pub fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < end, "timed out: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Runs a command to its end and returns its output; panics when it cannot be started.
+pub fn run(command: &mut Command) -> Output {
+    command
+        .stdin(Stdio::null())
+        .output()
+        .unwrap_or_else(|e| panic!("{command:?}: {e}"))
+}
+
+/// Standard output of a command that must succeed.
+pub fn must(command: &mut Command) -> String {
+    let output = run(command);
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(
+        output.status.success(),
+        "{command:?}: {}\n{}{}",
+        output.status,
+        text(&output.stdout),
+        text(&output.stderr)
+    );
+    text(&output.stdout)
+}
+
+/// A running `stmfd`; killed when dropped.
+pub struct Stmfd {
+    child: Child,
+    door: PathBuf,
+    /// Its iSCSI portal, `127.0.0.1:PORT`.
+    pub portal: String,
+}
+
+impl Stmfd {
+    /// The command line for a state directory, with the door inside it.
+    pub fn command(dir: &Path, portal: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_stmfd"));
+        command
+            .arg("--foreground")
+            .arg("--state-dir")
+            .arg(dir)
+            .arg("--door")
+            .arg(dir.join("door"));
+        command.args(["--iscsi-portal", portal]);
+        command
+    }
+
+    /// Starts it and waits until it serves.
+    pub fn start(dir: &Path) -> Stmfd {
+        Self::start_at(dir, &format!("127.0.0.1:{}", free_port()))
+    }
+
+    /// The same, on a given portal.
+    pub fn start_at(dir: &Path, portal: &str) -> Stmfd {
+        let mut command = Self::command(dir, portal);
+        let mut child = command
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("stmfd starts");
+        let mut lines = BufReader::new(child.stderr.take().expect("stderr is piped")).lines();
+        let mut seen = Vec::new();
+        loop {
+            match lines.next() {
+                Some(Ok(line)) if line == "stmfd: ready" => break,
+                Some(Ok(line)) => seen.push(line),
+                _ => panic!(
+                    "stmfd ended before it was ready: {}\n{}",
+                    child.wait().expect("wait"),
+                    seen.join("\n")
+                ),
+            }
+        }
+        // Its further log lines go to the test's output.
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| eprintln!("{line}")));
+        Stmfd {
+            child,
+            door: dir.join("door"),
+            portal: portal.to_owned(),
+        }
+    }
+
+    /// Value of `STMF_ENDPOINT` for clients of this daemon.
+    pub fn endpoint(&self) -> String {
+        format!("daemon:{}", self.door.display())
+    }
+
+    /// One of our tools, set up to talk to this daemon.
+    pub fn tool(&self, name: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(build_dir().join(name));
+        command.args(arguments).env("STMF_ENDPOINT", self.endpoint());
+        command
+    }
+
+    /// Process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// `kill -9`.
+    pub fn kill(mut self) {
+        self.child.kill().expect("kill");
+        self.child.wait().expect("wait");
+    }
+
+    /// SIGTERM; its exit status must be 0.
+    pub fn stop(mut self) {
+        must(Command::new("kill").args(["-TERM", &self.pid().to_string()]));
+        let status = self.child.wait().expect("wait");
+        assert!(status.success(), "stmfd stopped with {status}");
+    }
+}
+
+impl Drop for Stmfd {
+    fn drop(&mut self) {
+        if let Ok(None) = self.child.try_wait() {
+            self.child.kill().expect("kill");
+            self.child.wait().expect("wait");
+        }
+    }
+}

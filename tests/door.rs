@@ -1,0 +1,295 @@
+//! Doors through their Rust face. The C face and several processes: `c-tests/door.c`, `c-tests/door_stress.c`.
+
+use std::fs::File;
+use std::io::{Read, Seek, Write};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier};
+
+use stmf::door::{self, Call, Reply, Server, attribute};
+
+fn reply(data: &[u8]) -> Reply {
+    Reply {
+        data: data.to_vec(),
+        descriptors: Vec::new(),
+    }
+}
+
+fn echo() -> Server {
+    Server::create(0, |call: Call<'_>| Reply {
+        data: call.data.to_vec(),
+        descriptors: call.descriptors,
+    })
+    .unwrap()
+}
+
+fn errno(result: std::io::Result<Reply>) -> i32 {
+    result
+        .err()
+        .expect("the call fails")
+        .raw_os_error()
+        .expect("with an error number")
+}
+
+#[test]
+fn payloads_of_any_size_come_back() {
+    let server = echo();
+    for size in [
+        0,
+        1,
+        64,
+        4095,
+        4096,
+        4097,
+        65536,
+        192 * 1024,
+        192 * 1024 + 1,
+        1 << 20,
+        (8 << 20) + 3,
+    ] {
+        let data: Vec<u8> = (0..size).map(|index: usize| (index % 251) as u8).collect();
+        let reply = door::call(server.descriptor(), &data, &[]).unwrap();
+        assert!(reply.data == data, "{size} bytes");
+    }
+    assert_eq!(
+        errno(door::call(server.descriptor(), &vec![0; (1 << 30) + 1], &[])),
+        libc::E2BIG
+    );
+}
+
+#[test]
+fn descriptors_travel_both_ways() {
+    let server = echo();
+    let mut file: File = tempfile::tempfile().unwrap();
+    file.write_all(b"through a door").unwrap();
+    for count in [1, 2, 252, 253, 254, 600] {
+        let passed = vec![file.as_fd(); count];
+        let reply = door::call(server.descriptor(), &[7; 300_000], &passed).unwrap();
+        assert_eq!(reply.descriptors.len(), count);
+        let mut back = File::from(reply.descriptors.into_iter().last().unwrap());
+        back.rewind().unwrap();
+        let mut text = String::new();
+        back.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "through a door");
+    }
+    assert_eq!(
+        errno(door::call(server.descriptor(), b"", &vec![file.as_fd(); 1025])),
+        libc::E2BIG
+    );
+}
+
+#[test]
+fn a_door_may_refuse_descriptors() {
+    let server = Server::create(attribute::REFUSE_DESC, |_| reply(b"")).unwrap();
+    let file = tempfile::tempfile().unwrap();
+    assert_eq!(
+        errno(door::call(server.descriptor(), b"", &[file.as_fd()])),
+        libc::ENOTSUP
+    );
+    door::call(server.descriptor(), b"", &[]).unwrap();
+}
+
+#[test]
+fn the_caller_is_known() {
+    let server = Server::create(0, |call: Call<'_>| {
+        let caller = call.caller;
+        reply(format!("{} {} {}", caller.pid, caller.uid, caller.gid).as_bytes())
+    })
+    .unwrap();
+    // SAFETY: no pointers.
+    let (user, group) = unsafe { (libc::geteuid(), libc::getegid()) };
+    let expected = format!("{} {user} {group}", std::process::id());
+    assert_eq!(
+        door::call(server.descriptor(), b"", &[]).unwrap().data,
+        expected.as_bytes()
+    );
+}
+
+#[test]
+fn calls_run_concurrently_and_do_not_mix() {
+    const CALLERS: usize = 8;
+    let together = Arc::new(Barrier::new(CALLERS));
+    let met = Arc::clone(&together);
+    let server = Server::create(0, move |call: Call<'_>| {
+        if call.data.len() == 1 {
+            met.wait();
+        }
+        reply(call.data)
+    })
+    .unwrap();
+    std::thread::scope(|scope| {
+        for caller in 0..CALLERS {
+            let door = server.descriptor();
+            scope.spawn(move || {
+                let mine = [caller as u8];
+                // Only ends when all callers are in the server at once.
+                assert_eq!(door::call(door, &mine, &[]).unwrap().data, mine);
+                for round in 2..500 {
+                    let data = vec![(caller * 31 + round) as u8; round * 7];
+                    assert!(door::call(door, &data, &[]).unwrap().data == data);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn revoked_means_ebadf_and_calls_in_progress_finish() {
+    let (entered, enter) = std::sync::mpsc::channel();
+    let (leave, left) = std::sync::mpsc::channel::<()>();
+    let left = std::sync::Mutex::new(left);
+    let server = Server::create(0, move |call: Call<'_>| {
+        if call.data == b"slow" {
+            entered.send(()).unwrap();
+            left.lock().unwrap().recv().unwrap();
+        }
+        reply(call.data)
+    })
+    .unwrap();
+    let copy = server.descriptor().try_clone_to_owned().unwrap();
+    door::call(copy.as_fd(), b"quick", &[]).unwrap();
+    std::thread::scope(|scope| {
+        let slow = scope.spawn(|| door::call(copy.as_fd(), b"slow", &[]));
+        enter.recv().unwrap();
+        server.revoke();
+        assert_eq!(errno(door::call(copy.as_fd(), b"quick", &[])), libc::EBADF);
+        leave.send(()).unwrap();
+        assert_eq!(slow.join().unwrap().unwrap().data, b"slow");
+    });
+    drop(server);
+    assert_eq!(errno(door::call(copy.as_fd(), b"quick", &[])), libc::EBADF);
+}
+
+#[test]
+fn a_panic_reaches_the_caller_as_eintr_and_the_door_lives_on() {
+    let server = Server::create(0, |call: Call<'_>| {
+        assert!(call.data.is_empty(), "asked to");
+        reply(b"well")
+    })
+    .unwrap();
+    assert_eq!(errno(door::call(server.descriptor(), b"panic", &[])), libc::EINTR);
+    assert_eq!(door::call(server.descriptor(), b"", &[]).unwrap().data, b"well");
+}
+
+#[test]
+fn only_doors_are_doors() {
+    let server = echo();
+    assert!(door::is_door(server.descriptor()));
+    let (stream, _other) = UnixStream::pair().unwrap();
+    let file = tempfile::tempfile().unwrap();
+    for other in [OwnedFd::from(stream), OwnedFd::from(file)] {
+        assert!(!door::is_door(other.as_fd()));
+        assert_eq!(errno(door::call(other.as_fd(), b"", &[])), libc::EBADF);
+    }
+}
+
+#[test]
+fn a_path_leads_to_the_door() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("door");
+    assert_eq!(door::open(&path).unwrap_err().raw_os_error(), Some(libc::ENOENT));
+    let server = echo();
+    server.attach(&path, 0o640).unwrap();
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o640);
+    let opened = door::open(&path).unwrap();
+    assert!(door::is_door(opened.as_fd()));
+    assert_eq!(door::call(opened.as_fd(), b"hello", &[]).unwrap().data, b"hello");
+    assert_eq!(
+        echo().attach(&path, 0o600).unwrap_err().raw_os_error(),
+        Some(libc::EBUSY)
+    );
+    drop(server);
+    assert!(!path.exists(), "its server removed it");
+    assert_eq!(errno(door::call(opened.as_fd(), b"hello", &[])), libc::EBADF);
+}
+
+#[test]
+fn a_stale_socket_is_replaced_and_other_files_are_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("door");
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    let opening = door::open(&path).unwrap_err();
+    assert!(
+        matches!(opening.raw_os_error(), Some(libc::ECONNREFUSED | libc::EPROTOTYPE)),
+        "{opening}"
+    );
+    let server = echo();
+    server.attach(&path, 0o600).unwrap();
+    assert_eq!(
+        door::call(door::open(&path).unwrap().as_fd(), b"new", &[])
+            .unwrap()
+            .data,
+        b"new"
+    );
+    let file = directory.path().join("file");
+    std::fs::write(&file, b"keep me").unwrap();
+    assert_eq!(
+        server.attach(&file, 0o600).unwrap_err().raw_os_error(),
+        Some(libc::EEXIST)
+    );
+    assert_eq!(std::fs::read(&file).unwrap(), b"keep me");
+    assert_eq!(door::open(&file).unwrap_err().raw_os_error(), Some(libc::ECONNREFUSED));
+    let entries = std::fs::read_dir(directory.path()).unwrap().count();
+    assert_eq!(entries, 2, "nothing is left beside them");
+}
+
+#[test]
+fn a_path_longer_than_a_socket_name_works() {
+    let directory = tempfile::tempdir().unwrap();
+    let deep = directory.path().join("a".repeat(100)).join("b".repeat(100));
+    std::fs::create_dir_all(&deep).unwrap();
+    let path = deep.join("door");
+    let server = echo();
+    server.attach(&path, 0o600).unwrap();
+    assert_eq!(
+        door::call(door::open(&path).unwrap().as_fd(), b"far", &[])
+            .unwrap()
+            .data,
+        b"far"
+    );
+}
+
+#[test]
+fn the_last_descriptor_but_one_is_noticed() {
+    let notices = Arc::new(AtomicUsize::new(0));
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let counted = Arc::clone(&notices);
+    let server = Server::create(attribute::UNREF, move |call: Call<'_>| {
+        if call.data.is_empty() {
+            counted.fetch_add(1, Ordering::SeqCst);
+            sender.send(call.caller.pid).unwrap();
+        }
+        reply(call.data)
+    })
+    .unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("door");
+    server.attach(&path, 0o600).unwrap();
+    let opened = door::open(&path).unwrap();
+    door::call(opened.as_fd(), b"x", &[]).unwrap();
+    drop(opened);
+    // The path itself still leads to the door.
+    assert_eq!(notices.load(Ordering::SeqCst), 0);
+    drop(server);
+    assert!(
+        receiver.recv_timeout(std::time::Duration::from_millis(50)).is_err(),
+        "a revoked door gives no notice"
+    );
+}
+
+#[test]
+fn strangers_on_a_door_socket_do_no_harm() {
+    let server = echo();
+    let door = server.descriptor().as_raw_fd();
+    for junk in [&b""[..], b"Z", b"C", b"CC", &[0; 1000]] {
+        // SAFETY: `junk` is live memory that is only read.
+        let sent = unsafe { libc::send(door, junk.as_ptr().cast(), junk.len(), libc::MSG_NOSIGNAL) };
+        assert!(sent >= 0);
+    }
+    assert_eq!(
+        door::call(server.descriptor(), b"still here", &[]).unwrap().data,
+        b"still here"
+    );
+}

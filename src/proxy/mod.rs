@@ -20,6 +20,8 @@ pub mod message;
 mod provider;
 mod queue;
 mod sender;
+#[cfg(test)]
+mod tests;
 mod thread;
 mod upcall;
 

@@ -273,7 +273,11 @@ impl PeerLink for Proxy {
     }
 
     fn status(&self) -> PeerStatus {
-        self.shared.status.read().0
+        let published = self.shared.status.read().0;
+        PeerStatus {
+            door: self.shared.door.lock().is_some(),
+            ..published
+        }
     }
 
     fn port_accepted(&self, port: &Port) -> bool {

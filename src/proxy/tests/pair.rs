@@ -1,7 +1,7 @@
 //! Acceptance list 6, 9, 10 of `alua-proxy.md` chapter 10, between two of our nodes.
 
 use super::nodes::*;
-use crate::framework::{Expected, PeerLink, Residual};
+use crate::framework::{Cdb, Expected, Origin, PeerLink, Residual, Task, TaskAttribute};
 use crate::scsi::ScsiStatus;
 use crate::types::AccessState;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -144,25 +144,37 @@ fn sessions_of_the_peer_end_with_those_of_its_initiators() {
     assert_eq!(sessions(), 1);
 }
 
+/// 7.7. The policy that lets writes through is the framework's; here it is passed by.
 #[test]
-fn reservations_reach_the_active_node_through_the_standby_path() {
+fn a_forwarded_write_is_executed_whole_under_the_generation_of_the_owner() {
     let pair = Pair::new();
-    // PERSISTENT RESERVE OUT, REGISTER AND IGNORE EXISTING KEY.
-    let register = [0x5f, 6, 0, 0, 0, 0, 0, 0, 24, 0];
-    let mut list = [0; 24];
-    list[8..16].copy_from_slice(&0xa0a1_a2a3_a4a5_a6a7u64.to_be_bytes());
-    let outcome = pair.b.run(
-        &register,
-        Expected {
-            read: false,
-            write: true,
-            length: 24,
-        },
-        &list,
-    );
-    assert_eq!(outcome.status, ScsiStatus::Good, "{:?}", outcome.sense);
-    let keys = pair.a.run(&[0x5e, 0, 0, 0, 0, 0, 0, 1, 0, 0], read(256), &[]);
-    assert_eq!(keys.data[8..16], list[8..16]);
+    for size in [BLOCK, 256 << 10] {
+        let data: Vec<u8> = (0..size).map(|n| u8::try_from(n % 249).unwrap()).collect();
+        let task = Task {
+            nexus: pair.b.nexus(),
+            lun: [0; 8],
+            cdb: Cdb::new(&cdb(0x2a, BLOCK, size)).unwrap(),
+            tag: 1 << 40,
+            attribute: TaskAttribute::Simple,
+            expected: Expected {
+                read: false,
+                write: true,
+                length: u32::try_from(size).unwrap(),
+            },
+            origin: Origin::Local,
+        };
+        let (sender, outcome) = std::sync::mpsc::channel();
+        let done = move |outcome| sender.send(outcome).unwrap();
+        pair.b.proxy.forward(pair.guid, task, data.clone(), Box::new(done));
+        let outcome = outcome.recv_timeout(Duration::from_secs(30)).unwrap();
+        assert_eq!(
+            (outcome.status, outcome.implied),
+            (ScsiStatus::Good, size as u64),
+            "{:?}",
+            outcome.sense
+        );
+        assert!(pair.a.read(BLOCK, size).data == data && pair.b.read(BLOCK, size).data == data);
+    }
 }
 
 #[test]

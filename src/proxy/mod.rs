@@ -16,6 +16,7 @@ mod config;
 mod counters;
 mod dispatcher;
 mod engine;
+mod limiter;
 pub mod message;
 mod provider;
 mod queue;

@@ -17,6 +17,12 @@ use std::time::Duration;
 const REMEMBERED_SESSIONS: usize = 1024;
 /// Commands that wait for their session to open. More would mean that the framework hangs.
 const WAITING_COMMANDS: usize = 1024;
+/// Images of ports: a node has 255 relative target port identifiers (8.1).
+const MAX_IMAGES: usize = 255;
+/// Sessions of the peer. Far more than a node has initiators.
+const MAX_SESSIONS: usize = 16_384;
+/// Commands of the peer under way here. One of our nodes forwards at most 1024; an original knows no limit.
+const MAX_TASKS: usize = 8192;
 /// LU provider of disks; announcements for others are ignored.
 const DISK_PROVIDER: &[u8] = b"sbd";
 
@@ -142,7 +148,15 @@ impl Active {
             );
             return cx.status(0, id, codes::INVALID_ARG);
         }
+        let full = self.images.len() >= MAX_IMAGES;
         match self.images.get_mut(&port.ident) {
+            None if full => {
+                log::error!(
+                    "pppt: the peer has more than {MAX_IMAGES} ports; {} refused",
+                    port.ident
+                );
+                cx.status(0, id, codes::BUSY);
+            }
             None => {
                 let image = Image {
                     protocol: port.protocol,
@@ -497,6 +511,9 @@ impl Active {
             Some(_) => return Err((task, codes::BAD_STATE)),
             None => return Err((task, codes::NOT_FOUND)),
         }
+        if self.sessions.len() >= MAX_SESSIONS {
+            return Err((task, codes::BUSY));
+        }
         let session = Session {
             port: cmd.target.ident.clone(),
             initiator: cmd.initiator.ident.clone(),
@@ -542,6 +559,9 @@ impl Active {
         }
         if self.tasks.contains_key(&cmd.task) || self.management.contains_key(&cmd.task) {
             return cx.status(4, cmd.task, codes::ALREADY);
+        }
+        if self.tasks.len() + self.management.len() >= MAX_TASKS {
+            return cx.status(4, cmd.task, codes::BUSY);
         }
         if self.ended.iter().any(|(id, _)| *id == cmd.session) {
             return cx.status(4, cmd.task, codes::NOT_FOUND);

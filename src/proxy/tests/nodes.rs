@@ -372,6 +372,11 @@ impl Pair {
         }
         self.a.install();
         self.b.install();
+        self.connect();
+    }
+
+    /// What goes into one node's door comes out at the other.
+    pub fn connect(&self) {
         self.a.wire.connect(&self.b.proxy, *self.b.door.lock());
         self.b.wire.connect(&self.a.proxy, *self.a.door.lock());
     }

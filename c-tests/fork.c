@@ -49,7 +49,7 @@ int main(int argc, char **argv)
 {
 	int shared = argc > 1 && strcmp(argv[1], "shared") == 0;
 	stmfGroupName name = "made by the parent";
-	int hdl = -1, second = -1, door, before, status;
+	int hdl = -1, second = -1, door, before, status = 0;
 	pid_t pid;
 
 	before = groups();

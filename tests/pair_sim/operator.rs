@@ -14,7 +14,7 @@ const IMPORT: Event = Event::Import { own_path: true };
 pub enum Plan {
     /// `stmfLuStandby` was called on the other node; when it succeeds: import here.
     ImportAfterStandby(usize),
-    /// The other node is cut off and hangs: import here as soon as it counts as unreachable.
+    /// The other node is cut off: import here as soon as it counts as unreachable.
     Alone(usize),
     /// The other node is powered off and stays so until the import here has ended.
     Fenced(usize),
@@ -92,15 +92,15 @@ impl World {
         self.feed(to, IMPORT)
     }
 
-    /// The other node is cut off, alive, and cannot reach its disk or its processor; the import goes ahead without a fence.
+    /// The other node is cut off; it lives, or it cannot reach its disk or its processor. The import goes ahead without a fence.
     fn isolated(&mut self, to: usize) -> Verdict {
         let until = self.now + Duration::from_secs(14) + self.rng.ms(60_000);
         self.partitioned = true;
         self.channel.clear();
-        if self.rng.chance(50) {
-            self.nodes[1 - to].stalled_until = until;
-        } else {
-            self.nodes[1 - to].frozen_until = until;
+        match self.rng.below(3) {
+            0 => self.nodes[1 - to].stalled_until = until,
+            1 => self.nodes[1 - to].frozen_until = until,
+            _ => self.count("cut off alive"),
         }
         self.count("isolated");
         self.plan = Some(Plan::Alone(to));

@@ -49,12 +49,12 @@ pub struct World {
 impl World {
     pub fn new(seed: u64, broken: Option<Rule>) -> World {
         let mut rng = Rng::new(seed);
-        let shared_locks = rng.chance(50);
+        let (shared_locks, leases_in_directory) = (rng.chance(50), rng.chance(50));
         World {
             now: Duration::from_secs(1),
             rng,
             nodes: [Node::new(0), Node::new(1)],
-            store: Store::new(shared_locks),
+            store: Store::new(shared_locks, leases_in_directory),
             channel: Vec::new(),
             partitioned: false,
             ops: BTreeMap::new(),
@@ -85,7 +85,13 @@ impl World {
 
     /// The last events before a violation.
     pub fn history(&self) -> String {
-        self.trace.iter().map(|line| format!("{line}\n")).collect()
+        let Store {
+            shared_locks,
+            leases_in_directory,
+            ..
+        } = self.store;
+        let world = format!("{shared_locks:?} shared locks, {leases_in_directory:?} leases in directory\n");
+        self.trace.iter().fold(world, |text, line| text + line + "\n")
     }
 
     /// Runs and checks I1 and I2 after each step, I3 and I5 now and then.

@@ -7,7 +7,7 @@
 //!                           callers              dispatcher thread            one thread per door
 //! ```
 //!
-//! The [`engine`] decides; everything around it is queues and three threads (dispatcher, sender, and a janitor for what
+//! The `engine` decides; everything around it is queues and three threads (dispatcher, sender, and a janitor for what
 //! blocks). No thread waits for another node.
 #![forbid(unsafe_code)]
 

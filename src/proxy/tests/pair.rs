@@ -1,9 +1,9 @@
 //! Acceptance list 6, 9, 10 of `alua-proxy.md` chapter 10, between two of our nodes.
 
 use super::nodes::*;
-use crate::framework::{Cdb, Expected, Origin, PeerLink, Residual, Task, TaskAttribute};
+use crate::framework::{Announcement, Cdb, Expected, Origin, PeerLink, Residual, Task, TaskAttribute};
 use crate::scsi::ScsiStatus;
-use crate::types::AccessState;
+use crate::types::{AccessState, Guid};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -206,4 +206,40 @@ fn disabling_withdraws_everything() {
         pair.b.framework.port_list() == [pair.b.port()]
     });
     assert_eq!(pair.a.access(&pair.guid), Some(AccessState::Active));
+}
+
+/// Acceptance list 12, hazard H30: neither node waits for the other while it announces.
+#[test]
+fn both_nodes_announce_10_000_lus_at_the_same_moment() {
+    const LUS: u32 = 10_000;
+    let pair = Pair::new();
+    let guid = |node: &Node, n: u32| {
+        let mut bytes = [0x60; 16];
+        bytes[8] = node.number;
+        bytes[12..].copy_from_slice(&n.to_be_bytes());
+        Guid(bytes)
+    };
+    let began = Instant::now();
+    std::thread::scope(|scope| {
+        for node in [&pair.a, &pair.b] {
+            scope.spawn(move || {
+                for n in 0..LUS {
+                    node.proxy.announce(Announcement::LuRegister {
+                        guid: guid(node, n),
+                        name: format!("/disks/{n}"),
+                        generation: 1,
+                    });
+                }
+            });
+        }
+    });
+    for (node, other) in [(&pair.a, &pair.b), (&pair.b, &pair.a)] {
+        wait("all registrations", || {
+            other.proxy.counters().received[2] >= u64::from(LUS)
+        });
+        wait("the last Standby LU", || {
+            node.access(&guid(other, LUS - 1)) == Some(AccessState::Standby)
+        });
+    }
+    println!("{LUS} LUs on each node: {:?}", began.elapsed());
 }

@@ -38,10 +38,16 @@ static void alua_state(void)
 	CALL(stmfSetAluaState(B_TRUE, 1), STMF_STATUS_SUCCESS);
 	CALL(stmfGetAluaState(&enabled, &node[1]), STMF_STATUS_SUCCESS);
 	TRUE(enabled == B_TRUE && node[1] == 1);
-	CALL(stmfSetAluaState(B_TRUE, 0), STMF_STATUS_SUCCESS);
+	/* Enabling again repeats the registration; another node id needs disabling first. */
+	CALL(stmfSetAluaState(B_TRUE, 1), STMF_STATUS_SUCCESS);
+	CALL(stmfSetAluaState(B_TRUE, 0), STMF_ERROR_INVALID_ARG);
+	CALL(stmfGetAluaState(&enabled, &node[1]), STMF_STATUS_SUCCESS);
+	TRUE(enabled == B_TRUE && node[1] == 1);
+	CALL(stmfSetAluaState(B_FALSE, 0), STMF_STATUS_SUCCESS);
 	CALL(stmfSetAluaState(B_TRUE, 0), STMF_STATUS_SUCCESS);
 	CALL(stmfGetAluaState(&enabled, &node[1]), STMF_STATUS_SUCCESS);
 	TRUE(enabled == B_TRUE && node[1] == 0);
+	CALL(stmfSetAluaState(B_FALSE, 0), STMF_STATUS_SUCCESS);
 
 	/* The node is ignored when disabling, and the last one stays. */
 	CALL(stmfSetAluaState(B_TRUE, 1), STMF_STATUS_SUCCESS);

@@ -3,6 +3,7 @@
 use crate::types::Status;
 use std::ffi::c_int;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
 
 /// The symbol version of an exported function. `SUNW_1.1` and `SUNWprivate` are the original's, `STMF_1.0` marks our
 /// additions. The nodes themselves are declared in `src/versions.map`.
@@ -19,7 +20,16 @@ macro_rules! barrier {
     };
 }
 
+/// A panic is told to the log: nothing is ever written to the standard error of the program (`libstmf-api.md` 1.10).
+fn quiet_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| std::panic::set_hook(Box::new(|panic| log::error!("{panic}"))));
+}
+
 pub(super) fn guard(body: impl FnOnce() -> Result<(), Status>) -> c_int {
+    if cfg!(not(test)) {
+        quiet_panics();
+    }
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(())) => super::STMF_STATUS_SUCCESS,
         Ok(Err(status)) => status.code(),

@@ -97,7 +97,10 @@ pub(super) fn to_devid(devid: &DevId) -> stmfDevid {
 /// characters.
 pub(super) fn to_field<const N: usize>(text: &str) -> [c_char; N] {
     let mut out = [0; N];
-    let end = text.floor_char_boundary(N - 1);
+    let end = (0..N.min(text.len() + 1))
+        .rev()
+        .find(|end| text.is_char_boundary(*end))
+        .unwrap_or(0);
     for (to, from) in out.iter_mut().zip(text[..end].bytes()) {
         *to = c_char::from_ne_bytes([from]);
     }

@@ -8,6 +8,7 @@
 //! | [`command_line`], [`usage`] | the common subcommand parser of `cli.md` 1.3 to 1.5, driven by one table a tool |
 //! | [`values`], [`lu_property`], [`local_time`] | text to value and back |
 //! | [`stmfadm`], [`itadm`], [`aluaadm`] | the tools |
+//! | [`stmfproxy`] | the peer daemon |
 
 pub mod aluaadm;
 pub mod command_line;
@@ -18,6 +19,7 @@ pub mod lu_property;
 pub mod program;
 mod service;
 pub mod stmfadm;
+pub mod stmfproxy;
 mod text;
 pub mod usage;
 pub mod values;

@@ -1,6 +1,7 @@
 //! The values people type: LU names, device identifiers, sizes, LUNs (`cli.md` 1.8).
 #![forbid(unsafe_code)]
 
+use crate::client;
 use crate::types::{DevId, GroupName, Lun};
 
 /// Longest `iqn.` name, in bytes (RFC 7143 4.2.7.1).
@@ -86,33 +87,13 @@ pub fn lun(text: &str) -> Option<Lun> {
     Lun::new(u16::try_from(decimal(text)?).ok()?)
 }
 
-/// A size in bytes: digits, a fraction, one letter of `BKMGTPE`; only the first character after the number counts.
-/// Fractions are rounded down; at most 19 digits of one are looked at.
+/// A size in bytes. Unlike the library's, only the first character after the number counts: `10GB` is `10g`.
 pub fn size(text: &str) -> Option<u64> {
-    let end = text
+    let number = text
         .find(|c: char| !c.is_ascii_digit() && c != '.')
         .unwrap_or(text.len());
-    let (number, unit) = text.split_at(end);
-    let shift = match unit.bytes().next().map(|b| b.to_ascii_uppercase()) {
-        None | Some(b'B') => 0,
-        Some(letter) => 10 * (b"KMGTPE".iter().position(|known| *known == letter)? + 1),
-    };
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') {
-        return None;
-    }
-    let digits = |text: &str| {
-        if text.is_empty() {
-            Some(0)
-        } else {
-            text.parse::<u64>().ok().map(u128::from)
-        }
-    };
-    let fraction = &fraction[..fraction.len().min(19)];
-    let scale = 10_u128.pow(u32::try_from(fraction.len()).ok()?);
-    // At most 2^64 * 2^60: no overflow.
-    let bytes = (digits(whole)? << shift) + ((digits(fraction)? << shift) / scale);
-    u64::try_from(bytes).ok()
+    let unit = text[number..].chars().next().map_or(0, char::len_utf8);
+    client::parse_size(&text.as_bytes()[..number + unit])
 }
 
 #[cfg(test)]
@@ -145,6 +126,7 @@ mod tests {
             "1.2.3",
             "g",
             "99999999999999999999",
+            "1.",
         ] {
             assert_eq!(size(bad), None, "{bad}");
         }

@@ -28,14 +28,14 @@ pub(super) struct Door {
 impl Handles {
     pub(super) fn insert(&self, door: Door) -> i32 {
         let mut table = self.lock();
-        loop {
-            table.last = table.last.checked_add(1).unwrap_or(1);
-            let number = table.last;
-            if !table.doors.contains_key(&number) {
-                table.doors.insert(number, door);
-                return number;
-            }
-        }
+        // After 2^31 doors the count begins again, past those that are still there.
+        let mut free = (table.last..i32::MAX).map(|n| n + 1).chain(1..=i32::MAX);
+        let number = free
+            .find(|number| !table.doors.contains_key(number))
+            .expect("fewer doors than numbers");
+        table.last = number;
+        table.doors.insert(number, door);
+        number
     }
 
     pub(super) fn get(&self, number: i32) -> Option<ProxyHandle> {

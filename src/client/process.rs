@@ -4,6 +4,7 @@
 
 use super::handles::Handles;
 use super::link::Link;
+use crate::logging;
 use arc_swap::ArcSwapOption;
 use std::sync::Arc;
 
@@ -26,6 +27,7 @@ impl Process {
             match seen {
                 Some(process) if process.pid == pid => return process,
                 other => {
+                    logging::init_library();
                     let fresh = Arc::new(Process {
                         pid,
                         link: Link::default(),

@@ -12,6 +12,7 @@ use crate::framework::{Done, Handler, Inquiry, Nexus, Release, Start, Task, Unit
 use crate::scsi::mode;
 use crate::scsi::vpd::TargetPort;
 use crate::types::{Guid, LuProperties, Status};
+use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -24,8 +25,8 @@ pub struct Lu {
     pool: Arc<Pool>,
     /// Present state of the write cache: MODE SELECT may differ from what is saved.
     write_cache: AtomicBool,
-    /// Its files back no other LU.
-    _files: Vec<Registration>,
+    /// Until release its files back no other LU.
+    files: Mutex<Vec<Registration>>,
 }
 
 /// The LU as the framework has it.
@@ -47,7 +48,7 @@ impl Lu {
             medium,
             ownership,
             pool,
-            _files: files,
+            files: Mutex::new(files),
         }
     }
 
@@ -94,6 +95,11 @@ impl Lu {
     /// Threads for what would block.
     pub fn pool(&self) -> &Pool {
         &self.pool
+    }
+
+    /// Display name: as set, or what of the LU's name fits.
+    pub fn alias(&self) -> String {
+        self.info.alias.clone().unwrap_or_else(|| alias_of(&self.name))
     }
 
     /// Vendor, product, revision.
@@ -181,7 +187,7 @@ impl Unit for Disk {
         let id = lu.inquiry_id();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end_matches([' ', '\0']).to_owned();
         LuProperties {
-            alias: Some(lu.info.alias.clone().unwrap_or_else(|| alias_of(&lu.name))),
+            alias: Some(lu.alias()),
             block_size: Some(lu.block_length()),
             company_id: None,
             data_file: Some(lu.medium.path().to_owned()),
@@ -221,6 +227,7 @@ impl Unit for Disk {
             // Logged by the medium; I/O that has not ended by now fails or is the residual risk of 6.6.
             let _ = lu.medium.close(false);
             lu.ownership.abandon();
+            lu.files.lock().clear();
             return Ok(());
         }
         let file = lu.medium.close(true).inspect_err(|_| lu.gate().reopen())?;
@@ -232,6 +239,7 @@ impl Unit for Disk {
             lu.gate().reopen();
             return Err(Status::Error);
         }
+        lu.files.lock().clear();
         Ok(())
     }
 
@@ -253,7 +261,9 @@ impl Unit for Disk {
 /// Without an alias an LU goes by its name, as far as that fits (255 bytes).
 fn alias_of(name: &str) -> String {
     const ALIAS_MAX: usize = 255;
-    name[..name.floor_char_boundary(ALIAS_MAX)].to_owned()
+    let fits = |end: &usize| name.is_char_boundary(*end);
+    let end = (0..=name.len().min(ALIAS_MAX)).rev().find(fits).unwrap_or(0);
+    name[..end].to_owned()
 }
 
 /// Where user data begin in the data file.

@@ -46,7 +46,7 @@ pub fn of_new(
             Status::FileSizeInvalid,
         );
     }
-    if size % (1 << block_shift) != 0 {
+    if !size.is_multiple_of(1 << block_shift) {
         return refuse(&format!("{size} bytes are not whole blocks"), Status::FileSizeInvalid);
     }
     if !can_hold(data, kind, available, base.checked_add(size)) {
@@ -112,7 +112,7 @@ mod tests {
         assert_eq!(size(Some(1 << 20)), Ok(1 << 20), "sparse");
         assert_eq!(size(Some((1 << 20) + 512)), Err(Status::FileSizeInvalid));
         assert_eq!(size(Some((1 << 20) - 4096)), Err(Status::FileSizeInvalid));
-        for huge in [1 << 62, i64::MAX as u64 & !4095, u64::MAX & !4095] {
+        for huge in [1 << 62, i64::MAX as u64 & !4095, !4095] {
             assert_eq!(size(Some(huge)), Err(Status::SizeOutOfRange), "{huge:#x}");
         }
         file.set_len((2 << 20) + 65536 + 100).unwrap();

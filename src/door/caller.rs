@@ -127,6 +127,8 @@ fn exchange(line: &Line, arguments: &Arguments<'_>, room: &mut [u8]) -> io::Resu
     let socket = line.socket.as_fd();
     if let Err(error) = channel::send(socket, frame, arguments.data, arguments.descriptors, 0) {
         return match sys::number(&error) {
+            // One of the passed descriptors is none.
+            libc::EBADF => Ok(Err(sys::error(libc::EINVAL))),
             libc::EINTR | libc::EPIPE | libc::ECONNRESET | libc::ENOTCONN => Err(error),
             // Nothing was sent, or only descriptors ahead, which the next call would take for its own.
             _ if arguments.descriptors.len() > sys::PASS_LIMIT - 1 => Err(error),
@@ -256,6 +258,13 @@ pub fn request(door: BorrowedFd<'_>, request: Request, passed: BorrowedFd<'_>) -
             _ => error,
         }),
     }
+}
+
+/// One more descriptor of the door that counts for itself.
+pub fn further_endpoint(door: BorrowedFd<'_>, label: Label) -> io::Result<Private> {
+    let (mine, theirs) = super::served::labelled_pair(label)?;
+    request(door, Request::Endpoint, theirs.as_fd())?;
+    Ok(mine)
 }
 
 /// Asks the server about its door.

@@ -4,15 +4,18 @@
 mod attach;
 pub mod attribute;
 mod caller;
+mod capi;
 mod channel;
 mod fork;
 mod frame;
 mod label;
+mod layout;
 mod peer;
 mod pool;
 mod process;
 mod served;
 mod sys;
+mod thread;
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};

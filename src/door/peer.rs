@@ -37,13 +37,10 @@ struct State {
     /// A call was taken and is not answered.
     in_call: bool,
     /// The thread in the server procedure, when it may be told that nobody waits for it any more.
-    running: Option<Runner>,
+    running: Option<libc::pthread_t>,
     /// Nothing is taken from the channel any more.
     ended: bool,
 }
-
-/// How to tell the thread that runs a server procedure that its caller gave up.
-pub type Runner = Box<dyn Fn() + Send>;
 
 impl Peer {
     /// A new channel.
@@ -74,9 +71,9 @@ impl Peer {
         state.in_call
     }
 
-    /// From now on until the reply `runner` is called when the caller gives up.
-    pub fn set_runner(&self, runner: Option<Runner>) {
-        self.state.lock().running = runner;
+    /// From now on until the reply this thread is told when the caller gives up.
+    pub fn set_running(&self, thread: Option<libc::pthread_t>) {
+        self.state.lock().running = thread;
     }
 
     /// Answers the call in progress. Results for a caller that has gone are dropped silently. An error leaves the call in
@@ -152,8 +149,9 @@ impl Peer {
         let mut state = self.state.lock();
         state.ended = true;
         let busy = state.in_call;
-        if let Some(runner) = state.running.take() {
-            runner();
+        if let Some(thread) = state.running.take() {
+            // Under the lock: the thread takes itself out before it answers or ends.
+            sys::cancel(thread);
         }
         drop(state);
         if !busy {

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 
 use super::channel::{self, Arrival, Body, Message};
 use super::fork::{self, Private};
@@ -25,6 +25,9 @@ pub struct Pool {
     closed: AtomicBool,
     free: AtomicUsize,
     peers: Mutex<HashMap<u64, Arc<Peer>>>,
+    /// Threads that were ever bound to it.
+    joined: Mutex<usize>,
+    someone_joined: Condvar,
 }
 
 /// A thread's memory for what it receives.
@@ -58,6 +61,14 @@ impl Worker {
         }
     }
 
+    /// Stands in for a worker that is in use.
+    pub fn empty() -> Worker {
+        Worker {
+            room: Vec::new(),
+            region: None,
+        }
+    }
+
     /// The argument bytes of the call taken last.
     pub fn data(&mut self, taken: &Taken) -> &mut [u8] {
         match &mut self.region {
@@ -76,6 +87,8 @@ impl Pool {
             closed: AtomicBool::new(false),
             free: AtomicUsize::new(0),
             peers: Mutex::default(),
+            joined: Mutex::new(0),
+            someone_joined: Condvar::new(),
         };
         sys::watch(
             pool.set.as_fd(),
@@ -85,6 +98,20 @@ impl Pool {
             BELL,
         )?;
         Ok(pool)
+    }
+
+    /// A thread is bound to the pool.
+    pub fn join(&self) {
+        *self.joined.lock() += 1;
+        self.someone_joined.notify_all();
+    }
+
+    /// Waits until that many threads were bound to the pool.
+    pub fn wait_joined(&self, threads: usize) {
+        let mut joined = self.joined.lock();
+        while *joined < threads {
+            self.someone_joined.wait(&mut joined);
+        }
     }
 
     /// Adds a channel.

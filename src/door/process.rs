@@ -4,14 +4,13 @@
 //!
 //! Nothing here exists before the first door. A child starts with nothing: the state of its parent is left alone, since
 //! threads that are gone may hold its locks.
-#![allow(clippy::mutex_atomic)]
 
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::ptr::null_mut;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -19,6 +18,7 @@ use parking_lot::Mutex;
 use super::fork::{self, Private};
 use super::frame::Request;
 use super::peer::Peer;
+use super::pool::Pool;
 use super::served::Door;
 use super::sys;
 
@@ -45,6 +45,9 @@ pub struct Process {
     sources: Mutex<HashMap<u64, Source>>,
     doors: Mutex<HashMap<u64, Arc<Door>>>,
     started: Mutex<bool>,
+    /// Serves all C doors that are not private.
+    shared: OnceLock<Arc<Pool>>,
+    has_shared: AtomicBool,
 }
 
 /// The state of this process, made on first use.
@@ -57,6 +60,8 @@ pub fn process() -> io::Result<&'static Process> {
         sources: Mutex::default(),
         doors: Mutex::default(),
         started: Mutex::new(false),
+        shared: OnceLock::new(),
+        has_shared: AtomicBool::new(false),
     }));
     if PROCESS
         .compare_exchange(null_mut(), made, Ordering::AcqRel, Ordering::Acquire)
@@ -105,6 +110,20 @@ impl Process {
     /// The door with this number.
     pub fn door(&self, door: u64) -> Option<Arc<Door>> {
         self.doors.lock().get(&door).cloned()
+    }
+
+    /// The pool of all C doors that are not private.
+    pub fn shared_pool(&self) -> io::Result<Arc<Pool>> {
+        if let Some(pool) = self.shared.get() {
+            return Ok(Arc::clone(pool));
+        }
+        let made = Arc::new(Pool::new()?);
+        Ok(Arc::clone(self.shared.get_or_init(|| made)))
+    }
+
+    /// True for the first door of the shared pool.
+    pub fn first_shared(&self) -> bool {
+        !self.has_shared.swap(true, Ordering::AcqRel)
     }
 
     /// Watches a descriptor on behalf of `source`.

@@ -16,6 +16,7 @@ use super::label::Label;
 use super::peer::Peer;
 use super::pool::Pool;
 use super::process::{self, Source, process};
+use super::thread::Creation;
 use super::{Call, Credentials, Reply, sys};
 
 /// A server procedure in Rust.
@@ -29,6 +30,8 @@ pub enum Procedure {
         function: usize,
         /// Its first argument.
         cookie: usize,
+        /// How its threads are made, if `door_xcreate` made it.
+        creation: Option<Creation>,
     },
     /// A closure of the Rust face.
     Rust(Closure),
@@ -184,7 +187,7 @@ impl Door {
             attributes |= attribute::IS_UNREF;
         }
         let (procedure, cookie) = match &self.procedure {
-            Procedure::Native { function, cookie } => (*function as u64, *cookie as u64),
+            Procedure::Native { function, cookie, .. } => (*function as u64, *cookie as u64),
             Procedure::Rust(_) => (0, 0),
         };
         let Limits {

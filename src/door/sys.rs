@@ -515,3 +515,21 @@ pub fn exchange(one: &std::path::Path, other: &std::path::Path) -> io::Result<()
     // SAFETY: two C strings.
     check(unsafe { libc::renameat2(here, one.as_ptr(), here, other.as_ptr(), libc::RENAME_EXCHANGE) }).map(drop)
 }
+
+/// Asks a thread to end; it heeds that when it has cancellation enabled. The thread must not have ended.
+pub fn cancel(thread: libc::pthread_t) {
+    // SAFETY: the caller knows that the thread lives.
+    unsafe { libc::pthread_cancel(thread) };
+}
+
+/// True when there is such a process.
+pub fn is_alive(process: i32) -> bool {
+    // SAFETY: signal 0 only asks.
+    process > 0 && (unsafe { libc::kill(process, 0) } == 0 || number(&io::Error::last_os_error()) == libc::EPERM)
+}
+
+/// The descriptor stays open on exec.
+pub fn keep_on_exec(descriptor: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: no pointers.
+    check(unsafe { libc::fcntl(descriptor.as_raw_fd(), libc::F_SETFD, 0) }).map(drop)
+}

@@ -74,13 +74,8 @@ impl Framework {
         if let Some(link) = self.link() {
             link.enabled(node);
         }
-        for port in ports {
-            self.announce(Announcement::PortUp {
-                port: port.devid.clone(),
-                rtpid: port.rtpid,
-            });
-            self.restart_if_renumbered(&port);
-        }
+        self.announce_ports();
+        ports.iter().for_each(|port| self.restart_if_renumbered(port));
         self.feed_all(Event::AluaEnable);
         self.apply_held_events();
         Ok(())
@@ -110,6 +105,17 @@ impl Framework {
             link.disabled();
         }
         Ok(())
+    }
+
+    /// Every local port takes part in ALUA.
+    pub(super) fn announce_ports(&self) {
+        let ports = self.state.lock().ports.clone();
+        for port in ports.iter().filter(|p| !p.image) {
+            self.announce(Announcement::PortUp {
+                port: port.devid.clone(),
+                rtpid: port.rtpid,
+            });
+        }
     }
 
     pub(super) fn feed_all(&self, event: Event) {

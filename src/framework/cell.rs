@@ -3,7 +3,7 @@
 //! caller's thread; what happens meanwhile is noted by the machine.
 
 use super::alua::machine::{self, Action, Attention, Event, ImportFailure, LuState, Notice};
-use super::live::{Finale, Stop};
+use super::live::Stop;
 use super::logical_unit::{LogicalUnit, NexusesOf, Route};
 use super::standby::Forwarder;
 use super::{Announcement, Framework, ImportError, LuProvider, ObjectState, PeerView, Release, Unit};
@@ -42,7 +42,7 @@ pub(super) struct Inner {
 /// Runs outside of the lock; ends with an event.
 enum Operation {
     Import,
-    Release { unit: Arc<dyn Unit>, deleting: bool },
+    Release(Arc<dyn Unit>),
 }
 
 /// Where an event comes from.
@@ -124,6 +124,7 @@ impl Framework {
                     inner = cell.lock();
                     if unit.is_some() {
                         inner.unit = unit;
+                        self.connect(&inner);
                     }
                     event = next;
                 }
@@ -162,7 +163,7 @@ impl Framework {
         self.enter(&mut inner, next);
         drop(inner);
         // The state stays as it is: what the peer says from now on is only noted.
-        self.run_release(cell, &*unit, false);
+        self.run_release(cell, &*unit);
     }
 
     /// Commands see a state from before its first action on.
@@ -198,10 +199,7 @@ impl Framework {
                 Action::Claim => return Some(Operation::Import),
                 // KillTasks before a planned release belongs to the operation: its end is an event of its own.
                 Action::KillTasks | Action::Flush if actions[at..].contains(&Action::Flush) => {
-                    return inner.unit.clone().map(|unit| Operation::Release {
-                        unit,
-                        deleting: matches!(inner.state, LuState::Deleting { .. }),
-                    });
+                    return inner.unit.clone().map(Operation::Release);
                 }
                 Action::KillTasks => kill_tasks(inner, Stop::Lost),
                 Action::CloseWithoutWriting => close_without_writing(inner),
@@ -250,7 +248,7 @@ impl Framework {
     ) -> (Event, Option<Arc<dyn Unit>>) {
         match operation {
             Operation::Import => self.run_import(cell, source, says),
-            Operation::Release { unit, deleting } => (self.run_release(cell, &*unit, deleting), None),
+            Operation::Release(unit) => (self.run_release(cell, &*unit), None),
         }
     }
 
@@ -298,14 +296,10 @@ impl Framework {
         }
     }
 
-    fn run_release(&self, cell: &Cell, unit: &dyn Unit, deleting: bool) -> Event {
+    fn run_release(&self, cell: &Cell, unit: &dyn Unit) -> Event {
         let lu = cell.lock().lu.clone();
-        let was_online = lu.as_ref().is_some_and(|lu| lu.state() == ObjectState::Online);
         if let Some(lu) = &lu {
             lu.identity.know(&unit.inquiry());
-            if deleting {
-                self.take_offline(lu);
-            }
             stop_and_wait(lu, Stop::HandOver);
         }
         match unit.release(Release::Handover) {
@@ -318,9 +312,6 @@ impl Framework {
                     "LU {}: the store cannot be given up: {status}; it stays Active",
                     cell.guid
                 );
-                if let Some(lu) = lu.filter(|_| deleting && was_online) {
-                    self.bring_online(&lu);
-                }
                 Event::ReleaseFailed
             }
         }
@@ -350,7 +341,9 @@ impl Framework {
         lu.set_state(state.initial(state.lus_online));
         state.names.insert(lu.name(), lu.guid);
         state.lus.insert(lu.guid, lu.clone());
-        state.remap_lu(&lu.guid, &Finale::new(|| ()));
+        let unmapped = state.remap_lu(&lu.guid);
+        drop(state);
+        unmapped.stop_unattended();
     }
 
     /// Connects an open unit with its object: unit attentions, and the news that ownership is lost.
@@ -395,14 +388,15 @@ impl Framework {
     fn remove_lu(&self, cell: &Cell, inner: &mut Inner) {
         note(self.remove_row(&cell.guid).map(|_| ()), &cell.guid);
         let Some(lu) = inner.lu.take() else { return };
-        let (finale, _) = Finale::channel();
         let mut state = self.state.lock();
         state.lus.remove(&cell.guid);
         if state.names.get(&lu.name()) == Some(&cell.guid) {
             state.names.remove(&lu.name());
         }
-        state.remap_lu(&cell.guid, &finale);
+        let unmapped = state.remap_lu(&cell.guid);
         lu.set_state(ObjectState::Offline);
+        drop(state);
+        unmapped.stop_unattended();
     }
 
     /// Persists whether the LU comes up Active at the next start. The caller of an operation has done it before; here it
@@ -415,9 +409,6 @@ impl Framework {
             standby,
         };
         note(self.put_row(row), &lu.guid);
-        if !standby {
-            self.connect(inner);
-        }
     }
 
     fn send_active(&self, cell: &Cell, inner: &mut Inner, conflict: bool) {

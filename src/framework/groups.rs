@@ -1,6 +1,5 @@
 //! Calls on groups and view entries: check, store, apply (`libstmf-api.md` 3.4 to 3.6).
 
-use super::live::Finale;
 use super::state::State;
 use super::{Framework, GroupKind, ObjectState, ViewEntry, ViewRequest};
 use crate::store::{Change, GroupTable, ViewRow};
@@ -68,7 +67,7 @@ impl Framework {
             member: member.clone(),
         }])?;
         state.views.group_add(kind, name, member);
-        member_changed(&state, kind, member);
+        member_changed(state, kind, member);
         Ok(())
     }
 
@@ -82,7 +81,7 @@ impl Framework {
             member: member.clone(),
         }])?;
         state.views.group_remove(kind, name, member);
-        member_changed(&state, kind, member);
+        member_changed(state, kind, member);
         Ok(())
     }
 
@@ -97,7 +96,9 @@ impl Framework {
             lun: entry.lun,
         })])?;
         state.views.add(*guid, entry.clone());
-        state.remap_lu(guid, &Finale::new(|| ()));
+        let unmapped = state.remap_lu(guid);
+        drop(state);
+        unmapped.stop_unattended();
         Ok(entry)
     }
 
@@ -106,16 +107,18 @@ impl Framework {
         state.views.check_remove(guid, index)?;
         self.commit(&[Change::RemoveView { guid: *guid, index }])?;
         state.views.remove(guid, index);
-        state.remap_lu(guid, &Finale::new(|| ()));
+        let unmapped = state.remap_lu(guid);
+        drop(state);
+        unmapped.stop_unattended();
         Ok(())
     }
 }
 
-fn member_changed(state: &State, kind: GroupKind, member: &DevId) {
-    let nobody_waits = Finale::new(|| ());
-    match kind {
-        GroupKind::Host => state.remap_initiator(member, &nobody_waits),
-        // A target's port is offline: it has no nexuses.
-        GroupKind::Target => {}
+fn member_changed(state: MutexGuard<'_, State>, kind: GroupKind, member: &DevId) {
+    // The port of a target is offline: it has no nexuses.
+    if kind == GroupKind::Host {
+        let unmapped = state.remap_nexuses(|nexus| nexus.initiator == *member);
+        drop(state);
+        unmapped.stop_unattended();
     }
 }

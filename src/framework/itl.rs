@@ -140,6 +140,9 @@ impl Itl {
         };
         // Finales run outside of the lock.
         drop(entry);
+        if self.finished() {
+            self.lu.forget(self);
+        }
     }
 
     /// Refuses new tasks, for a change of access state or because the LUN is unmapped.

@@ -145,14 +145,9 @@ impl LogicalUnit {
         itl
     }
 
-    /// The LU is no longer mapped on a nexus: its tasks there are aborted without response.
-    pub fn detach(&self, itl: &Arc<Itl>, finale: &Arc<Finale>) {
-        itl.close(Refused::Unmapped);
-        itl.stop_tasks(Stop::Abort, finale, |_| true);
-        self.itls
-            .lock()
-            .list
-            .retain(|other| !Arc::ptr_eq(other, itl) || !itl.finished());
+    /// An unmapped pair whose last task is gone.
+    pub fn forget(&self, itl: &Itl) {
+        self.itls.lock().list.retain(|other| !std::ptr::eq(&**other, itl));
     }
 
     pub fn itls(&self) -> Vec<Arc<Itl>> {

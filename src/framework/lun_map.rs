@@ -38,13 +38,9 @@ impl LunMap {
         self.entries.iter().map(|(lun, _)| *lun)
     }
 
-    pub(super) fn itls(&self) -> impl Iterator<Item = &Arc<Itl>> {
-        self.entries.iter().map(|(_, itl)| itl)
-    }
-
-    /// The very pair of nexus and LU is in the map.
-    pub(super) fn contains(&self, itl: &Arc<Itl>) -> bool {
-        self.entries.iter().any(|(_, other)| Arc::ptr_eq(other, itl))
+    /// The very pair of nexus and LU is in the map under this number.
+    pub(super) fn holds(&self, lun: Lun, itl: &Arc<Itl>) -> bool {
+        self.get(lun).is_some_and(|other| Arc::ptr_eq(other, itl))
     }
 
     /// A copy without one LU.

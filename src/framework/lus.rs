@@ -113,9 +113,19 @@ impl Framework {
         );
         // Both the LU and its entry go, or neither: the entry first, since it can be put back.
         let row = if settled { self.remove_row(guid)? } else { None };
-        let reply = self
-            .feed(&cell, inner, Event::LocalDelete, Source::default())
-            .unwrap_or(Ok(()));
+        let online = inner
+            .lu
+            .clone()
+            .filter(|lu| settled && lu.state() == ObjectState::Online);
+        let reply = match &online {
+            Some(lu) if !self.take_offline(lu) => Err(Status::Busy),
+            _ => self
+                .feed(&cell, inner, Event::LocalDelete, Source::default())
+                .unwrap_or(Ok(())),
+        };
+        if let (Err(Status::Error), Some(lu)) = (reply, &online) {
+            self.bring_online(lu);
+        }
         self.restore_on_failure(reply, row)
     }
 
@@ -195,7 +205,9 @@ impl Framework {
     pub(super) fn bring_online(&self, lu: &Arc<LogicalUnit>) {
         let state = self.state.lock();
         lu.set_state(ObjectState::Online);
-        state.remap_lu(&lu.guid, &Finale::new(|| ()));
+        let unmapped = state.remap_lu(&lu.guid);
+        drop(state);
+        unmapped.stop_unattended();
     }
 
     /// Unmaps, aborts, waits (`scsi-sbd.md` 1.3). False when a task still runs after 5 s; the LU goes offline when it ends.
@@ -207,11 +219,12 @@ impl Framework {
             // The caller may have given up waiting.
             let _ = sender.send(());
         });
-        {
+        let unmapped = {
             let state = self.state.lock();
             lu.set_state(ObjectState::Offlining);
-            state.remap_lu(&lu.guid, &finale);
-        }
+            state.remap_lu(&lu.guid)
+        };
+        unmapped.stop(&finale);
         drop(finale);
         let in_time = gone.recv_timeout(OFFLINE_PATIENCE).is_ok();
         if let Some(unit) = lu.unit().filter(|_| in_time) {

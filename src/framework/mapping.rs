@@ -1,12 +1,48 @@
 //! LUN maps follow view entries, groups and the states of LUs; sessions hear of it (`scsi-sbd.md` 1.5, 1.9).
 
-use super::live::Finale;
+use super::itl::{Itl, Refused};
+use super::live::{Finale, Stop};
 use super::logical_unit::LogicalUnit;
 use super::state::State;
 use super::{LunMap, Nexus, ObjectState};
-use crate::types::{DevId, Guid, Lun};
+use crate::types::{Guid, Lun};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+
+/// Pairs of nexus and LU that are no longer mapped. Their tasks are to be stopped once the lock on the state is given
+/// back: handlers may complete them on this thread.
+#[derive(Default)]
+#[must_use]
+pub(super) struct Unmapped(Vec<Arc<Itl>>);
+
+impl Unmapped {
+    fn add(&mut self, itl: &Arc<Itl>) {
+        itl.close(Refused::Unmapped);
+        self.0.push(itl.clone());
+    }
+
+    /// All pairs of a nexus that ends.
+    pub fn all_of(map: &LunMap) -> Unmapped {
+        let mut unmapped = Unmapped::default();
+        map.entries().for_each(|(_, itl)| unmapped.add(itl));
+        unmapped
+    }
+
+    /// Aborts the tasks, without response. The finale is held until none of them can touch a store.
+    pub fn stop(self, finale: &Arc<Finale>) {
+        for itl in self.0 {
+            itl.stop_tasks(Stop::Abort, finale, |_| true);
+            if itl.finished() {
+                itl.lu.forget(&itl);
+            }
+        }
+    }
+
+    /// As [`Unmapped::stop`], for callers who need not wait.
+    pub fn stop_unattended(self) {
+        self.stop(&Finale::new(|| ()));
+    }
+}
 
 impl State {
     fn wanted(&self, lu: &LogicalUnit, nexus: &Nexus) -> Option<Lun> {
@@ -16,8 +52,9 @@ impl State {
         }
     }
 
-    /// Adjusts the maps of all nexuses to one LU. The finale is held by tasks of nexuses that lose it.
-    pub fn remap_lu(&self, guid: &Guid, finale: &Arc<Finale>) {
+    /// Adjusts the maps of all nexuses to one LU.
+    pub fn remap_lu(&self, guid: &Guid) -> Unmapped {
+        let mut unmapped = Unmapped::default();
         let lu = self.lus.get(guid);
         for nexus in &self.nexuses {
             let map = nexus.lun_map.load_full();
@@ -34,23 +71,26 @@ impl State {
             }
             nexus.lun_map.store(Arc::new(next));
             if let Some((_, itl)) = have {
-                itl.lu.detach(itl, finale);
+                unmapped.add(itl);
             }
             changed(nexus);
         }
+        unmapped
     }
 
-    /// Adjusts the maps of all nexuses for which `which` holds, after a change of a group.
-    pub fn remap_nexuses(&self, which: impl Fn(&Nexus) -> bool, finale: &Arc<Finale>) {
+    /// Adjusts the maps of all nexuses for which `which` holds, after a change of a group or of many LUs.
+    pub fn remap_nexuses(&self, which: impl Fn(&Nexus) -> bool) -> Unmapped {
+        let mut unmapped = Unmapped::default();
         for nexus in self.nexuses.iter().filter(|n| which(n)) {
-            if self.remap_nexus(nexus, finale) {
+            if self.remap_nexus(nexus, &mut unmapped) {
                 changed(nexus);
             }
         }
+        unmapped
     }
 
     /// Computes the whole map of a nexus; true when it differs from the one it had.
-    pub fn remap_nexus(&self, nexus: &Arc<Nexus>, finale: &Arc<Finale>) -> bool {
+    pub fn remap_nexus(&self, nexus: &Arc<Nexus>, unmapped: &mut Unmapped) -> bool {
         let old = nexus.lun_map.load_full();
         let mut next = LunMap::default();
         let mut differs = false;
@@ -65,18 +105,15 @@ impl State {
             };
             next.insert(lun, itl);
         }
-        let lost: Vec<_> = old.itls().filter(|itl| !next.contains(itl)).cloned().collect();
-        differs |= !lost.is_empty();
+        // A pair of the old map is in the new one under the same number, or it is gone.
+        for (_, itl) in old.entries().filter(|(lun, itl)| !next.holds(*lun, itl)) {
+            differs = true;
+            unmapped.add(itl);
+        }
         if differs {
             nexus.lun_map.store(Arc::new(next));
-            lost.iter().for_each(|itl| itl.lu.detach(itl, finale));
         }
         differs
-    }
-
-    /// Nexuses of one initiator.
-    pub fn remap_initiator(&self, initiator: &DevId, finale: &Arc<Finale>) {
-        self.remap_nexuses(|nexus| nexus.initiator == *initiator, finale);
     }
 }
 

@@ -124,7 +124,10 @@ impl Framework {
                 self.state.lock().peer_ports.remove(&port);
             }
             PeerEvent::Up => {
-                self.state.lock().fenced = false;
+                if worker == 0 {
+                    self.state.lock().fenced = false;
+                    self.announce_ports();
+                }
                 self.for_cells(worker, |cell| {
                     let mut inner = cell.lock();
                     inner.says = None;

@@ -1,6 +1,7 @@
 //! Target ports and nexuses.
 
 use super::live::Finale;
+use super::mapping::Unmapped;
 use super::state::State;
 use super::{Announcement, Framework, LunMap, Nexus, NexusInfo, NexusSpec, ObjectState, Port, PortInfo, PortSpec};
 use crate::framework::alua::rtpg;
@@ -225,7 +226,8 @@ impl Framework {
             lun_map: ArcSwap::from_pointee(LunMap::default()),
             luns_changed: AtomicBool::new(false),
         });
-        state.remap_nexus(&nexus, &Finale::new(|| ()));
+        // The map was empty: nothing is lost, and nothing is told (`scsi-sbd.md` 1.4).
+        state.remap_nexus(&nexus, &mut Unmapped::default());
         state.nexuses.push(nexus.clone());
         Ok(nexus)
     }
@@ -241,7 +243,7 @@ impl Framework {
             }
         }
         let map = nexus.lun_map.swap(Arc::default());
-        map.itls().for_each(|itl| itl.lu.detach(itl, &finale));
+        Unmapped::all_of(&map).stop(&finale);
         drop(finale);
         if gone.recv_timeout(TASKS_PATIENCE).is_err() {
             log::error!(

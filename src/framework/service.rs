@@ -2,7 +2,7 @@
 
 use super::alua::machine::Event;
 use super::cell::Source;
-use super::live::Finale;
+
 use super::ports::{begin_port_change, tell};
 use super::state::{
     ALUA_ENABLED, ALUA_NODE, DEFAULT_LU_STATE, DEFAULT_TARGET_STATE, STANDBY_READS, State, store_status,
@@ -154,8 +154,10 @@ impl Framework {
         ports.iter().for_each(|port| tell(port, true));
         let mut state = self.state.lock();
         lus.iter().for_each(|lu| lu.set_state(ObjectState::Online));
-        state.remap_nexuses(|_| true, &Finale::new(|| ()));
+        let unmapped = state.remap_nexuses(|_| true);
         state.changing = false;
+        drop(state);
+        unmapped.stop_unattended();
         Ok(())
     }
 

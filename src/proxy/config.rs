@@ -57,7 +57,7 @@ impl Default for Config {
             management: Duration::from_secs(5),
             registration: Duration::from_secs(5),
             registration_max: Duration::from_secs(60),
-            round: Duration::from_secs(1),
+            round: Duration::from_secs(3),
             deregistration: Duration::from_secs(1),
             upcall: Duration::from_secs(10),
             upcall_pause: Duration::from_secs(1),

@@ -2,7 +2,7 @@
 //! when that end hangs up, because the client destroyed its handle or died, the door goes.
 
 use super::ProxyHandle;
-use crate::door;
+use crate::proxy::Proxy;
 use crate::types::Status;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{Shutdown, shutdown};
@@ -10,29 +10,21 @@ use parking_lot::Mutex;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::{Arc, Weak};
 
-/// What the service asks of the proxy port provider.
-pub(super) trait ProxyPort: Send + Sync {
-    /// The door is good and none is installed.
-    fn install_door(&self, door: OwnedFd) -> Result<(), Status>;
-    /// No call is made on the door after this returns.
-    fn destroy_door(&self);
-    /// A message of the peer.
-    fn post(&self, message: &[u8]) -> Result<(), Status>;
-}
-
 /// At most one installed door.
 pub(super) struct ProxyDoors {
-    proxy: Arc<dyn ProxyPort>,
+    proxy: Arc<Proxy>,
     installed: Mutex<Option<Installed>>,
 }
 
 struct Installed {
     handle: ProxyHandle,
+    /// The proxy's number of the door.
+    door: u32,
     life_line: Arc<OwnedFd>,
 }
 
 impl ProxyDoors {
-    pub(super) fn new(proxy: Arc<dyn ProxyPort>) -> Arc<ProxyDoors> {
+    pub(super) fn new(proxy: Arc<Proxy>) -> Arc<ProxyDoors> {
         Arc::new(ProxyDoors {
             proxy,
             installed: Mutex::new(None),
@@ -42,26 +34,25 @@ impl ProxyDoors {
     /// `stmfInitProxyDoor`: a second door is refused before the new one is looked at (`libstmf-api.md` 6.2).
     pub(super) fn install(self: &Arc<Self>, door: Option<OwnedFd>, life_line: OwnedFd) -> Result<ProxyHandle, Status> {
         let mut installed = self.installed.lock();
-        if let Some(old) = &*installed {
-            if !hung_up(&old.life_line) {
-                return Err(Status::DoorInstalled);
-            }
+        if let Some(old) = installed.take_if(|old| hung_up(&old.life_line)) {
             // Its watcher has not run yet.
-            self.proxy.destroy_door();
-            *installed = None;
+            self.destroy_installed(&old);
         }
-        let door = door
-            .filter(|door| door::is_door(door.as_fd()))
-            .ok_or(Status::InvalidArg)?;
+        if installed.is_some() {
+            return Err(Status::DoorInstalled);
+        }
         let handle = random_handle()?;
-        let life_line = Arc::new(life_line);
-        self.proxy.install_door(door)?;
-        if let Err(error) = watch(Arc::downgrade(self), handle, Arc::clone(&life_line)) {
+        let new = Installed {
+            handle,
+            door: self.proxy.install_door(door.ok_or(Status::InvalidArg)?)?,
+            life_line: Arc::new(life_line),
+        };
+        if let Err(error) = watch(Arc::downgrade(self), handle, Arc::clone(&new.life_line)) {
             log::error!("cannot watch the owner of the proxy door: {error}");
-            self.proxy.destroy_door();
+            self.destroy_installed(&new);
             return Err(Status::NoMem);
         }
-        *installed = Some(Installed { handle, life_line });
+        *installed = Some(new);
         Ok(handle)
     }
 
@@ -69,9 +60,17 @@ impl ProxyDoors {
     pub(super) fn destroy(&self, handle: ProxyHandle) {
         let mut installed = self.installed.lock();
         if let Some(old) = installed.take_if(|old| old.handle == handle) {
-            self.proxy.destroy_door();
-            // Ends the watcher.
-            let _ = shutdown(old.life_line.as_raw_fd(), Shutdown::Both);
+            self.destroy_installed(&old);
+        }
+    }
+
+    fn destroy_installed(&self, old: &Installed) {
+        if let Err(status) = self.proxy.destroy_door(old.door) {
+            // The proxy has given it up by itself: its server was gone.
+            log::debug!("destroying the proxy door: {status}");
+        }
+        if let Err(error) = shutdown(old.life_line.as_raw_fd(), Shutdown::Both) {
+            log::debug!("life line of the proxy door: {error}");
         }
     }
 
@@ -86,15 +85,11 @@ impl ProxyDoors {
     /// `stmfPostProxyMsg`. A handle that a client still has but the service does not know any more belongs to a service
     /// that has ended: the post fails, the argument is not wrong.
     pub(super) fn post(&self, handle: ProxyHandle, message: &[u8]) -> Result<(), Status> {
-        let known = self
-            .installed
-            .lock()
-            .as_ref()
-            .is_some_and(|installed| installed.handle == handle);
-        if !known {
-            return Err(Status::PostMsgFailed);
-        }
-        self.proxy.post(message)
+        let door = match &*self.installed.lock() {
+            Some(installed) if installed.handle == handle => installed.door,
+            _ => return Err(Status::PostMsgFailed),
+        };
+        self.proxy.post(door, message)
     }
 }
 

@@ -1,13 +1,15 @@
 //! Puts the rooms of one node together: store, framework, disk provider, proxy, iSCSI ports.
 
-use super::TargetInfo;
-use super::proxy_doors::{ProxyDoors, ProxyPort};
+use super::proxy_doors::ProxyDoors;
+use crate::disk;
 use crate::framework::Framework;
+use crate::iscsi;
+use crate::proxy::{self, Proxy};
 use crate::store::{Change, Store, StoreError};
-use crate::types::Status;
+use crate::types::{NodeId, Status};
 use std::fmt;
+use std::io;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -32,6 +34,10 @@ pub enum StartError {
     Store(StoreError),
     /// A part of the service refused; which, and why.
     Part(&'static str, Status),
+    /// A part of the service got no thread, socket or other resource.
+    Resource(&'static str, io::Error),
+    /// The iSCSI target provider could not serve: a portal in use, targets that cannot be restored.
+    Iscsi(iscsi::StartError),
 }
 
 impl fmt::Display for StartError {
@@ -39,6 +45,8 @@ impl fmt::Display for StartError {
         match self {
             StartError::Store(error) => write!(f, "configuration store: {error}"),
             StartError::Part(part, status) => write!(f, "{part}: {status}"),
+            StartError::Resource(part, error) => write!(f, "{part}: {error}"),
+            StartError::Iscsi(error) => error.fmt(f),
         }
     }
 }
@@ -48,6 +56,8 @@ impl std::error::Error for StartError {
         match self {
             StartError::Store(error) => Some(error),
             StartError::Part(_, status) => Some(status),
+            StartError::Resource(_, error) => Some(error),
+            StartError::Iscsi(error) => Some(error),
         }
     }
 }
@@ -64,7 +74,7 @@ impl StartError {
         match self {
             StartError::Store(StoreError::Locked(_)) => Status::Busy,
             StartError::Store(StoreError::Version(_)) => Status::ServiceDataVersion,
-            StartError::Store(StoreError::Failed(_)) => Status::Error,
+            StartError::Store(StoreError::Failed(_)) | StartError::Resource(..) | StartError::Iscsi(_) => Status::Error,
             StartError::Part(_, status) => *status,
         }
     }
@@ -74,7 +84,7 @@ impl StartError {
 pub struct Service {
     pub(super) framework: Arc<Framework>,
     pub(super) doors: Arc<ProxyDoors>,
-    iscsi: Option<Arc<dyn IscsiTargets>>,
+    iscsi: Option<iscsi::Provider>,
     pub(super) door_group: Option<u32>,
 }
 
@@ -85,18 +95,26 @@ impl Service {
             Some(directory) => Store::open(directory)?,
             None => Store::volatile(),
         };
-        let _installation = installation_id(&store)?;
+        let installation = installation_id(&store)?;
+        let incarnation =
+            getrandom::u64().map_err(|error| StoreError::Failed(format!("no random numbers: {error}")))?;
         let framework = Framework::new(store);
+        // Weak, as the framework owns the provider.
+        let node = Arc::downgrade(&framework);
+        let node = move || node.upgrade().map_or(FIRST_NODE, |framework| framework.alua().1);
+        let disks = disk::Config::new(installation, incarnation, Arc::new(node));
+        framework.register_lu_provider(Arc::new(disk::Provider::new(disks)));
+        let proxy = Proxy::new(&framework, proxy::Config::default())
+            .map_err(|error| StartError::Resource("proxy port provider", error))?;
+        framework.set_peer_link(proxy.clone());
         framework
             .load()
             .map_err(|status| StartError::Part("loading the configuration", status))?;
-        framework
-            .online()
-            .map_err(|status| StartError::Part("going online", status))?;
+        let iscsi = serve(&framework, &options).inspect_err(|_| framework.shutdown())?;
         Ok(Arc::new(Service {
             framework,
-            doors: ProxyDoors::new(Arc::new(NoProxy)),
-            iscsi: None,
+            doors: ProxyDoors::new(proxy),
+            iscsi,
             door_group: options.door_group,
         }))
     }
@@ -109,37 +127,40 @@ impl Service {
     /// Clean stop: sessions end, every LU is flushed and given up so that the peer may take it at once. The configuration
     /// stays.
     pub fn stop(&self) {
+        if let Some(iscsi) = &self.iscsi {
+            iscsi.stop();
+        }
         self.framework.shutdown();
         self.doors.destroy_any();
     }
 
     /// The iSCSI target provider; `ServiceNotFound` in a service that runs without.
-    pub(super) fn iscsi(&self) -> Result<&dyn IscsiTargets, Status> {
-        self.iscsi.as_deref().ok_or(Status::ServiceNotFound)
+    pub(super) fn iscsi(&self) -> Result<&iscsi::Provider, Status> {
+        self.iscsi.as_ref().ok_or(Status::ServiceNotFound)
     }
 }
 
-/// What the service asks of the iSCSI target provider.
-pub(super) trait IscsiTargets: Send + Sync {
-    /// Makes a name up when none is given.
-    fn create_target(&self, name: Option<String>, alias: Option<String>) -> Result<String, Status>;
-    /// Fails for a target that is online or has sessions, unless forced.
-    fn delete_target(&self, name: &str, force: bool) -> Result<(), Status>;
-    /// All targets of the configuration.
-    fn list_targets(&self) -> Result<Vec<TargetInfo>, Status>;
-}
+/// Before ALUA mode was ever enabled.
+const FIRST_NODE: NodeId = NodeId::new(0).expect("0 is a node");
 
-/// Stands for the proxy port provider until it is here.
-struct NoProxy;
-
-impl ProxyPort for NoProxy {
-    fn install_door(&self, _door: OwnedFd) -> Result<(), Status> {
-        Err(Status::Error)
-    }
-    fn destroy_door(&self) {}
-    fn post(&self, _message: &[u8]) -> Result<(), Status> {
-        Err(Status::PostMsgFailed)
-    }
+/// Restores the targets, goes online, with everything else in place.
+fn serve(framework: &Arc<Framework>, options: &Options) -> Result<Option<iscsi::Provider>, StartError> {
+    let iscsi = if options.serve_iscsi {
+        let config = iscsi::Config {
+            portals: options.iscsi_portals.clone(),
+            ..iscsi::Config::default()
+        };
+        let provider = iscsi::Provider::new(framework, config)
+            .map_err(|error| StartError::Resource("iSCSI target provider", error))?;
+        provider.start().map_err(StartError::Iscsi)?;
+        Some(provider)
+    } else {
+        None
+    };
+    framework
+        .online()
+        .map_err(|status| StartError::Part("going online", status))?;
+    Ok(iscsi)
 }
 
 const INSTALLATION_ID: &str = "installation-id";

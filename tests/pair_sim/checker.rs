@@ -10,6 +10,8 @@ struct Block {
     candidates: BTreeSet<u64>,
     /// A crash may fall back to these: everything since the last durable point.
     fallback: BTreeSet<u64>,
+    /// How often a cache was lost.
+    losses: u64,
 }
 
 pub struct Checker {
@@ -27,6 +29,7 @@ impl Checker {
             blocks: std::array::from_fn(|_| Block {
                 candidates: BTreeSet::from([0]),
                 fallback: BTreeSet::from([0]),
+                losses: 0,
             }),
             reservation: Some(0),
             reads: 0,
@@ -56,6 +59,7 @@ impl Checker {
     pub fn cache_lost(&mut self, block: usize) {
         let block = &mut self.blocks[block];
         block.candidates.extend(&block.fallback);
+        block.losses += 1;
     }
 
     /// A planned release succeeded: everything acknowledged is durable now.
@@ -65,13 +69,25 @@ impl Checker {
         }
     }
 
-    pub fn read(&mut self, block: usize, value: u64) -> Verdict {
+    /// To be given to [`Checker::read`] at the end of a command.
+    pub fn losses(&self, block: usize) -> u64 {
+        self.blocks[block].losses
+    }
+
+    /// `losses`: as it was when the command began. What was read before a crash says nothing about the time after it.
+    pub fn read(&mut self, block: usize, value: u64, losses: u64) -> Verdict {
         self.reads += 1;
-        let candidates = &mut self.blocks[block].candidates;
+        let Block {
+            candidates,
+            losses: now,
+            ..
+        } = &mut self.blocks[block];
         if !candidates.contains(&value) {
             return Err(format!("I2: block {block} reads {value}, possible are {candidates:?}"));
         }
-        *candidates = BTreeSet::from([value]);
+        if losses == *now {
+            *candidates = BTreeSet::from([value]);
+        }
         Ok(())
     }
 

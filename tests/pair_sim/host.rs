@@ -7,7 +7,7 @@ use crate::world::{Message, Op, World};
 use std::time::Duration;
 use stmf::types::AccessState;
 
-const TIMEOUT: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 impl World {
     pub fn initiators(&mut self) -> Verdict {
@@ -50,8 +50,15 @@ impl World {
             }
             _ => return self.count("refused"),
         }
-        let (node, at) = (n, self.now);
-        self.ops.insert(id, Op { node, block, write, at });
+        let (node, at, losses) = (n, self.now, self.checker.losses(block));
+        let op = Op {
+            node,
+            block,
+            write,
+            at,
+            losses,
+        };
+        self.ops.insert(id, op);
     }
 
     /// PERSISTENT RESERVE OUT without APTPL: memory of the active node.
@@ -110,7 +117,7 @@ impl World {
     pub fn read_ends(&mut self, id: u64, value: Option<u64>) -> Verdict {
         let Some(op) = self.ops.remove(&id) else { return Ok(()) };
         match value {
-            Some(value) => self.checker.read(op.block, value),
+            Some(value) => self.checker.read(op.block, value, op.losses),
             None => Ok(()),
         }
     }

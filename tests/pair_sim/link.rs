@@ -70,7 +70,8 @@ impl World {
     pub fn deliver(&mut self) -> Verdict {
         let mut i = 0;
         while i < self.channel.len() {
-            if self.channel[i].at > self.now {
+            let frozen = self.now < self.nodes[self.channel[i].to].frozen_until;
+            if frozen || self.channel[i].at > self.now {
                 i += 1;
                 continue;
             }

@@ -37,6 +37,8 @@ pub struct Task {
 pub struct Cached {
     pub value: u64,
     pub dirty: bool,
+    /// Another node took the store over: it can only be dropped.
+    pub forsaken: bool,
 }
 
 /// A claim under way.
@@ -64,6 +66,8 @@ pub struct Node {
     pub marked: bool,
     /// Disk I/O makes no progress until then.
     pub stalled_until: Duration,
+    /// The whole node is paused until then (a virtual machine).
+    pub frozen_until: Duration,
     pub next_renewal: Duration,
     /// Faults that are armed.
     pub flush_fails: bool,
@@ -99,6 +103,7 @@ impl Node {
             configured: false,
             marked: false,
             stalled_until: Duration::ZERO,
+            frozen_until: Duration::ZERO,
             next_renewal: Duration::ZERO,
             flush_fails: false,
             load_fails: false,

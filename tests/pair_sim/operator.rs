@@ -1,6 +1,7 @@
 //! The people and the cluster software: right orders, wrong orders, and the proof that things can be put right.
 
 use crate::checker::Verdict;
+use crate::rules::Rule;
 use crate::world::World;
 use std::time::Duration;
 use stmf::framework::alua::machine::{Event, LuState};
@@ -9,9 +10,12 @@ use stmf::types::AccessState;
 const IMPORT: Event = Event::Import { own_path: true };
 
 /// A failover in several steps.
+#[derive(Debug, Clone, Copy)]
 pub enum Plan {
     /// `stmfLuStandby` was called on the other node; when it succeeds: import here.
     ImportAfterStandby(usize),
+    /// The other node is cut off: import here as soon as it counts as unreachable.
+    Alone(usize),
     /// The other node is powered off and stays so until the import here has ended.
     Fenced(usize),
 }
@@ -48,7 +52,8 @@ impl World {
                 self.feed(n, Event::LuStandby)?;
                 self.feed(n, Event::LuStandby)
             }
-            34 if self.nodes.iter().all(|node| node.up) => {
+            34..38 if self.plan.is_none() => self.isolated(n),
+            38 if self.nodes.iter().all(|node| node.up) => {
                 self.count("enabled both");
                 self.enable(0)?;
                 self.enable(1)
@@ -87,6 +92,21 @@ impl World {
         self.feed(to, IMPORT)
     }
 
+    /// The other node is cut off; it lives, or it cannot reach its disk or its processor. The import goes ahead without a fence.
+    fn isolated(&mut self, to: usize) -> Verdict {
+        let until = self.now + Duration::from_secs(14) + self.rng.ms(60_000);
+        self.partitioned = true;
+        self.channel.clear();
+        match self.rng.below(3) {
+            0 => self.nodes[1 - to].stalled_until = until,
+            1 => self.nodes[1 - to].frozen_until = until,
+            _ => self.count("cut off alive"),
+        }
+        self.count("isolated");
+        self.plan = Some(Plan::Alone(to));
+        Ok(())
+    }
+
     pub fn follow_plan(&mut self) -> Verdict {
         match self.plan {
             Some(Plan::ImportAfterStandby(to)) => {
@@ -109,6 +129,21 @@ impl World {
                 if importing && self.nodes[to].up {
                     return Ok(());
                 }
+                // The declaration is about this import: afterwards the other node may come back at any time.
+                if !self.broken(Rule::FencedIsCleared) {
+                    self.nodes[to].fenced = false;
+                }
+            }
+            Some(Plan::Alone(to)) => {
+                if self.nodes[to].peer_up && self.partitioned {
+                    return Ok(());
+                }
+                self.plan = None;
+                return if self.nodes[to].up {
+                    self.feed(to, IMPORT)
+                } else {
+                    Ok(())
+                };
             }
             None => return Ok(()),
         }
@@ -120,9 +155,13 @@ impl World {
     pub fn settle(&mut self) -> Verdict {
         self.quiet = true;
         self.partitioned = false;
+        self.plan = None;
         for n in 0..2 {
             (self.nodes[n].flush_fails, self.nodes[n].load_fails) = (false, false);
             self.nodes[n].stalled_until = self.now;
+            self.nodes[n].frozen_until = self.now;
+            // Both nodes get their power back.
+            self.nodes[n].fenced &= self.broken(Rule::FencedIsCleared);
             if !self.nodes[n].up {
                 self.restart(n)?;
             }

@@ -37,10 +37,12 @@ pub enum Rule {
     FenceWriteback,
     /// A renewal never overwrites another owner's record.
     RenewalChecks,
+    /// A lease file that was renewed too late is not enough: the record is read again.
+    RecordAfterLapse,
 }
 
 impl Rule {
-    pub const ALL: [Rule; 17] = [
+    pub const ALL: [Rule; 18] = [
         Rule::KillTasks,
         Rule::FlushBeforeRelease,
         Rule::FlushFailureKeepsActive,
@@ -58,5 +60,6 @@ impl Rule {
         Rule::FenceReads,
         Rule::FenceWriteback,
         Rule::RenewalChecks,
+        Rule::RecordAfterLapse,
     ];
 }

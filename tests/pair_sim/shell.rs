@@ -1,14 +1,12 @@
-//! Performs the actions of the machine: claims, releases, renewals, tasks.
+//! Performs the actions of the machine: releases and tasks. Claims and renewals: `claim.rs`.
 
 use crate::checker::Verdict;
-use crate::node::{Cached, Import, Task, Unit};
+use crate::node::{Cached, Import, Task};
 use crate::rules::Rule;
 use crate::world::{Message, World};
 use std::time::Duration;
-use stmf::framework::PeerView;
-use stmf::framework::alua::machine::{Action, Event, ImportFailure, LuState, step};
-use stmf::framework::alua::ownership::{self, Decision, Fence, Found, RENEWAL, Record, Renewal, Sighting};
-use stmf::types::{Guid, NodeId, Status};
+use stmf::framework::alua::machine::{Action, Event, LuState, step};
+use stmf::framework::alua::ownership::Found;
 
 /// I/O that takes longer is cancelled: shorter than what a claimant waits beyond the lease.
 const IO_TIMEOUT: Duration = Duration::from_secs(4);
@@ -95,9 +93,20 @@ impl World {
             self.checker.reservation = None;
         }
         self.store.unlock(n);
+        self.forsake(n);
+        for cached in &mut self.nodes[n].cache {
+            *cached = cached.filter(|cached| !cached.dirty);
+        }
+    }
+
+    /// What is only in the cache of this node will not come back: its power is off, or another node takes over. An
+    /// acknowledged write that nobody made durable may be lost then, as with any volatile write cache.
+    pub fn forsake(&mut self, n: usize) {
         for block in 0..self.nodes[n].cache.len() {
-            if self.nodes[n].cache[block].is_some_and(|cached| cached.dirty) {
-                self.nodes[n].cache[block] = None;
+            let Some(cached) = &mut self.nodes[n].cache[block] else {
+                continue;
+            };
+            if cached.dirty && !std::mem::replace(&mut cached.forsaken, true) {
                 self.checker.cache_lost(block);
                 self.count("cache lost");
             }
@@ -112,62 +121,6 @@ impl World {
 
     pub fn stalled(&self, n: usize) -> bool {
         self.now < self.nodes[n].stalled_until
-    }
-
-    /// The ownership record still names this node's claim; `false` when it cannot be read.
-    pub fn still_ours(&self, n: usize) -> bool {
-        let unit = self.nodes[n].unit.as_ref();
-        unit.is_none_or(|unit| !self.stalled(n) && unit.claim.holds(&self.store.record()))
-    }
-
-    // --- renewal -----------------------------------------------------------------------------------------------------
-
-    pub fn renew(&mut self, n: usize) -> Verdict {
-        let Some(unit) = &self.nodes[n].unit else { return Ok(()) };
-        if self.stalled(n) || self.now < self.nodes[n].next_renewal {
-            return Ok(());
-        }
-        if unit.lost {
-            return Ok(());
-        }
-        let claim = unit.claim;
-        self.nodes[n].next_renewal = self.now + RENEWAL;
-        let found = self.store.record();
-        let renewal = match ownership::renew(&claim, &found, 0) {
-            Renewal::Lost if self.broken(Rule::RenewalChecks) => Renewal::Write(Record {
-                incarnation: claim.incarnation,
-                ..self.record_of(n, claim.generation)
-            }),
-            renewal => renewal,
-        };
-        match renewal {
-            Renewal::Write(record) if self.store.has_lock(n) || self.broken(Rule::RenewalChecks) => {
-                self.store.write_record(&record);
-                let now = self.now;
-                if let Some(unit) = &mut self.nodes[n].unit {
-                    unit.fence.renewed = now;
-                }
-                Ok(())
-            }
-            _ => {
-                self.count("ownership lost");
-                if let Some(unit) = &mut self.nodes[n].unit {
-                    unit.lost = true;
-                }
-                self.feed(n, Event::OwnershipLost)
-            }
-        }
-    }
-
-    fn record_of(&self, n: usize, generation: u64) -> Record {
-        let index = u8::try_from(n).expect("two nodes");
-        let node = NodeId::new(index).expect("0 or 1");
-        let lease = Record::lease_file(self.nodes[n].id, self.nodes[n].incarnation, node);
-        Record {
-            guid: Guid([0x60; 16]),
-            generation,
-            ..lease
-        }
     }
 
     // --- multi-step operations ---------------------------------------------------------------------------------------
@@ -250,118 +203,6 @@ impl World {
         self.feed(n, Event::ReleaseOk)
     }
 
-    fn claim(&mut self, n: usize) -> Verdict {
-        let boot = self.nodes[n].import.as_ref().is_some_and(|import| import.boot);
-        let blind = self.broken(Rule::ClaimDecides) || boot && self.broken(Rule::BootClaims);
-        if !self.store.try_lock(n) && !blind {
-            self.count("lock refused");
-            return self.import_failed(n, ImportFailure::Refused);
-        }
-        let latest = Sighting {
-            record: self.store.record(),
-            lease: None,
-            at: self.now,
-        };
-        let peer = self.peer_view(n);
-        let node = &mut self.nodes[n];
-        let import = node.import.as_mut().expect("a claim belongs to an import");
-        let first = *import.first.get_or_insert(latest);
-        match self.decide(n, &peer, &first, &latest) {
-            Decision::Refuse if !blind => {
-                self.count("claim refused");
-                self.import_failed(n, ImportFailure::Refused)
-            }
-            Decision::WaitAndWatch { .. } if !blind => {
-                self.count("claim watched");
-                self.nodes[n].job_due = self.now + Duration::from_secs(1);
-                Ok(())
-            }
-            _ => {
-                let record = Record::claimed(self.record_of(n, 0), &latest.record);
-                self.store.write_record(&record);
-                let (now, node) = (self.now, &mut self.nodes[n]);
-                if let Some(import) = &mut node.import {
-                    import.previous = Some(latest.record);
-                }
-                node.unit = Some(Unit {
-                    claim: record.claim(),
-                    fence: Fence {
-                        renewed: now,
-                        lease: record.lease(),
-                    },
-                    reservation: 0,
-                    lost: false,
-                });
-                node.next_renewal = now + RENEWAL;
-                node.job.pop_front();
-                Ok(())
-            }
-        }
-    }
-
-    fn decide(&self, n: usize, peer: &PeerView, first: &Sighting, latest: &Sighting) -> Decision {
-        let decision = ownership::decide(&self.nodes[n].id, peer, first, latest);
-        let watched = latest.at >= first.at + Duration::from_secs(15);
-        match decision {
-            Decision::WaitAndWatch { .. } if self.broken(Rule::TakeoverWait) => Decision::Grant,
-            Decision::WaitAndWatch { .. }
-                if self.broken(Rule::SaysIsOldNews) && peer.says.is_some() && peer.reachable =>
-            {
-                Decision::Grant
-            }
-            Decision::Refuse if self.broken(Rule::LeaseMovement) && !peer.reachable => {
-                if watched {
-                    Decision::Grant
-                } else {
-                    Decision::WaitAndWatch { until: latest.at }
-                }
-            }
-            decision => decision,
-        }
-    }
-
-    fn load(&mut self, n: usize) -> Verdict {
-        let import = self.nodes[n].import.as_ref().expect("a load belongs to an import");
-        let previous = import.previous.expect("the claim is written");
-        let unit = self.nodes[n].unit.as_ref().expect("claimed");
-        let (generation, ours) = (unit.claim.generation, unit.claim.holds(&self.store.record()));
-        if !ours && !self.broken(Rule::ClaimDecides) && !self.broken(Rule::BootClaims) {
-            self.close(n);
-            return self.import_failed(n, ImportFailure::Refused);
-        }
-        if std::mem::take(&mut self.nodes[n].load_fails) {
-            self.count("load failed");
-            self.store.restore_record(&previous);
-            let reservation = self.checker.reservation;
-            self.close(n);
-            self.checker.reservation = reservation;
-            return self.import_failed(n, ImportFailure::Failed(Status::DataFileName));
-        }
-        let planned = matches!(previous, Found::Valid(record) if record.handover_valid());
-        let reservation = match self.store.handover {
-            Some((_, state)) if self.broken(Rule::HandoverGeneration) => state,
-            Some((generation, state)) if planned && generation == previous.generation() => state,
-            _ => 0,
-        };
-        self.checker.loaded(reservation, planned)?;
-        let node = &mut self.nodes[n];
-        node.unit.as_mut().expect("claimed").reservation = reservation;
-        node.job.clear();
-        node.import = None;
-        if !self.broken(Rule::InvalidateCaches) {
-            self.nodes[n].cache = Default::default();
-        }
-        self.count("imported");
-        self.feed(n, Event::ImportOk { generation })
-    }
-
-    fn import_failed(&mut self, n: usize, why: ImportFailure) -> Verdict {
-        self.store.unlock(n);
-        self.nodes[n].job.clear();
-        self.nodes[n].import = None;
-        self.feed(n, Event::ImportFailed(why))
-    }
-
     // --- tasks -------------------------------------------------------------------------------------------------------
 
     pub fn run_tasks(&mut self, n: usize) -> Verdict {
@@ -372,12 +213,14 @@ impl World {
             if task.started.is_none() && (self.may_touch(n) || !fenced) {
                 task.started = Some(self.now);
             }
+            // What is cached can be read while the disk hangs.
+            let stalled = self.stalled(n) && (task.write.is_some() || self.nodes[n].cache[task.block].is_none());
             match task.started {
-                Some(at) if self.stalled(n) && self.now >= at + IO_TIMEOUT => {
+                Some(at) if stalled && self.now >= at + IO_TIMEOUT => {
                     self.count("I/O cancelled");
                     self.no_answer(&task);
                 }
-                Some(_) if !self.stalled(n) && self.now >= task.due => self.finish(n, &task)?,
+                Some(_) if !stalled && self.now >= task.due => self.finish(n, &task)?,
                 _ => waiting.push(task),
             }
         }
@@ -399,7 +242,11 @@ impl World {
     /// A write reaches the cache, or the store when it is a write through.
     fn land(&mut self, n: usize, task: &Task) -> Verdict {
         let Some(value) = task.write else { return Ok(()) };
-        self.nodes[n].cache[task.block] = Some(Cached { value, dirty: true });
+        self.nodes[n].cache[task.block] = Some(Cached {
+            value,
+            dirty: true,
+            forsaken: false,
+        });
         if task.durable {
             self.write_back(n, task.block)
         } else {
@@ -410,7 +257,11 @@ impl World {
     fn cached(&mut self, n: usize, block: usize) -> u64 {
         let value = self.store.durable[block];
         self.nodes[n].cache[block]
-            .get_or_insert(Cached { value, dirty: false })
+            .get_or_insert(Cached {
+                value,
+                dirty: false,
+                forsaken: false,
+            })
             .value
     }
 

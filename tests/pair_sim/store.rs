@@ -10,17 +10,22 @@ pub struct Store {
     /// Generation and reservation state.
     pub handover: Option<(u64, u64)>,
     lock: Option<usize>,
+    /// Lease file of each installation.
+    leases: [[u8; RECORD_SIZE]; 2],
+    pub leases_in_directory: bool,
     /// False: the file system gives locks that the other node does not see.
     pub shared_locks: bool,
 }
 
 impl Store {
-    pub fn new(shared_locks: bool) -> Store {
+    pub fn new(shared_locks: bool, leases_in_directory: bool) -> Store {
         Store {
             durable: [0; BLOCKS],
             record: [0; RECORD_SIZE],
             handover: None,
             lock: None,
+            leases: [[0; RECORD_SIZE]; 2],
+            leases_in_directory,
             shared_locks,
         }
     }
@@ -31,6 +36,15 @@ impl Store {
 
     pub fn write_record(&mut self, record: &Record) {
         self.record = record.encode();
+    }
+
+    /// [`Found::Blank`] when it is missing.
+    pub fn lease(&self, owner: usize) -> Found {
+        Found::decode(&self.leases[owner])
+    }
+
+    pub fn write_lease(&mut self, owner: usize, lease: &Record) {
+        self.leases[owner] = lease.encode();
     }
 
     /// Undo of a claim: what was found before it.

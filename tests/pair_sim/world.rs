@@ -24,6 +24,8 @@ pub struct Op {
     pub block: usize,
     pub write: Option<u64>,
     pub at: Duration,
+    /// [`Checker::losses`] when it began.
+    pub losses: u64,
 }
 
 pub struct World {
@@ -47,12 +49,12 @@ pub struct World {
 impl World {
     pub fn new(seed: u64, broken: Option<Rule>) -> World {
         let mut rng = Rng::new(seed);
-        let shared_locks = rng.chance(50);
+        let (shared_locks, leases_in_directory) = (rng.chance(50), rng.chance(50));
         World {
             now: Duration::from_secs(1),
             rng,
             nodes: [Node::new(0), Node::new(1)],
-            store: Store::new(shared_locks),
+            store: Store::new(shared_locks, leases_in_directory),
             channel: Vec::new(),
             partitioned: false,
             ops: BTreeMap::new(),
@@ -83,7 +85,13 @@ impl World {
 
     /// The last events before a violation.
     pub fn history(&self) -> String {
-        self.trace.iter().map(|line| format!("{line}\n")).collect()
+        let Store {
+            shared_locks,
+            leases_in_directory,
+            ..
+        } = self.store;
+        let world = format!("{shared_locks:?} shared locks, {leases_in_directory:?} leases in directory\n");
+        self.trace.iter().fold(world, |text, line| text + line + "\n")
     }
 
     /// Runs and checks I1 and I2 after each step, I3 and I5 now and then.
@@ -101,12 +109,8 @@ impl World {
         self.now += self.rng.ms(150);
         self.deliver()?;
         for n in 0..2 {
-            if self.nodes[n].up {
-                self.renew(n)?;
-                self.run_tasks(n)?;
-                self.run_job(n)?;
-                self.background_write(n)?;
-                self.liveness(n)?;
+            if self.nodes[n].up && self.now >= self.nodes[n].frozen_until {
+                self.run_node(n)?;
             }
         }
         self.initiators()?;
@@ -116,6 +120,20 @@ impl World {
         }
         self.follow_plan()?;
         self.one_writer()
+    }
+
+    /// What a node does by itself, beginning anywhere: after a pause, tasks may run before the renewal does.
+    fn run_node(&mut self, n: usize) -> Verdict {
+        let first = self.rng.below(4);
+        for part in 0..4 {
+            match (first + part) % 4 {
+                0 => self.renew(n)?,
+                1 => self.run_tasks(n)?,
+                2 => self.background_write(n)?,
+                _ => self.run_job(n)?,
+            }
+        }
+        self.liveness(n)
     }
 
     /// Invariant I1.
@@ -136,10 +154,11 @@ impl World {
         Ok(())
     }
 
-    /// The page cache writes back when it likes; the fence must hold it.
+    /// The page cache writes back when it likes, and what was queued goes out when a pause ends; the fence must hold it.
     fn background_write(&mut self, n: usize) -> Verdict {
-        let allowed = self.may_touch(n) || self.broken(Rule::FenceWriteback) && self.nodes[n].unit.is_some();
-        if self.stalled(n) || !allowed || !self.rng.chance(5) {
+        let loose = self.broken(Rule::FenceWriteback) && self.nodes[n].unit.is_some() && !self.may_touch(n);
+        let now_and_then = self.may_touch(n) && self.rng.chance(5);
+        if self.stalled(n) || !(loose || now_and_then) {
             return Ok(());
         }
         let block = self.rng.below(BLOCKS as u64) as usize;
@@ -162,7 +181,7 @@ impl World {
         let n = self.rng.node();
         match self.rng.below(1_500) {
             0..2 if self.nodes[n].up => self.crash(n),
-            2..12 if !self.nodes[n].up => return self.restart(n),
+            2..12 if !self.nodes[n].up && !matches!(self.plan, Some(Plan::Fenced(_))) => return self.restart(n),
             12..14 => {
                 self.partitioned = true;
                 self.count("partition");
@@ -175,13 +194,17 @@ impl World {
             25..28 => self.nodes[n].flush_fails = true,
             28..30 => self.nodes[n].load_fails = true,
             30..32 if self.store.lose_lock() => self.count("lock lost"),
+            32..34 => {
+                self.nodes[n].frozen_until = self.now + self.rng.ms(40_000);
+                self.count("node paused");
+            }
             _ => {}
         }
         Ok(())
     }
 
     pub fn crash(&mut self, n: usize) {
-        self.trace(format!("{n}: crash"));
+        self.trace(format!("{n}: crash, plan {:?}", self.plan));
         self.count("crash");
         self.close(n);
         for task in std::mem::take(&mut self.nodes[n].tasks) {
@@ -195,6 +218,7 @@ impl World {
             configured: old.configured,
             marked: old.marked,
             stalled_until: old.stalled_until,
+            frozen_until: old.frozen_until,
             ..Node::new(n as u8)
         };
     }

@@ -4,10 +4,14 @@
 mod access;
 mod cache;
 mod capacity;
+mod defects;
+mod identifying;
 mod inquiry;
 mod mode;
+mod prefetch;
 mod read;
 mod status;
+mod supported;
 mod verify;
 mod write;
 
@@ -86,6 +90,10 @@ const FAMILIES: &[&[Command]] = &[
     capacity::COMMANDS,
     mode::COMMANDS,
     verify::COMMANDS,
+    prefetch::COMMANDS,
+    defects::COMMANDS,
+    identifying::COMMANDS,
+    supported::COMMANDS,
 ];
 
 impl Command {
@@ -115,7 +123,7 @@ fn find(cdb: &[u8; 16]) -> Result<&'static Command, Sense> {
 
 /// Rows 8 to 12, then the data wanted from the host, or the outcome of a command without store access.
 pub fn start(call: &Call<'_>) -> Start {
-    decide(call).unwrap_or_else(|outcome| Start::Done(outcome))
+    decide(call).unwrap_or_else(Start::Done)
 }
 
 fn decide(call: &Call<'_>) -> Result<Start, Outcome> {

@@ -121,7 +121,8 @@ impl LuInfo {
         if !BLOCK_SHIFTS.contains(&self.block_shift) {
             return Err(Corrupt("block size"));
         }
-        if self.size == 0 || self.size % (1 << self.block_shift) != 0 || i64::try_from(self.size).is_err() {
+        let whole_blocks = self.size.is_multiple_of(1 << self.block_shift);
+        if self.size == 0 || !whole_blocks || i64::try_from(self.size).is_err() {
             return Err(Corrupt("LU size"));
         }
         Ok(self)

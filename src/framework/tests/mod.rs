@@ -1,4 +1,9 @@
 //! The framework between models of its neighbours.
 
 mod commands;
+mod management;
 mod model;
+mod pair;
+mod persistence;
+mod ports;
+mod tasks;

@@ -27,12 +27,15 @@ pub struct Medium {
 #[derive(Default)]
 pub struct Shared(pub Mutex<BTreeMap<String, Medium>>);
 
+/// A command under way: nexus id, tag, its end.
+pub type Held = (u64, u64, Box<dyn FnOnce() + Send>);
+
 /// How a unit's I/O behaves.
 #[derive(Default)]
 pub struct Behaviour {
     /// Keep commands until they are released with [`Behaviour::run_held`].
     pub hold: AtomicBool,
-    pub held: Mutex<Vec<Box<dyn FnOnce() + Send>>>,
+    pub held: Mutex<Vec<Held>>,
     pub fail_release: AtomicBool,
     pub ignore_abort: AtomicBool,
     pub resets: AtomicU8,
@@ -41,7 +44,7 @@ pub struct Behaviour {
 impl Behaviour {
     pub fn run_held(&self) {
         let held = std::mem::take(&mut *self.held.lock());
-        held.into_iter().for_each(|run| run());
+        held.into_iter().for_each(|(_, _, run)| run());
     }
 }
 
@@ -79,6 +82,7 @@ impl Handler for MemoryUnit {
     fn execute(&self, task: Task, data: Vec<u8>, done: Done) {
         let aborted = Arc::new(AtomicBool::new(false));
         self.waiting.lock().insert((task.nexus.id, task.tag), aborted.clone());
+        let key = (task.nexus.id, task.tag);
         let (shared, name, guid) = (self.shared.clone(), self.name.clone(), self.guid);
         let run = move || {
             if aborted.load(Ordering::Acquire) {
@@ -104,7 +108,7 @@ impl Handler for MemoryUnit {
             done(outcome);
         };
         match self.behaviour.hold.load(Ordering::Acquire) {
-            true => self.behaviour.held.lock().push(Box::new(run)),
+            true => self.behaviour.held.lock().push((key.0, key.1, Box::new(run))),
             false => run(),
         }
     }
@@ -121,7 +125,14 @@ impl Handler for MemoryUnit {
         if let Some(aborted) = self.waiting.lock().get(&(nexus.id, tag)) {
             aborted.store(true, Ordering::Release);
         }
-        self.behaviour.run_held();
+        let mine = |held: &Held| (held.0, held.1) == (nexus.id, tag);
+        let found: Vec<Held> = {
+            let mut all = self.behaviour.held.lock();
+            let (found, rest) = all.drain(..).partition(mine);
+            *all = rest;
+            found
+        };
+        found.into_iter().for_each(|(_, _, run)| run());
     }
 }
 

@@ -72,7 +72,7 @@ enum Nexus {
     /// Waits for an older session of the same pair to end, or for the framework.
     Opening {
         asked: bool,
-        waiting: Vec<Box<ScsiCmd>>,
+        waiting: Vec<ScsiCmd>,
     },
     Open,
     Closing,
@@ -207,12 +207,11 @@ impl Active {
     pub fn image_wanted(&mut self, cx: &mut Context<'_>, port: &DevId, online: bool) {
         let Some(image) = self.images.get_mut(port) else { return };
         if image.phase == Phase::Removing {
-            if !online {
-                cx.out.push(Output::ImageChanged {
-                    port: port.clone(),
-                    online: false,
-                });
-            }
+            // Nothing is served; the framework's view has to settle before it can be removed.
+            cx.out.push(Output::ImageChanged {
+                port: port.clone(),
+                online,
+            });
             return;
         }
         if online {
@@ -238,6 +237,9 @@ impl Active {
             Some(image) => {
                 image.again = None;
                 image.answers.push(id);
+                // Only a withdrawal makes the port gone for the framework; the ports of a peer that merely cannot be
+                // reached stay in REPORT TARGET PORT GROUPS (7.3).
+                cx.out.push(Output::Event(PeerEvent::PortDown { port: port.clone() }));
                 self.remove_image(cx, port);
             }
         }
@@ -254,7 +256,6 @@ impl Active {
         for id in image.answers {
             cx.status(1, id, codes::SUCCESS);
         }
-        cx.out.push(Output::Event(PeerEvent::PortDown { port: port.clone() }));
         if let Some((rtpid, id)) = image.again {
             self.register(cx, id, PortId::new(image.protocol, port.clone()), rtpid);
         }
@@ -359,7 +360,7 @@ impl Active {
         match (result, std::mem::replace(&mut session.nexus, Nexus::Open)) {
             (Ok(()), Nexus::Opening { waiting, .. }) => {
                 for cmd in waiting {
-                    self.start(cx, *cmd);
+                    self.start(cx, cmd);
                 }
             }
             (Ok(()), _) => {
@@ -502,7 +503,7 @@ impl Active {
             transport_id: cmd.remote.0.clone(),
             nexus: Nexus::Opening {
                 asked: false,
-                waiting: vec![cmd],
+                waiting: vec![*cmd],
             },
         };
         let rivals: Vec<u64> = self
@@ -555,7 +556,7 @@ impl Active {
                     cx.status(4, task, code);
                 }
             }
-            Some(Nexus::Opening { waiting, .. }) if waiting.len() < WAITING_COMMANDS => waiting.push(cmd),
+            Some(Nexus::Opening { waiting, .. }) if waiting.len() < WAITING_COMMANDS => waiting.push(*cmd),
             Some(Nexus::Opening { .. }) => cx.status(4, cmd.task, codes::BUSY),
             Some(Nexus::Closing) => cx.status(4, cmd.task, codes::BAD_STATE),
             Some(Nexus::Open) => self.start(cx, *cmd),

@@ -24,8 +24,10 @@ struct Entry {
     sent: Option<Duration>,
     /// Ports: the peer said yes.
     accepted: bool,
-    /// Ports: when to send again, and the wait after that.
+    /// Ports: when to send again, and the wait until then.
     retry: Option<(Duration, Duration)>,
+    /// The door refused it; the next round sends it.
+    failed: bool,
 }
 
 #[derive(Default)]
@@ -33,14 +35,23 @@ pub(super) struct Announcer {
     objects: BTreeMap<Object, Entry>,
     /// The registration round under way: what was sent in it, and when it ends if nothing is added.
     round: Option<(BTreeSet<Object>, Duration)>,
+    /// Some were announced before anything could be sent.
+    unsent: bool,
 }
 
 impl Announcer {
     pub fn accepted(&self) -> impl Iterator<Item = &DevId> {
-        self.objects.iter().filter_map(|(object, entry)| match object {
+        self.ports().filter_map(|(object, entry)| match object {
             Object::Port(port) if entry.accepted => Some(port),
             _ => None,
         })
+    }
+
+    /// Ports sort before LUs.
+    fn ports(&self) -> impl Iterator<Item = (&Object, &Entry)> {
+        self.objects
+            .iter()
+            .take_while(|(object, _)| matches!(object, Object::Port(_)))
     }
 
     pub fn is_accepted(&self, port: &DevId) -> bool {
@@ -87,49 +98,46 @@ impl Announcer {
             sent: None,
             accepted,
             retry: None,
+            failed: false,
         };
         self.objects.insert(object.clone(), entry);
         if direct {
             self.send(cx, &object);
+        } else {
+            self.unsent = true;
         }
     }
 
-    /// Everything is told again: the peer has come (back), or ALUA mode was enabled again. LUs whose announcement went out
-    /// are left to the framework, which alone knows whether they are still Active here.
+    /// Everything is told again: the peer has come (back), or ALUA mode was enabled again. Ports and withdrawals that were
+    /// not sent yet go out now; LUs are announced again by the framework, which alone knows whether they are still Active.
     pub fn begin_round(&mut self, cx: &mut Context<'_>) {
         self.round = Some((BTreeSet::new(), cx.now + cx.config.round));
-        let spent = |entry: &Entry| entry.sent.is_some() && is_withdrawal(&entry.announcement);
-        self.objects.retain(|_, entry| !spent(entry));
-        let due: Vec<Object> = self
-            .objects
-            .iter()
-            .filter(|(object, entry)| matches!(object, Object::Port(_)) || entry.sent.is_none())
-            .map(|(object, _)| object.clone())
-            .collect();
-        for object in due {
+        self.objects.retain(|_, entry| match entry.announcement {
+            Announcement::PortUp { .. } => true,
+            Announcement::PortDown { .. } | Announcement::LuDeregister { .. } => entry.sent.is_none(),
+            Announcement::LuRegister { .. } | Announcement::LuActive { .. } => false,
+        });
+        for object in self.objects.keys().cloned().collect::<Vec<_>>() {
             self.send(cx, &object);
         }
     }
 
     pub fn tick(&mut self, cx: &mut Context<'_>, up: bool) {
-        let due: Vec<Object> = self
-            .objects
-            .iter()
-            .filter(|(_, entry)| match entry.retry {
-                Some((at, _)) => up && cx.now >= at,
-                None => entry.sent.is_none(),
-            })
-            .map(|(object, _)| object.clone())
-            .collect();
-        for object in due {
-            let wait = self
-                .objects
-                .get(&object)
-                .and_then(|entry| entry.retry)
-                .map(|(_, wait)| wait);
+        if std::mem::take(&mut self.unsent) {
+            let due =
+                |(object, entry): (&Object, &Entry)| (!entry.failed && entry.sent.is_none()).then(|| object.clone());
+            for object in self.objects.iter().filter_map(due).collect::<Vec<_>>() {
+                self.send(cx, &object);
+            }
+        }
+        let now = cx.now;
+        let late = |(object, entry): (&Object, &Entry)| {
+            let (at, wait) = entry.retry?;
+            (up && now >= at).then(|| (object.clone(), (wait * 2).min(cx.config.registration_max)))
+        };
+        for (object, wait) in self.ports().filter_map(late).collect::<Vec<_>>() {
             self.send(cx, &object);
-            if let (Some(wait), Some(entry)) = (wait, self.objects.get_mut(&object)) {
-                let wait = (wait * 2).min(cx.config.registration_max);
+            if let Some(entry) = self.objects.get_mut(&object) {
                 entry.retry = Some((cx.now + wait, wait));
             }
         }
@@ -138,8 +146,12 @@ impl Announcer {
 
     /// STATUS for a registration.
     pub fn answered(&mut self, cx: &mut Context<'_>, id: u64, accepted: bool) {
-        let found = self.objects.iter_mut().find(|(_, entry)| entry.id == id);
-        let Some((Object::Port(port), entry)) = found else {
+        let found = self
+            .ports()
+            .find(|(_, entry)| entry.id == id)
+            .map(|(object, _)| object.clone());
+        let Some(Object::Port(port)) = found else { return };
+        let Some(entry) = self.objects.get_mut(&Object::Port(port.clone())) else {
             return;
         };
         if !matches!(entry.announcement, Announcement::PortUp { .. }) {
@@ -151,15 +163,14 @@ impl Announcer {
         }
         entry.retry = None;
         entry.accepted = true;
-        cx.out
-            .push(Output::Event(PeerEvent::PortAccepted { port: port.clone() }));
+        cx.out.push(Output::Event(PeerEvent::PortAccepted { port }));
     }
 
     pub fn send_failed(&mut self, id: u64) {
         if let Some(entry) = self.objects.values_mut().find(|entry| entry.id == id) {
-            // Ports are sent again by their timer; LUs with the next round.
+            // Ports are sent again by their timer, the rest with the next round.
             entry.sent = None;
-            entry.retry = entry.retry.or(Some((Duration::MAX, Duration::ZERO)));
+            entry.failed = true;
         }
     }
 
@@ -173,11 +184,7 @@ impl Announcer {
     }
 
     pub fn is_waiting(&self) -> bool {
-        self.round.is_some()
-            || self
-                .objects
-                .values()
-                .any(|entry| entry.retry.is_some() || entry.sent.is_none())
+        self.round.is_some() || self.unsent || self.ports().any(|(_, entry)| entry.retry.is_some())
     }
 
     fn send(&mut self, cx: &mut Context<'_>, object: &Object) {
@@ -195,6 +202,7 @@ impl Announcer {
             *ends = cx.now + cx.config.round;
         }
         entry.sent = Some(cx.now);
+        entry.failed = false;
         if matches!(entry.announcement, Announcement::PortUp { .. }) {
             entry.retry = Some((cx.now + cx.config.registration, cx.config.registration));
         }

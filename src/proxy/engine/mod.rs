@@ -20,13 +20,13 @@ mod tests;
 
 pub(super) use active::{Command as PeerCommand, Management};
 pub(super) use link::own_handshake;
-pub(super) use standby::{Command, Origin};
+pub(super) use standby::{Command, ManagementRequest, Origin};
 
 use super::Config;
 use super::codes;
 use super::message::{Body, Capabilities, Extensions, Message, ScsiCmd};
 use crate::framework::{Announcement, Done, Outcome, PeerEvent, PeerStatus, TmDone, TmFunction, TmResponse};
-use crate::types::{DevId, Guid, NodeId, Status, TransportId};
+use crate::types::{DevId, NodeId, Status, TransportId};
 use active::Active;
 use announcer::Announcer;
 use held::Held;
@@ -172,6 +172,16 @@ impl Engine {
         self.link.wire()
     }
 
+    /// The installed door.
+    pub fn door(&self) -> Option<u32> {
+        self.link.door
+    }
+
+    /// Ruling 15: nothing goes through a new door before it may.
+    pub fn may_send(&self) -> bool {
+        self.link.door.is_some() && self.link.gate
+    }
+
     pub fn accepted_ports(&self) -> impl Iterator<Item = &DevId> {
         self.announcer.accepted()
     }
@@ -258,21 +268,9 @@ impl Engine {
         self.with(now, |engine, cx| engine.standby.abort(cx, session, tag));
     }
 
-    pub fn forward_management(
-        &mut self,
-        now: Duration,
-        lu: Guid,
-        origin: Origin,
-        function: TmFunction,
-        referenced_tag: u64,
-        done: TmDone,
-    ) {
-        let reachable = self.link.open() && self.link.up && self.announcer.is_accepted(&origin.target);
-        self.with(now, |engine, cx| {
-            engine
-                .standby
-                .manage(cx, lu, origin, function, referenced_tag, done, reachable);
-        });
+    pub fn forward_management(&mut self, now: Duration, request: ManagementRequest, done: TmDone) {
+        let reachable = self.link.open() && self.link.up && self.announcer.is_accepted(&request.origin.target);
+        self.with(now, |engine, cx| engine.standby.manage(cx, request, done, reachable));
     }
 
     pub fn nexus_ended(&mut self, now: Duration, origin: Origin) {

@@ -38,6 +38,15 @@ pub(in super::super) struct Command {
     pub generation: Option<u64>,
 }
 
+/// A task management function to be forwarded.
+pub(in super::super) struct ManagementRequest {
+    pub lu: Guid,
+    pub origin: Origin,
+    pub function: TmFunction,
+    /// For ABORT TASK.
+    pub referenced_tag: u64,
+}
+
 struct Forwarded {
     done: Done,
     lu: Guid,
@@ -146,16 +155,13 @@ impl Standby {
         }
     }
 
-    pub fn manage(
-        &mut self,
-        cx: &mut Context<'_>,
-        lu: Guid,
-        origin: Origin,
-        function: TmFunction,
-        referenced_tag: u64,
-        done: TmDone,
-        reachable: bool,
-    ) {
+    pub fn manage(&mut self, cx: &mut Context<'_>, request: ManagementRequest, done: TmDone, reachable: bool) {
+        let ManagementRequest {
+            lu,
+            origin,
+            function,
+            referenced_tag,
+        } = request;
         if function == TmFunction::AbortTask {
             return self.abort_for(cx, origin.session, referenced_tag, done);
         }

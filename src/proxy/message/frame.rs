@@ -25,8 +25,11 @@ pub(super) fn join(list: &[u8], raw: &[u8]) -> Vec<u8> {
     out
 }
 
-/// List and raw part of a compact frame; `None` for bytes that are none.
-pub(super) fn split(bytes: &[u8]) -> Result<Option<(&[u8], &[u8])>, MessageError> {
+/// List and raw part.
+type Parts<'a> = (&'a [u8], &'a [u8]);
+
+/// The parts of a compact frame; `None` for bytes that are none.
+pub(super) fn split(bytes: &[u8]) -> Result<Option<Parts<'_>>, MessageError> {
     if bytes.first() != Some(&MAGIC[0]) {
         return Ok(None);
     }

@@ -21,9 +21,9 @@ impl Round {
         }
     }
 
-    /// A message may have been lost.
+    /// Messages are missing. What was lost before the round began does not matter to it.
     pub fn spoil(&mut self) {
-        self.spoilt = true;
+        self.spoilt |= !self.mentioned.is_empty();
     }
 
     pub fn clear(&mut self) {

@@ -1,0 +1,73 @@
+/*
+ * A program that forks after it has used the library. With a daemon (argument "shared") the child sees the same
+ * configuration, with a framework of its own a fresh one; handles of the parent are not the child's.
+ */
+#include <libstmf.h>
+#include <door.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "check.h"
+
+static void take_message(void *cookie, char *data, size_t size, door_desc_t *desc, unsigned int count)
+{
+	(void) cookie;
+	(void) data;
+	(void) size;
+	(void) desc;
+	(void) count;
+	door_return(NULL, 0, NULL, 0);
+}
+
+static int groups(void)
+{
+	stmfGroupList *list = NULL;
+	int count;
+
+	if (!CALL(stmfGetHostGroupList(&list), STMF_STATUS_SUCCESS))
+		return (-1);
+	count = (int)list->cnt;
+	stmfFreeMemory(list);
+	return (count);
+}
+
+static int child(int hdl, int expected)
+{
+	char message[] = "x";
+	stmfGroupName name = "made by the child";
+
+	checks_passed = checks_failed = 0;
+	CALL(stmfPostProxyMsg(hdl, message, sizeof (message)), STMF_ERROR_INVALID_ARG);
+	stmfDestroyProxyDoor(hdl);
+	TRUE(groups() == expected);
+	CALL(stmfCreateHostGroup(&name), STMF_STATUS_SUCCESS);
+	TRUE(groups() == expected + 1);
+	CALL(stmfDeleteHostGroup(&name), STMF_STATUS_SUCCESS);
+	return (check_end());
+}
+
+int main(int argc, char **argv)
+{
+	int shared = argc > 1 && strcmp(argv[1], "shared") == 0;
+	stmfGroupName name = "made by the parent";
+	int hdl = -1, second = -1, door, before, status = 0;
+	pid_t pid;
+
+	before = groups();
+	CALL(stmfCreateHostGroup(&name), STMF_STATUS_SUCCESS);
+	door = door_create(take_message, NULL, 0);
+	CALL(stmfInitProxyDoor(&hdl, door), STMF_STATUS_SUCCESS);
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0)
+		exit(child(hdl, shared ? before + 1 : 0));
+	TRUE(pid > 0 && waitpid(pid, &status, 0) == pid);
+	TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	/* The child could not destroy what is not its own. */
+	CALL(stmfInitProxyDoor(&second, door), STMF_ERROR_DOOR_INSTALLED);
+	TRUE(groups() == before + 1);
+	stmfDestroyProxyDoor(hdl);
+	CALL(stmfInitProxyDoor(&hdl, door), STMF_STATUS_SUCCESS);
+	stmfDestroyProxyDoor(hdl);
+	CALL(stmfDeleteHostGroup(&name), STMF_STATUS_SUCCESS);
+	return (check_end());
+}

@@ -1,0 +1,129 @@
+//! `stmfproxy`, the peer daemon: carries messages between the local framework and the same daemon on the other node
+//! (`cli.md` chapter 6, `alua-proxy.md` chapters 4 and 9).
+//!
+//! Framing, roles and greetings are those of the demo daemon, so an original peer can be at the other end. Unlike it, this
+//! one reconnects, accepts always, bounds everything, and never reorders.
+
+mod attachment;
+mod backoff;
+mod connection;
+mod daemonise;
+mod frame;
+mod framework;
+mod options;
+mod peer;
+mod queue;
+mod relay;
+
+#[cfg(test)]
+mod relay_tests;
+
+use self::framework::{Framework, Local};
+use self::options::{Options, Role};
+use self::relay::Relay;
+use crate::door::{Call, Reply, Server};
+use crate::{client, logging, systemd};
+use log::LevelFilter;
+use std::ffi::OsString;
+use std::sync::Arc;
+use std::thread;
+
+const NAME: &str = "stmfproxy";
+
+/// Connection or protocol failure, or anything else: restart.
+const EXIT_FAILED: u8 = 1;
+/// Could not attach to the framework: do not restart.
+const EXIT_FATAL: u8 = 95;
+/// Wrong usage: do not restart.
+const EXIT_CONFIG: u8 = 96;
+
+/// Runs the daemon; `arguments` come after `argv[0]`. Returns the exit status.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    let host = match nix::unistd::gethostname() {
+        Ok(host) => host.to_string_lossy().into_owned(),
+        Err(error) => {
+            eprintln!("{NAME}: cannot get the host's name: {error}");
+            return EXIT_FAILED;
+        }
+    };
+    let options = match Options::parse(arguments, &host) {
+        Ok(options) => options,
+        Err(error) => {
+            eprintln!("{NAME}: {error}");
+            eprint!("{}", options::USAGE);
+            return EXIT_CONFIG;
+        }
+    };
+    if let Err(error) = client::require_daemon() {
+        eprintln!("{NAME}: {error}");
+        return EXIT_CONFIG;
+    }
+    let level = if options.debug {
+        LevelFilter::Debug
+    } else {
+        LevelFilter::Info
+    };
+    if options.foreground {
+        logging::init_stderr(NAME, level);
+    } else {
+        logging::init_syslog(NAME, level);
+        if let Err(error) = daemonise::daemonise() {
+            log::error!("{error}");
+            return EXIT_FAILED;
+        }
+    }
+    if let Err(error) = daemonise::handle_signals() {
+        log::error!("cannot handle signals: {error}");
+        return EXIT_FAILED;
+    }
+    serve(&options, &host)
+}
+
+fn serve(options: &Options, host: &str) -> u8 {
+    log::debug!("aluaNode {host}");
+    let framework: Arc<dyn Framework> = Arc::new(Local);
+    let relay = Arc::new(Relay::new(Arc::clone(&framework), options.node, host));
+    let sender = Arc::clone(&relay);
+    let door = match Server::create(0, move |call| answer(&sender, &call)) {
+        Ok(door) => door,
+        Err(error) => {
+            log::error!("could not create door: {error}");
+            return EXIT_FATAL;
+        }
+    };
+    let handle = match attachment::first(&*framework, door.descriptor()) {
+        Ok(handle) => handle,
+        Err(status) => {
+            log::error!("could not install door: {status}");
+            return EXIT_FATAL;
+        }
+    };
+    relay.attach(handle);
+    systemd::notify("READY=1");
+    let keeper = Arc::clone(&relay);
+    let keep = move || attachment::keep(&*framework, door.descriptor(), &keeper, handle);
+    if let Err(error) = thread::Builder::new()
+        .name("attachment".to_owned())
+        .spawn(move || -> () { keep() })
+    {
+        log::error!("pthread_create() call failed: {error}");
+        return EXIT_FAILED;
+    }
+    match &options.role {
+        // The line that tells why has been logged.
+        Role::Listen(address) => drop(peer::listen(address, &relay, || std::process::exit(EXIT_FAILED.into()))),
+        Role::Connect { address, ipv4 } => peer::connect(address, *ipv4, &relay),
+    }
+    EXIT_FAILED
+}
+
+/// The door's procedure: 4 bytes, 0 or an errno, in host byte order (`alua-proxy.md` 2.2).
+fn answer(relay: &Relay, call: &Call<'_>) -> Reply {
+    Reply {
+        data: relay
+            .send(call.data, !call.descriptors.is_empty())
+            .to_ne_bytes()
+            .to_vec(),
+        descriptors: Vec::new(),
+    }
+}

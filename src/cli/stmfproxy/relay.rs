@@ -1,0 +1,248 @@
+//! Messages between the local framework's door and the peer, over one connection at a time.
+//!
+//! What must stay true:
+//! - At most one connection carries messages. A new one replaces the old one, and begins only after the old one's reader
+//!   has posted its last message: messages are never reordered.
+//! - A connection begins with greetings, then ALUA is enabled again, so that both frameworks announce everything anew.
+//! - What was accepted for a connection is never sent on another one.
+#![forbid(unsafe_code)]
+
+use super::connection::{Connection, number};
+use super::frame::{self, Decoder};
+use super::framework::Framework;
+use crate::types::{NodeId, Status};
+use parking_lot::{Condvar, Mutex};
+use std::io;
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::thread;
+
+/// Why a connection ended.
+#[derive(Debug, PartialEq, Eq)]
+pub enum End {
+    /// The peer or the network; another connection may come.
+    Lost,
+    /// The framework refuses this node for good; the daemon must end with status 1.
+    Refused,
+}
+
+/// The relay of one daemon.
+pub struct Relay {
+    framework: Arc<dyn Framework>,
+    node: NodeId,
+    greeting: Vec<u8>,
+    state: Mutex<State>,
+    attached: Condvar,
+    /// Held by the connection that carries messages.
+    turn: Mutex<()>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The door's handle while it is installed.
+    handle: Option<i32>,
+    /// The newest connection that has been greeted.
+    current: Option<Arc<Connection>>,
+    /// Messages may be sent on `current`.
+    open: bool,
+}
+
+impl Relay {
+    /// Not attached yet. `host` is the name this node greets with.
+    pub fn new(framework: Arc<dyn Framework>, node: NodeId, host: &str) -> Relay {
+        let mut greeting = host.as_bytes().to_vec();
+        greeting.push(0);
+        Relay {
+            framework,
+            node,
+            greeting,
+            state: Mutex::default(),
+            attached: Condvar::new(),
+            turn: Mutex::new(()),
+        }
+    }
+
+    /// The door is installed.
+    pub fn attach(&self, handle: i32) {
+        self.state.lock().handle = Some(handle);
+        self.attached.notify_all();
+    }
+
+    /// The service that had the door is gone. The connection ends too: the peer must learn that everything begins anew.
+    pub fn detach(&self) {
+        let mut state = self.state.lock();
+        state.handle = None;
+        state.open = false;
+        if let Some(connection) = state.current.take() {
+            connection.close();
+        }
+    }
+
+    /// Waits until the door is installed: a connection made before would carry nothing.
+    pub fn wait_until_attached(&self) {
+        let mut state = self.state.lock();
+        while state.handle.is_none() {
+            self.attached.wait(&mut state);
+        }
+    }
+
+    /// The framework's message, from the door: 0, or the errno that the door answers with.
+    pub fn send(&self, message: &[u8], with_descriptors: bool) -> i32 {
+        if with_descriptors {
+            log::warn!("descriptor passed to door");
+            return libc::EINVAL;
+        }
+        let frame = match frame::encode(message) {
+            Ok(frame) => frame,
+            Err(error) if message.is_empty() => {
+                log::warn!("empty message passed to door: {error}");
+                return libc::EINVAL;
+            }
+            Err(error) => {
+                log::error!("message passed to door: {error}");
+                return libc::EMSGSIZE;
+            }
+        };
+        let connection = {
+            let state = self.state.lock();
+            if !state.open {
+                return libc::ENOTCONN;
+            }
+            state.current.clone()
+        };
+        match connection.map(|connection| connection.queue.push(frame)) {
+            Some(Ok(())) => 0,
+            Some(Err(_)) => libc::EPIPE,
+            None => libc::ENOTCONN,
+        }
+    }
+
+    /// Greets on a fresh stream and carries messages until it ends.
+    pub fn serve(&self, stream: TcpStream) -> End {
+        let connection = match Connection::new(stream) {
+            Ok(connection) => Arc::new(connection),
+            Err(error) => {
+                log::warn!("setsockopt() failed: {}", number(&error));
+                return End::Lost;
+            }
+        };
+        let mut decoder = Decoder::new(frame::MAX_GREETING);
+        let name = match connection.greet(&self.greeting, &mut decoder) {
+            Ok(name) => name,
+            Err(error) => {
+                // Not a peer, or one that is going away: what there is stays.
+                log::debug!("{}: no greeting: {error}", connection.address);
+                connection.close();
+                return End::Lost;
+            }
+        };
+        self.replace(&connection);
+        let _turn = self.turn.lock();
+        let Some(handle) = self.begin(&connection) else {
+            return End::Lost;
+        };
+        log::info!("connected to {name} ({})", connection.address);
+        let end = self.carry(&connection, &mut decoder, handle);
+        self.finish(&connection);
+        log::info!("peer {name} ({}) lost", connection.address);
+        end
+    }
+
+    /// This connection is the one from now on.
+    fn replace(&self, connection: &Arc<Connection>) {
+        let mut state = self.state.lock();
+        state.open = false;
+        if let Some(old) = state.current.replace(Arc::clone(connection)) {
+            log::info!("a new connection replaces the one to {}", old.address);
+            old.close();
+        }
+    }
+
+    /// Opens it for the door; `None` if it was replaced or the service went meanwhile.
+    fn begin(&self, connection: &Arc<Connection>) -> Option<i32> {
+        let mut state = self.state.lock();
+        let current = state
+            .current
+            .as_ref()
+            .is_some_and(|current| Arc::ptr_eq(current, connection));
+        let handle = state.handle.filter(|_| current);
+        state.open = handle.is_some();
+        if handle.is_none() {
+            connection.close();
+        }
+        handle
+    }
+
+    fn finish(&self, connection: &Arc<Connection>) {
+        connection.close();
+        let mut state = self.state.lock();
+        if state
+            .current
+            .as_ref()
+            .is_some_and(|current| Arc::ptr_eq(current, connection))
+        {
+            state.current = None;
+            state.open = false;
+        }
+    }
+
+    fn carry(&self, connection: &Connection, decoder: &mut Decoder, handle: i32) -> End {
+        thread::scope(|scope| {
+            let writer = thread::Builder::new()
+                .name("peer-writer".to_owned())
+                .spawn_scoped(scope, || {
+                    if let Err(error) = connection.write() {
+                        log::error!("send() call failed: {}", number(&error));
+                    }
+                    connection.close();
+                });
+            let end = match writer {
+                Ok(_) => self.receive(connection, decoder, handle),
+                Err(error) => {
+                    log::warn!("pthread_create() call failed: {}", number(&error));
+                    End::Lost
+                }
+            };
+            connection.close();
+            end
+        })
+    }
+
+    fn receive(&self, connection: &Connection, decoder: &mut Decoder, handle: i32) -> End {
+        if let Err(status) = self.framework.enable(self.node) {
+            log::error!("stmf ioctl failed - {:x} ({status})", status.code());
+            // These do not change by themselves; the rest is a service that comes or goes.
+            return match status {
+                Status::InvalidArg | Status::Perm => End::Refused,
+                _ => End::Lost,
+            };
+        }
+        let mut refused: u64 = 0;
+        let read = connection.read(decoder, |message| {
+            log::debug!("recvMsg: size of buffer - {}", message.len());
+            match self.framework.post(handle, message) {
+                Ok(()) => {}
+                // The handle has gone with its service.
+                Err(Status::InvalidArg) => return Err(io::Error::from_raw_os_error(libc::ECANCELED)),
+                Err(status) => {
+                    refused += 1;
+                    let level = if refused == 1 {
+                        log::Level::Error
+                    } else {
+                        log::Level::Debug
+                    };
+                    log::log!(level, "ioctl failed - {} ({status})", status.code());
+                }
+            }
+            Ok(())
+        });
+        match read {
+            Ok(()) => log::warn!("recv() call failed: 0 (the peer closed the connection)"),
+            Err(error) => log::warn!("recv() call failed: {} ({error})", number(&error)),
+        }
+        if refused > 1 {
+            log::error!("{refused} messages of the peer were refused by the local framework");
+        }
+        End::Lost
+    }
+}

@@ -1,0 +1,137 @@
+//! What a restart finds.
+
+use super::model::*;
+use crate::framework::*;
+use crate::store::Store;
+use crate::types::*;
+use std::path::Path;
+use std::sync::Arc;
+
+fn start(number: u8, shared: &Arc<Shared>, directory: &Path) -> Node {
+    Node::with_store(number, shared, Store::open(directory).unwrap())
+}
+
+/// The process ends without a word: what it had open is closed, the record still names it.
+fn crash(node: Node, shared: &Shared) {
+    drop(node);
+    shared.0.lock().values_mut().for_each(|medium| medium.open = 0);
+}
+
+#[test]
+fn groups_views_and_lus_come_back() {
+    let (directory, shared) = (tempfile::tempdir().unwrap(), Arc::default());
+    let node = start(0, &shared, directory.path());
+    let groups: Vec<GroupName> = ["z", "a", "m"].map(|n| GroupName::new(n.as_bytes()).unwrap()).to_vec();
+    for group in &groups {
+        node.framework.group_create(GroupKind::Host, group).unwrap();
+    }
+    for host in ["iqn.2", "iqn.1"] {
+        node.framework
+            .group_add(GroupKind::Host, &groups[0], &devid(host))
+            .unwrap();
+    }
+    node.create("/a", 1).unwrap();
+    node.view_all(1, 7);
+    for group in &groups {
+        let request = ViewRequest {
+            host_group: Some(group.clone()),
+            target_group: None,
+            lun: None,
+        };
+        node.framework.view_add(&guid(2), &request).unwrap();
+    }
+    node.framework.view_remove(&guid(2), 0).unwrap();
+    let views = node.framework.view_list(&guid(2)).unwrap();
+    node.framework.shutdown();
+    assert_eq!(shared.0.lock()["/a"].owner, None, "a clean stop releases");
+    drop(node);
+
+    let node = start(0, &shared, directory.path());
+    assert_eq!(node.framework.group_list(GroupKind::Host).unwrap(), groups);
+    let members = node.framework.group_members(GroupKind::Host, &groups[0]).unwrap();
+    assert_eq!(members, [devid("iqn.2"), devid("iqn.1")]);
+    assert_eq!(node.framework.view_list(&guid(2)).unwrap(), views, "indexes as stored");
+    assert_eq!(node.access(1), Some(AccessState::Active));
+    assert_eq!(
+        node.framework.lu_info(&guid(1)).unwrap().state,
+        Some(ObjectState::Offline)
+    );
+    node.framework.online().unwrap();
+    assert_eq!(
+        node.framework.lu_info(&guid(1)).unwrap().state,
+        Some(ObjectState::Online)
+    );
+}
+
+#[test]
+fn a_deleted_lu_stays_away_and_an_unusable_one_does_not_stop_the_load() {
+    let (directory, shared) = (tempfile::tempdir().unwrap(), Arc::<Shared>::default());
+    let node = start(0, &shared, directory.path());
+    for (path, n) in [("/a", 1), ("/b", 2), ("/c", 3)] {
+        node.create(path, n).unwrap();
+    }
+    node.framework.lu_delete(&guid(1)).unwrap();
+    crash(node, &shared);
+    let gone = shared.0.lock().remove("/b").unwrap();
+    let node = start(0, &shared, directory.path());
+    assert_eq!(node.framework.lu_list(), [guid(3)]);
+    crash(node, &shared);
+    shared.0.lock().insert("/b".to_owned(), gone);
+    let node = start(0, &shared, directory.path());
+    assert_eq!(node.framework.lu_list(), [guid(2), guid(3)], "its entry was kept");
+}
+
+#[test]
+fn a_node_that_lost_its_lus_while_it_was_down_comes_up_standby() {
+    let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let shared: Arc<Shared> = Arc::default();
+    let a = start(0, &shared, first.path());
+    a.create("/x", 1).unwrap();
+    crash(a, &shared);
+    let b = start(1, &shared, second.path());
+    b.framework.peer_fenced();
+    assert_eq!(b.framework.lu_import("/x"), Ok(guid(1)));
+    let a = start(0, &shared, first.path());
+    assert_eq!(a.access(1), Some(AccessState::Standby), "H1");
+    assert_eq!(b.access(1), Some(AccessState::Active));
+    drop(a);
+    let a = start(0, &shared, first.path());
+    assert_eq!(a.access(1), Some(AccessState::Standby));
+    b.framework.lu_standby(&guid(1)).unwrap();
+    assert_eq!(a.framework.lu_import("/x"), Ok(guid(1)));
+    assert_eq!(a.access(1), Some(AccessState::Active));
+}
+
+#[test]
+fn a_given_up_lu_does_not_come_up_active() {
+    let (directory, shared) = (tempfile::tempdir().unwrap(), Arc::<Shared>::default());
+    let node = start(0, &shared, directory.path());
+    node.create("/a", 1).unwrap();
+    node.framework.lu_standby(&guid(1)).unwrap();
+    drop(node);
+    let node = start(0, &shared, directory.path());
+    assert_eq!(node.access(1), Some(AccessState::Standby));
+    assert_eq!(shared.0.lock()["/a"].open, 0, "nothing was opened");
+    assert_eq!(node.framework.lu_import("/a"), Ok(guid(1)));
+    crash(node, &shared);
+    let node = start(0, &shared, directory.path());
+    assert_eq!(node.access(1), Some(AccessState::Active), "import removes the mark");
+}
+
+#[test]
+fn alua_mode_comes_back_and_waits_for_the_cluster_software() {
+    let (directory, shared) = (tempfile::tempdir().unwrap(), Arc::<Shared>::default());
+    let node = start(1, &shared, directory.path());
+    node.framework.set_alua(true, NodeId::new(1)).unwrap();
+    drop(node);
+    let node = start(1, &shared, directory.path());
+    assert_eq!(node.framework.alua(), (true, NodeId::new(1).unwrap()));
+    assert_eq!(
+        *node.link.enabled.lock(),
+        [],
+        "nothing is said before the mode is enabled again"
+    );
+    assert_eq!(node.port("iqn.t").rtpid, 256);
+    assert_eq!(node.framework.set_alua(true, NodeId::new(1)), Ok(()));
+    assert_eq!(node.link.enabled.lock().len(), 1);
+}

@@ -1,0 +1,312 @@
+//! Live tasks: aborts, resets, the end of a nexus, KillTasks.
+
+use super::model::*;
+use crate::framework::*;
+use crate::scsi::ScsiStatus;
+use crate::types::*;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
+
+const SOON: Duration = Duration::from_secs(30);
+const NOT_YET: Duration = Duration::from_millis(50);
+
+/// LU 1 as LUN 0, two nexuses, nothing pending, commands are held.
+fn held() -> (Node, Arc<Nexus>, Arc<Nexus>) {
+    let node = Node::single();
+    node.port("iqn.t");
+    node.create("/a", 1).unwrap();
+    node.view_all(1, 0);
+    let (one, two) = (node.login("iqn.t", "iqn.one"), node.login("iqn.t", "iqn.two"));
+    node.clear(&one, 0);
+    node.clear(&two, 0);
+    node.provider.behaviour.hold.store(true, Ordering::Release);
+    (node, one, two)
+}
+
+fn run(node: &Node) {
+    node.provider.behaviour.hold.store(false, Ordering::Release);
+    node.provider.behaviour.run_held();
+}
+
+#[test]
+fn abort_task_finds_one_task_of_its_nexus() {
+    let (node, one, two) = held();
+    let (first, second) = (node.submit(&one, 0, READ, &[], 1), node.submit(&one, 0, READ, &[], 2));
+    let other = node.submit(&two, 0, READ, &[], 1);
+    node.provider.behaviour.ignore_abort.store(true, Ordering::Release);
+    let answer = node.tm(&one, 0, TmFunction::AbortTask, 1);
+    assert_eq!(
+        answer.recv_timeout(NOT_YET),
+        Err(RecvTimeoutError::Timeout),
+        "it still runs"
+    );
+    run(&node);
+    assert_eq!(answer.recv_timeout(SOON), Ok(TmResponse::Complete));
+    assert_eq!(first.recv_timeout(SOON).unwrap().status, ScsiStatus::TaskAborted);
+    assert_eq!(second.recv_timeout(SOON).unwrap().status, ScsiStatus::Good);
+    assert_eq!(other.recv_timeout(SOON).unwrap().status, ScsiStatus::Good);
+    assert_eq!(
+        node.tm(&one, 0, TmFunction::AbortTask, 1).recv(),
+        Ok(TmResponse::NoSuchTask)
+    );
+}
+
+#[test]
+fn a_ready_task_is_aborted_before_its_data_came() {
+    let (node, one, _) = held();
+    let Started::Ready(ready) = node.start(&one, 0, WRITE, 9) else {
+        panic!("a write wants data");
+    };
+    let handle = ready.handle();
+    assert!(!handle.aborted());
+    assert_eq!(
+        node.tm(&one, 0, TmFunction::AbortTask, 9).recv_timeout(SOON),
+        Ok(TmResponse::Complete)
+    );
+    assert!(handle.aborted());
+    let (sender, outcome) = channel();
+    ready.execute(vec![1], Box::new(move |o| sender.send(o).unwrap()));
+    assert_eq!(outcome.recv_timeout(SOON).unwrap().status, ScsiStatus::TaskAborted);
+    assert!(node.provider.behaviour.held.lock().is_empty(), "the unit never saw it");
+}
+
+#[test]
+fn a_dropped_ready_task_is_no_task() {
+    let (node, one, _) = held();
+    drop(node.start(&one, 0, WRITE, 9));
+    assert_eq!(
+        node.tm(&one, 0, TmFunction::AbortTask, 9).recv_timeout(SOON),
+        Ok(TmResponse::NoSuchTask)
+    );
+}
+
+#[test]
+fn sets_of_tasks() {
+    let (node, one, two) = held();
+    let (mine, other) = (node.submit(&one, 0, READ, &[], 1), node.submit(&two, 0, READ, &[], 1));
+    assert_eq!(
+        node.tm(&one, 0, TmFunction::AbortTaskSet, 0).recv_timeout(SOON),
+        Ok(TmResponse::Complete)
+    );
+    assert_eq!(mine.recv_timeout(SOON).unwrap().status, ScsiStatus::TaskAborted);
+    node.provider.behaviour.run_held();
+    assert_eq!(other.recv_timeout(SOON).unwrap().status, ScsiStatus::Good);
+
+    let (mine, other) = (node.submit(&one, 0, READ, &[], 1), node.submit(&two, 0, READ, &[], 1));
+    assert_eq!(
+        node.tm(&one, 0, TmFunction::ClearTaskSet, 0).recv_timeout(SOON),
+        Ok(TmResponse::Complete)
+    );
+    assert_eq!(mine.recv_timeout(SOON).unwrap().status, ScsiStatus::TaskAborted);
+    assert_eq!(other.recv_timeout(SOON).unwrap().status, ScsiStatus::TaskAborted);
+    run(&node);
+    assert_eq!(node.command(&one, 0, TUR, &[]), Outcome::good());
+    assert_eq!(sense(&node.command(&two, 0, TUR, &[])), (6, 0x2f, 0), "it lost a task");
+    assert_eq!(
+        node.tm(&one, 0, TmFunction::ClearAca, 0).recv(),
+        Ok(TmResponse::NotSupported)
+    );
+}
+
+#[test]
+fn resets_are_seen_by_every_nexus() {
+    let (node, one, two) = held();
+    node.create("/b", 2).unwrap();
+    node.view_all(2, 1);
+    for (at, function) in [
+        TmFunction::LunReset,
+        TmFunction::TargetWarmReset,
+        TmFunction::TargetColdReset,
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        node.provider.behaviour.hold.store(true, Ordering::Release);
+        let running = node.submit(&two, 0, READ, &[], 1);
+        let running = match running.try_recv() {
+            Ok(outcome) => {
+                // 3F/0E for LU 2 came first.
+                assert_eq!(sense(&outcome), (6, 0x3f, 0x0e));
+                node.submit(&two, 0, READ, &[], 1)
+            }
+            Err(_) => running,
+        };
+        assert_eq!(
+            node.tm(&one, 0, function, 0).recv_timeout(SOON),
+            Ok(TmResponse::Complete)
+        );
+        assert_eq!(running.recv_timeout(SOON).unwrap().status, ScsiStatus::TaskAborted);
+        run(&node);
+        let resets = usize::from(node.provider.behaviour.resets.load(Ordering::Acquire));
+        assert_eq!(resets, [1, 3, 5][at], "{function:?}: target resets reach LU 2 as well");
+        for nexus in [&one, &two] {
+            let mut first = node.command(nexus, 0, TUR, &[]);
+            if sense(&first) == (6, 0x3f, 0x0e) {
+                first = node.command(nexus, 0, TUR, &[]);
+            }
+            assert_eq!(sense(&first), (6, 0x29, 0));
+            node.clear(nexus, 0);
+        }
+    }
+    let empty = Node::single();
+    empty.port("iqn.t");
+    let nexus = empty.login("iqn.t", "iqn.i");
+    assert_eq!(
+        empty.tm(&nexus, 0, TmFunction::TargetWarmReset, 0).recv(),
+        Ok(TmResponse::Complete)
+    );
+}
+
+#[test]
+fn the_end_of_a_nexus_waits_for_its_tasks() {
+    let (node, one, _) = held();
+    node.provider.behaviour.ignore_abort.store(true, Ordering::Release);
+    let running = node.submit(&one, 0, WRITE, &[7], 1);
+    let framework = node.framework.clone();
+    let nexus = one.clone();
+    let (sender, ended) = channel();
+    std::thread::spawn(move || {
+        framework.nexus_deregister(&nexus);
+        sender.send(()).unwrap();
+    });
+    assert_eq!(ended.recv_timeout(NOT_YET), Err(RecvTimeoutError::Timeout));
+    run(&node);
+    ended.recv_timeout(SOON).unwrap();
+    assert_eq!(running.recv_timeout(SOON).unwrap().status, ScsiStatus::TaskAborted);
+    assert_eq!(
+        sense(&node.command(&one, 0, TUR, &[])),
+        (5, 0x25, 0),
+        "nothing is mapped any more"
+    );
+    assert_eq!(node.framework.port_nexuses(&devid("iqn.t")).unwrap().len(), 1);
+    node.framework.nexus_deregister(&one);
+}
+
+#[test]
+fn a_nexus_may_end_inside_its_own_outcome() {
+    let (node, one, _) = held();
+    let (sender, ended) = channel();
+    let (framework, nexus) = (node.framework.clone(), one.clone());
+    let Started::Ready(ready) = node.start(&one, 0, READ, 1) else {
+        panic!("a read is executed");
+    };
+    let end = move |_| {
+        framework.nexus_deregister(&nexus);
+        sender.send(()).unwrap();
+    };
+    ready.execute(vec![], Box::new(end));
+    run(&node);
+    ended.recv_timeout(SOON).unwrap();
+}
+
+#[test]
+fn offline_aborts_and_waits() {
+    let (node, one, _) = held();
+    let running = node.submit(&one, 0, READ, &[], 1);
+    node.framework.lu_offline(&guid(1)).unwrap();
+    assert_eq!(running.recv_timeout(SOON).unwrap().status, ScsiStatus::TaskAborted);
+    assert_eq!(
+        node.framework.lu_info(&guid(1)).unwrap().state,
+        Some(ObjectState::Offline)
+    );
+    assert_eq!(
+        luns(&node.command(&one, 0, LUNS, &[])),
+        [0],
+        "only what is always there"
+    );
+    assert_eq!(sense(&node.command(&one, 0, TUR, &[])), (5, 0x25, 0));
+}
+
+#[test]
+fn standby_lets_running_commands_end_and_refuses_the_rest() {
+    let (node, one, _) = held();
+    node.provider.behaviour.ignore_abort.store(true, Ordering::Release);
+    let running = node.submit(&one, 0, WRITE, &[7], 1);
+    let Started::Ready(late) = node.start(&one, 0, WRITE, 2) else {
+        panic!("a write wants data");
+    };
+    let framework = node.framework.clone();
+    let standby = std::thread::spawn(move || framework.lu_standby(&guid(1)));
+    wait("the LU is in transition", || {
+        node.access(1) == Some(AccessState::TransitionToStandby)
+    });
+    assert_eq!(sense(&node.command(&one, 0, TUR, &[])), (2, 4, 0x0a));
+    assert_eq!(
+        node.provider.shared.0.lock()["/a"].open,
+        1,
+        "the store stays open while a task runs"
+    );
+    run(&node);
+    assert_eq!(standby.join().unwrap(), Ok(()));
+    assert_eq!(
+        running.recv_timeout(SOON).unwrap(),
+        Outcome::data_out(1),
+        "it was done before the flush"
+    );
+    assert_eq!(node.provider.shared.0.lock()["/a"].open, 0);
+    let handle = late.handle();
+    let (sender, outcome) = channel();
+    late.execute(vec![9], Box::new(move |o| sender.send(o).unwrap()));
+    assert_eq!(sense(&outcome.recv_timeout(SOON).unwrap()), (2, 4, 0x0a));
+    assert!(!handle.aborted(), "it is answered");
+    assert_eq!(node.provider.shared.0.lock()["/a"].data, 7);
+}
+
+#[test]
+fn lost_ownership_acknowledges_nothing() {
+    let (node, one, _) = held();
+    node.provider.behaviour.ignore_abort.store(true, Ordering::Release);
+    let running = node.submit(&one, 0, WRITE, &[7], 1);
+    node.unit(1).lose();
+    wait("the LU is Standby", || node.access(1) == Some(AccessState::Standby));
+    run(&node);
+    assert_eq!(sense(&running.recv_timeout(SOON).unwrap()), (2, 4, 0x0a));
+    wait("the store is closed", || node.provider.shared.0.lock()["/a"].open == 0);
+    assert_eq!(
+        node.provider.shared.0.lock()["/a"].owner,
+        Some(0),
+        "nothing was written to the record"
+    );
+    assert_eq!(sense(&node.command(&one, 0, TUR, &[])), (6, 0x2a, 0x06));
+    assert_eq!(
+        sense(&node.command(&one, 0, TUR, &[])),
+        (2, 4, 0x0c),
+        "nobody to forward to"
+    );
+}
+
+#[test]
+fn a_flood_of_tasks_is_refused_in_order() {
+    let (node, one, two) = held();
+    let mut tasks = Vec::new();
+    for tag in 0..5000 {
+        match node.start(&one, 0, READ, tag) {
+            Started::Ready(ready) => tasks.push(ready),
+            Started::Done(outcome) => {
+                assert_eq!(outcome.status, ScsiStatus::TaskSetFull);
+                break;
+            }
+        }
+    }
+    assert!((1000..5000).contains(&tasks.len()));
+    assert!(
+        matches!(node.start(&two, 0, READ, 1), Started::Ready(_)),
+        "another nexus is not hindered"
+    );
+    tasks.pop();
+    assert!(matches!(node.start(&one, 0, READ, 1), Started::Ready(_)));
+}
+
+#[test]
+fn a_handler_that_loses_a_command_is_answered_for() {
+    let (node, one, _) = held();
+    let running = node.submit(&one, 0, READ, &[], 1);
+    node.provider.behaviour.held.lock().clear();
+    assert_eq!(sense(&running.recv_timeout(SOON).unwrap()), (4, 0x44, 0));
+    assert_eq!(
+        node.tm(&one, 0, TmFunction::AbortTask, 1).recv(),
+        Ok(TmResponse::NoSuchTask)
+    );
+}

@@ -1,0 +1,367 @@
+//! The thread that owns the engine: takes events from the one queue, performs what the engine says, and never waits. What
+//! blocks (the end of a nexus, the removal of an image) goes to a second thread, the janitor.
+
+use super::engine::{Engine, Management, Output, PeerCommand};
+use super::provider::Shared;
+use super::queue::{Clock, Event, Queue};
+use super::sender::Sender;
+use crate::framework::{
+    Cdb, Framework, Nexus, NexusSpec, Origin, Outcome, PortControl, PortSpec, Started, Task, TaskAttribute, TmRequest,
+    TmResponse,
+};
+use crate::scsi::ScsiStatus;
+use crate::types::{DevId, Protocol, Status, TransportId};
+use std::collections::HashMap;
+use std::sync::{Arc, Weak, mpsc};
+use std::time::{Duration, Instant};
+
+/// Name of the port provider in listings.
+const PROVIDER: &str = "pppt";
+
+pub(super) struct Dispatcher {
+    pub engine: Engine,
+    pub clock: Clock,
+    pub shared: Arc<Shared>,
+    pub framework: Weak<Framework>,
+    pub janitor: mpsc::Sender<Chore>,
+    /// Nexuses of the peer's sessions.
+    pub nexuses: HashMap<u64, Arc<Nexus>>,
+    /// Who waits for the end of a door.
+    pub waiting: Vec<(u32, mpsc::Sender<()>)>,
+    pub stuck: bool,
+}
+
+/// Something that may block.
+pub(super) enum Chore {
+    CloseNexus(u64, Arc<Nexus>),
+    RemoveImage(DevId),
+}
+
+impl Dispatcher {
+    pub fn run(mut self) {
+        let mut due = None;
+        loop {
+            let event = self.shared.queue.pop(due.map(|at| self.clock.instant(at)));
+            let now = self.clock.now();
+            match event {
+                Some(Event::Stop) => break,
+                Some(event) => self.hear(now, event),
+                None => {}
+            }
+            // Under load too.
+            if due.is_some_and(|at| now >= at) {
+                due = None;
+                self.engine.tick(now);
+            }
+            self.watch_door(now);
+            self.perform(now);
+            due = earlier(due, self.next_wake(now));
+        }
+        self.engine.disabled(self.clock.now());
+        self.perform(self.clock.now());
+        self.shared.queue.close();
+    }
+
+    fn next_wake(&self, now: Duration) -> Option<Duration> {
+        // A door call that hangs is looked at even when nothing else happens.
+        let door = self.shared.sender().map(|_| now + self.shared.life.config.probe);
+        earlier(self.engine.next_tick(now), door)
+    }
+
+    fn watch_door(&mut self, now: Duration) {
+        let stuck = self.shared.sender().is_some_and(|sender| sender.stuck());
+        if stuck != self.stuck {
+            self.stuck = stuck;
+            match stuck {
+                true => log::error!("pppt: a call of the proxy door does not return; nothing is sent until it does"),
+                false => log::info!("pppt: the proxy door answers again"),
+            }
+            self.engine.door_stuck(now, stuck);
+        }
+    }
+
+    fn hear(&mut self, now: Duration, event: Event) {
+        let engine = &mut self.engine;
+        match event {
+            Event::Message(door, message) => engine.message(now, door, message),
+            Event::DoorInstalled(door) => engine.door_installed(door),
+            Event::DoorRemoved(door, waiting) => {
+                self.shared.forget_door(door);
+                self.waiting.extend(waiting.map(|waiting| (door, waiting)));
+                engine.door_removed(now, door);
+            }
+            Event::SendFailed(message) => engine.send_failed(now, &message),
+            Event::Enabled(node) => engine.enabled(now, node),
+            Event::Disabled => engine.disabled(now),
+            Event::Announce(announcement) => engine.announce(now, announcement),
+            Event::Forward(command, done) => {
+                let congested = self.shared.sender().is_some_and(|sender| sender.congested());
+                engine.forward(now, command, done, congested);
+            }
+            Event::Abort { session, tag } => engine.abort(now, session, tag),
+            Event::Manage(request, done) => engine.forward_management(now, request, done),
+            Event::NexusEnded(origin) => engine.nexus_ended(now, origin),
+            Event::ImageWanted { port, online } => engine.image_wanted(now, &port, online),
+            Event::ImageRemoved(port, result) => engine.image_removed(now, &port, result),
+            Event::NexusClosed(session) => engine.nexus_closed(now, session),
+            Event::Finished(task, outcome) => engine.finished(now, task, outcome),
+            Event::Managed(id, response) => engine.managed(now, id, response),
+            Event::Stop => {}
+        }
+    }
+
+    fn perform(&mut self, now: Duration) {
+        // During a change of doors the engine may still be at the former one.
+        let sender = self
+            .shared
+            .sender()
+            .filter(|sender| Some(sender.door()) == self.engine.door());
+        loop {
+            let outputs = self.engine.take_outputs();
+            if outputs.is_empty() {
+                break;
+            }
+            if let Some(sender) = &sender {
+                sender.set_wire(self.engine.wire());
+            }
+            // Before the framework hears of an event: it asks for this then.
+            self.shared
+                .publish(self.engine.peer_status(), self.engine.accepted_ports());
+            for output in outputs {
+                self.perform_one(now, output, sender.as_ref());
+            }
+        }
+        self.shared
+            .publish(self.engine.peer_status(), self.engine.accepted_ports());
+    }
+
+    fn perform_one(&mut self, now: Duration, output: Output, sender: Option<&Arc<Sender>>) {
+        match output {
+            Output::Send(class, message) => match sender.filter(|_| self.engine.may_send()) {
+                Some(sender) => sender.enqueue(class, message),
+                None => self.engine.send_failed(now, &message),
+            },
+            Output::Event(event) => {
+                if let Some(framework) = self.framework.upgrade() {
+                    framework.peer_event(event);
+                }
+            }
+            Output::Complete(done, outcome) => done(outcome),
+            Output::CompleteManagement(done, response) => done(response),
+            Output::RegisterImage { port, protocol, rtpid } => {
+                let result = self.register_image(&port, protocol, rtpid);
+                self.engine.image_registered(now, &port, result);
+            }
+            Output::ImageChanged { port, online } => {
+                if let Some(framework) = self.framework.upgrade() {
+                    framework.port_changed(&port, online);
+                }
+            }
+            Output::RemoveImage(port) => self.delegate(Chore::RemoveImage(port)),
+            Output::OpenNexus {
+                session,
+                port,
+                initiator,
+                transport_id,
+            } => {
+                let result = self.open_nexus(session, port, initiator, transport_id);
+                self.engine.nexus_opened(now, session, result);
+            }
+            Output::CloseNexus(session) => match self.nexuses.remove(&session) {
+                Some(nexus) => self.delegate(Chore::CloseNexus(session, nexus)),
+                None => self.engine.nexus_closed(now, session),
+            },
+            Output::Start(command) => self.start(now, *command),
+            Output::Manage(management) => self.manage(now, management),
+            Output::DoorCleared(door) => self.waiting.retain(|(waiting, reply)| {
+                let cleared = *waiting == door;
+                if cleared {
+                    // Whoever waited may have gone.
+                    let _ = reply.send(());
+                }
+                !cleared
+            }),
+        }
+    }
+
+    fn delegate(&self, chore: Chore) {
+        self.janitor.send(chore).expect("the janitor ends after the dispatcher");
+    }
+
+    fn register_image(&self, port: &DevId, protocol: u8, rtpid: u16) -> Result<(), Status> {
+        let framework = self.framework.upgrade().ok_or(Status::ServiceOffline)?;
+        let control = ImageControl {
+            port: port.clone(),
+            queue: self.shared.queue.clone(),
+        };
+        let spec = PortSpec {
+            devid: port.clone(),
+            protocol: Protocol::from_number(protocol).ok_or(Status::InvalidArg)?,
+            provider: PROVIDER,
+            alias: String::new(),
+            image_rtpid: Some(rtpid),
+            control: Arc::new(control),
+        };
+        framework.port_register(spec).map(drop)
+    }
+
+    fn open_nexus(
+        &mut self,
+        session: u64,
+        port: DevId,
+        initiator: DevId,
+        transport_id: TransportId,
+    ) -> Result<(), Status> {
+        let framework = self.framework.upgrade().ok_or(Status::ServiceOffline)?;
+        let spec = NexusSpec {
+            port,
+            initiator,
+            transport_id,
+            alias: String::new(),
+            image_id: Some(session),
+        };
+        let nexus = framework.nexus_register(spec)?;
+        self.nexuses.insert(session, nexus);
+        Ok(())
+    }
+
+    fn start(&mut self, now: Duration, command: PeerCommand) {
+        let id = command.id;
+        if let Some(outcome) = self.try_start(command) {
+            self.engine.finished(now, id, outcome);
+        }
+    }
+
+    /// The outcome, if the command ended already.
+    fn try_start(&self, mut command: PeerCommand) -> Option<Outcome> {
+        let aborted = || Some(Outcome::status(ScsiStatus::TaskAborted));
+        let (Some(framework), Some(nexus), Some(cdb)) = (
+            self.framework.upgrade(),
+            self.nexuses.get(&command.session),
+            Cdb::new(&command.cdb),
+        ) else {
+            return aborted();
+        };
+        let task = Task {
+            nexus: nexus.clone(),
+            lun: command.lun,
+            cdb,
+            tag: command.id,
+            attribute: attribute(command.attribute),
+            expected: command.expected,
+            origin: Origin::Peer { lun_id: command.lun_id },
+        };
+        let ready = match framework.start(task) {
+            Started::Done(outcome) => return Some(outcome),
+            Started::Ready(ready) => ready,
+        };
+        let want = ready.want() as usize;
+        if want > command.data.len() {
+            // All data of the host has to come with the command (5.8): nothing can be asked for.
+            log::error!(
+                "pppt: a command of the peer came with {} of {want} bytes; aborted",
+                command.data.len()
+            );
+            return aborted();
+        }
+        command.data.truncate(want);
+        let queue = self.shared.queue.clone();
+        ready.execute(
+            command.data,
+            Box::new(move |outcome| queue.push(Event::Finished(command.id, outcome))),
+        );
+        None
+    }
+
+    fn manage(&mut self, now: Duration, management: Management) {
+        let (Some(framework), Some(nexus)) = (self.framework.upgrade(), self.nexuses.get(&management.session)) else {
+            return self.engine.managed(now, management.id, TmResponse::Rejected);
+        };
+        let request = TmRequest {
+            nexus: nexus.clone(),
+            lun: management.lun,
+            function: management.function,
+            referenced_tag: management.referenced_tag,
+            origin: Origin::Peer {
+                lun_id: management.lun_id,
+            },
+        };
+        let queue = self.shared.queue.clone();
+        let done = move |response| queue.push(Event::Managed(management.id, response));
+        framework.task_management(request, Box::new(done));
+    }
+}
+
+fn earlier(a: Option<Duration>, b: Option<Duration>) -> Option<Duration> {
+    a.into_iter().chain(b).min()
+}
+
+fn attribute(number: u8) -> TaskAttribute {
+    match number {
+        1 => TaskAttribute::Simple,
+        2 => TaskAttribute::Ordered,
+        3 => TaskAttribute::HeadOfQueue,
+        4 => TaskAttribute::Aca,
+        _ => TaskAttribute::Untagged,
+    }
+}
+
+/// The framework's hold on an image: calls only queue.
+struct ImageControl {
+    port: DevId,
+    queue: Arc<Queue>,
+}
+
+impl PortControl for ImageControl {
+    fn go_online(&self) {
+        self.queue.push(Event::ImageWanted {
+            port: self.port.clone(),
+            online: true,
+        });
+    }
+
+    fn go_offline(&self) {
+        self.queue.push(Event::ImageWanted {
+            port: self.port.clone(),
+            online: false,
+        });
+    }
+}
+
+/// Does what blocks, in order.
+pub(super) fn janitor(chores: &mpsc::Receiver<Chore>, framework: &Weak<Framework>, shared: &Shared) {
+    while let Ok(chore) = chores.recv() {
+        // Without a framework there is nothing left to end.
+        let framework = framework.upgrade();
+        match chore {
+            Chore::CloseNexus(session, nexus) => {
+                if let Some(framework) = framework {
+                    framework.nexus_deregister(&nexus);
+                }
+                shared.queue.push(Event::NexusClosed(session));
+            }
+            Chore::RemoveImage(port) => {
+                let patience = shared.life.config.deregistration;
+                let result = framework.map_or(Ok(()), |framework| remove_image(&framework, &port, patience));
+                shared.queue.push(Event::ImageRemoved(port, result));
+            }
+        }
+    }
+}
+
+/// Its sessions have ended. Going offline takes the dispatcher's answer, so a short wait is normal.
+fn remove_image(framework: &Framework, port: &DevId, patience: Duration) -> Result<(), Status> {
+    const PAUSE: Duration = Duration::from_millis(2);
+    let until = Instant::now() + patience;
+    loop {
+        let result = match framework.port_offline(port) {
+            Ok(()) => framework.port_deregister(port),
+            Err(status) => Err(status),
+        };
+        match result {
+            Err(Status::Busy) if Instant::now() < until => std::thread::sleep(PAUSE),
+            Ok(()) | Err(Status::NotFound) => return Ok(()),
+            Err(status) => return Err(status),
+        }
+    }
+}

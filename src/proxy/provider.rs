@@ -1,0 +1,291 @@
+//! The provider's face to the framework ([`PeerLink`]) and to the C API (`stmfInitProxyDoor`, `stmfDestroyProxyDoor`,
+//! `stmfPostProxyMsg`).
+
+use super::counters::{Counters, LiveCounters, count};
+use super::dispatcher::{Dispatcher, janitor};
+use super::engine::{Class, Command, Engine, ManagementRequest, Origin, Seeds, own_handshake};
+use super::message::{Body, Handshake, MAX_MESSAGE, Message};
+use super::queue::{Clock, Event, Queue};
+use super::sender::{Life, Sender};
+use super::thread::spawn;
+use super::upcall::DoorUpcall;
+use super::{Config, Upcall};
+use crate::door;
+use crate::framework::{Announcement, Done, Framework, Nexus, PeerLink, PeerStatus, Port, Task, TmDone, TmRequest};
+use crate::types::{DevId, Guid, NodeId, Status};
+use parking_lot::{Mutex, RwLock};
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
+
+/// The proxy port provider `pppt` of one framework.
+pub struct Proxy {
+    shared: Arc<Shared>,
+}
+
+/// What callers, dispatcher and janitor share.
+pub(super) struct Shared {
+    pub queue: Arc<Queue>,
+    pub life: Arc<Life>,
+    door: Mutex<Option<(u32, Arc<Sender>)>>,
+    last_door: AtomicU32,
+    /// ALUA mode, as far as `post` needs it at once.
+    enabled: Mutex<Option<NodeId>>,
+    status: RwLock<(PeerStatus, HashSet<DevId>)>,
+}
+
+impl Shared {
+    pub fn sender(&self) -> Option<Arc<Sender>> {
+        self.door.lock().as_ref().map(|(_, sender)| sender.clone())
+    }
+
+    pub fn forget_door(&self, door: u32) {
+        if let Some((_, sender)) = self.door.lock().take_if(|(installed, _)| *installed == door) {
+            sender.close();
+        }
+    }
+
+    pub fn publish<'a>(&self, status: PeerStatus, accepted: impl Iterator<Item = &'a DevId>) {
+        let mut published = self.status.write();
+        published.0 = status;
+        // At most 255 ports, and nearly always the same.
+        let accepted: Vec<&DevId> = accepted.collect();
+        let same = published.1.len() == accepted.len() && accepted.iter().all(|port| published.1.contains(*port));
+        if !same {
+            published.1 = accepted.into_iter().cloned().collect();
+        }
+    }
+}
+
+impl Proxy {
+    /// Starts the provider for a framework; give it to [`Framework::set_peer_link`].
+    pub fn new(framework: &Arc<Framework>, config: Config) -> io::Result<Arc<Proxy>> {
+        let random = || getrandom::u64().map_err(|error| io::Error::other(error.to_string()));
+        let seeds = Seeds {
+            incarnation: random()?,
+            ids: random()?,
+        };
+        let life = Life {
+            seeds,
+            config,
+            counters: LiveCounters::default(),
+            seq: AtomicU64::new(0),
+        };
+        let shared = Arc::new(Shared {
+            queue: Arc::new(Queue::default()),
+            life: Arc::new(life),
+            door: Mutex::new(None),
+            last_door: AtomicU32::new(0),
+            enabled: Mutex::new(None),
+            status: RwLock::default(),
+        });
+        let (chores, to_do) = mpsc::channel();
+        let dispatcher = Dispatcher {
+            engine: Engine::new(config, seeds),
+            clock: Clock::start(),
+            shared: shared.clone(),
+            framework: Arc::downgrade(framework),
+            janitor: chores,
+            nexuses: HashMap::new(),
+            waiting: Vec::new(),
+            stuck: false,
+        };
+        let (of_janitor, weak) = (shared.clone(), Arc::downgrade(framework));
+        spawn("pppt-janitor", move || janitor(&to_do, &weak, &of_janitor))?;
+        spawn("pppt-dispatcher", move || dispatcher.run())?;
+        Ok(Arc::new(Proxy { shared }))
+    }
+
+    /// `stmfInitProxyDoor`: `InvalidArg` when `descriptor` is no door, `DoorInstalled` when there is one. The id is never 0.
+    pub fn install_door(&self, descriptor: OwnedFd) -> Result<u32, Status> {
+        if !door::is_door(descriptor.as_fd()) {
+            return Err(Status::InvalidArg);
+        }
+        self.install_upcall(Arc::new(DoorUpcall(descriptor)))
+    }
+
+    /// As [`Proxy::install_door`], for any way to the peer.
+    pub fn install_upcall(&self, upcall: Arc<dyn Upcall>) -> Result<u32, Status> {
+        let mut installed = self.shared.door.lock();
+        if installed.is_some() {
+            return Err(Status::DoorInstalled);
+        }
+        let door = self
+            .shared
+            .last_door
+            .fetch_add(1, Ordering::Relaxed)
+            .wrapping_add(1)
+            .max(1);
+        let sender =
+            Sender::start(self.shared.life.clone(), door, upcall, self.shared.queue.clone()).map_err(|error| {
+                log::error!("pppt: no thread for the proxy door: {error}");
+                Status::NoMem
+            })?;
+        *installed = Some((door, sender));
+        // Under the lock, so that the dispatcher hears of doors in order.
+        self.shared.queue.push(Event::DoorInstalled(door));
+        Ok(door)
+    }
+
+    /// `stmfDestroyProxyDoor`: no call is made on the door any more; images of the peer's ports and their sessions are gone
+    /// and forwarded commands have ended when this returns. `InvalidArg` for an id that is not installed.
+    pub fn destroy_door(&self, id: u32) -> Result<(), Status> {
+        let (reply, gone) = mpsc::channel();
+        {
+            let mut installed = self.shared.door.lock();
+            let (_, sender) = installed.take_if(|(door, _)| *door == id).ok_or(Status::InvalidArg)?;
+            sender.close();
+            self.shared.queue.push(Event::DoorRemoved(id, Some(reply)));
+        }
+        // An error: the provider itself has ended, and everything with it.
+        let _ = gone.recv();
+        Ok(())
+    }
+
+    /// `stmfPostProxyMsg`. Returns when the message is decoded and queued; waits while too many are queued. `InvalidArg` for
+    /// an id that is not installed, `PostMsgFailed` for what is no message or is not taken while ALUA mode is disabled;
+    /// a well-formed message that this node does not understand is dropped and counted (ruling 1).
+    pub fn post(&self, id: u32, bytes: &[u8]) -> Result<(), Status> {
+        let counters = &self.shared.life.counters;
+        let installed = self.shared.door.lock().clone();
+        let (door, sender) = installed.filter(|(door, _)| *door == id).ok_or(Status::InvalidArg)?;
+        let message = match Message::decode(bytes) {
+            Ok(message) => message,
+            Err(error) if error.is_malformed() => {
+                count(&counters.refused);
+                log::warn!("pppt: {} bytes of the peer are no message: {error}", bytes.len());
+                return Err(Status::PostMsgFailed);
+            }
+            Err(error) => {
+                count(&counters.dropped);
+                log::warn!("pppt: message of the peer dropped: {error}");
+                return Ok(());
+            }
+        };
+        let enabled = *self.shared.enabled.lock();
+        if enabled.is_none() && !is_registration(&message.body) {
+            count(&counters.refused);
+            return Err(Status::PostMsgFailed);
+        }
+        counters.received(&message.body);
+        let mut patience = self.shared.life.config.receive_queue;
+        if let (Body::EchoRequest(data), Some(node)) = (&message.body, enabled) {
+            // At once, whatever else is waiting (8.5).
+            sender.enqueue(Class::Control, Message::new(0, Body::EchoReply(self.echo(data, node))));
+            patience = usize::MAX;
+        }
+        self.shared
+            .queue
+            .push_patiently(Event::Message(door, message), patience);
+        Ok(())
+    }
+
+    /// Messages so far.
+    pub fn counters(&self) -> Counters {
+        self.shared.life.counters.snapshot()
+    }
+
+    /// Largest message that [`Proxy::post`] takes, bytes.
+    pub const MAX_MESSAGE: usize = MAX_MESSAGE;
+
+    fn echo(&self, data: &[u8], node: NodeId) -> Vec<u8> {
+        match Handshake::from_probe(data) {
+            Some(probe) => own_handshake(self.shared.life.seeds, node, probe.nonce).reply(),
+            None => data.to_vec(),
+        }
+    }
+}
+
+/// Held while ALUA mode is disabled (ruling 1).
+fn is_registration(body: &Body) -> bool {
+    matches!(
+        body,
+        Body::RegisterPort { .. }
+            | Body::DeregisterPort { .. }
+            | Body::RegisterLun(_)
+            | Body::DeregisterLun(_)
+            | Body::LunActive(_)
+    )
+}
+
+fn origin(nexus: &Nexus, lun: [u8; 8]) -> Origin {
+    Origin {
+        session: nexus.id,
+        initiator: nexus.initiator.clone(),
+        target: nexus.port.devid.clone(),
+        protocol: nexus.port.protocol as u8,
+        transport_id: nexus.transport_id.clone(),
+        lun,
+    }
+}
+
+impl PeerLink for Proxy {
+    fn announce(&self, announcement: Announcement) {
+        self.shared.queue.push(Event::Announce(announcement));
+    }
+
+    fn enabled(&self, node: NodeId) {
+        let mut enabled = self.shared.enabled.lock();
+        *enabled = Some(node);
+        self.shared.queue.push(Event::Enabled(node));
+    }
+
+    fn disabled(&self) {
+        let mut enabled = self.shared.enabled.lock();
+        *enabled = None;
+        self.shared.queue.push(Event::Disabled);
+    }
+
+    fn forward(&self, lu: Guid, task: Task, data: Vec<u8>, done: Done) {
+        let command = Command {
+            lu,
+            origin: origin(&task.nexus, task.lun),
+            tag: task.tag,
+            cdb: task.cdb.to_vec(),
+            attribute: task.attribute as u8,
+            expected: task.expected,
+            data,
+            generation: None,
+        };
+        self.shared.queue.push(Event::Forward(command, done));
+    }
+
+    fn abort(&self, nexus: &Nexus, tag: u64) {
+        self.shared.queue.push(Event::Abort { session: nexus.id, tag });
+    }
+
+    fn forward_tm(&self, lu: Guid, request: TmRequest, done: TmDone) {
+        let request = ManagementRequest {
+            lu,
+            origin: origin(&request.nexus, request.lun),
+            function: request.function,
+            referenced_tag: request.referenced_tag,
+        };
+        self.shared.queue.push(Event::Manage(request, done));
+    }
+
+    fn nexus_ended(&self, nexus: &Nexus) {
+        if !nexus.port.image {
+            self.shared.queue.push(Event::NexusEnded(origin(nexus, [0; 8])));
+        }
+    }
+
+    fn status(&self) -> PeerStatus {
+        self.shared.status.read().0
+    }
+
+    fn port_accepted(&self, port: &Port) -> bool {
+        !port.image && self.shared.status.read().1.contains(&port.devid)
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        if let Some((_, sender)) = self.shared.door.lock().take() {
+            sender.close();
+        }
+        self.shared.queue.push(Event::Stop);
+    }
+}

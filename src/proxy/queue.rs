@@ -1,0 +1,127 @@
+use super::engine::{Command, ManagementRequest, Origin};
+use super::message::Message;
+use crate::framework::{Announcement, Done, Outcome, TmDone, TmResponse};
+use crate::scsi::Sense;
+use crate::types::{DevId, NodeId, Status};
+use parking_lot::{Condvar, Mutex};
+use std::collections::VecDeque;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+/// What the dispatcher hears.
+pub(super) enum Event {
+    Message(u32, Message),
+    DoorInstalled(u32),
+    /// `None`: the door's owner is gone, nobody waits.
+    DoorRemoved(u32, Option<mpsc::Sender<()>>),
+    SendFailed(Message),
+    Enabled(NodeId),
+    Disabled,
+    Announce(Announcement),
+    Forward(Command, Done),
+    Abort {
+        session: u64,
+        tag: u64,
+    },
+    Manage(ManagementRequest, TmDone),
+    NexusEnded(Origin),
+    ImageWanted {
+        port: DevId,
+        online: bool,
+    },
+    ImageRemoved(DevId, Result<(), Status>),
+    NexusClosed(u64),
+    Finished(u64, Outcome),
+    Managed(u64, TmResponse),
+    Stop,
+}
+
+/// The one queue in front of the dispatcher (8.3).
+#[derive(Default)]
+pub(super) struct Queue {
+    inner: Mutex<Inner>,
+    filled: Condvar,
+    drained: Condvar,
+}
+
+#[derive(Default)]
+struct Inner {
+    events: VecDeque<Event>,
+    closed: bool,
+}
+
+impl Queue {
+    pub fn push(&self, event: Event) {
+        self.push_patiently(event, usize::MAX);
+    }
+
+    /// Waits while more than `limit` events are queued: back-pressure on the peer (8.5).
+    pub fn push_patiently(&self, event: Event, limit: usize) {
+        let mut inner = self.inner.lock();
+        while inner.events.len() > limit && !inner.closed {
+            self.drained.wait(&mut inner);
+        }
+        if inner.closed {
+            drop(inner);
+            return refuse(event);
+        }
+        inner.events.push_back(event);
+        drop(inner);
+        self.filled.notify_one();
+    }
+
+    /// The next event, or `None` when `until` comes first.
+    pub fn pop(&self, until: Option<Instant>) -> Option<Event> {
+        let mut inner = self.inner.lock();
+        while inner.events.is_empty() {
+            match until {
+                None => self.filled.wait(&mut inner),
+                Some(until) => {
+                    if self.filled.wait_until(&mut inner, until).timed_out() {
+                        break;
+                    }
+                }
+            }
+        }
+        let event = inner.events.pop_front();
+        drop(inner);
+        self.drained.notify_one();
+        event
+    }
+
+    /// The dispatcher ends: whoever waits for something hears of it.
+    pub fn close(&self) {
+        let mut inner = self.inner.lock();
+        inner.closed = true;
+        let rest = std::mem::take(&mut inner.events);
+        drop(inner);
+        self.drained.notify_all();
+        rest.into_iter().for_each(refuse);
+    }
+}
+
+fn refuse(event: Event) {
+    match event {
+        Event::Forward(_, done) => done(Outcome::check(Sense::ALUA_UNAVAILABLE)),
+        Event::Manage(_, done) => done(TmResponse::Rejected),
+        _ => {}
+    }
+}
+
+/// Time since the proxy was made, the engine's clock.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Clock(Instant);
+
+impl Clock {
+    pub fn start() -> Clock {
+        Clock(Instant::now())
+    }
+
+    pub fn now(&self) -> Duration {
+        self.0.elapsed()
+    }
+
+    pub fn instant(&self, at: Duration) -> Instant {
+        self.0 + at
+    }
+}

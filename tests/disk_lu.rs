@@ -1,0 +1,215 @@
+//! The disk provider under the framework: a disk is created, mapped, written, handed over, deleted and imported again,
+//! by two frameworks with one installation each over the same files.
+
+use std::path::Path;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+use stmf::disk::{Config, Provider};
+use stmf::framework::*;
+use stmf::scsi::ScsiStatus;
+use stmf::store::Store;
+use stmf::types::*;
+
+struct Silent;
+
+impl PortControl for Silent {
+    fn go_online(&self) {}
+    fn go_offline(&self) {}
+}
+
+/// A framework with a disk provider and one initiator logged in.
+struct Node {
+    framework: Arc<Framework>,
+    nexus: Arc<Nexus>,
+}
+
+impl Node {
+    fn new(id: u8) -> Node {
+        let framework = Framework::new(Store::volatile());
+        let node = NodeId::new(id).unwrap();
+        let config = Config::new([id; 16], 1, Arc::new(move || node));
+        framework.register_lu_provider(Arc::new(Provider::new(config)));
+        framework.load().unwrap();
+        framework.online().unwrap();
+        let devid = DevId::new(b"iqn.2010-08.org.example:t").unwrap();
+        framework
+            .port_register(PortSpec {
+                devid: devid.clone(),
+                protocol: Protocol::Iscsi,
+                provider: "iscsit",
+                alias: String::new(),
+                image_rtpid: None,
+                control: Arc::new(Silent),
+            })
+            .unwrap();
+        framework.port_changed(&devid, true);
+        let initiator = DevId::new(b"iqn.2010-08.org.example:i").unwrap();
+        let nexus = framework
+            .nexus_register(NexusSpec {
+                port: devid,
+                transport_id: TransportId::iscsi(&initiator, [0, 0, 0, 0, 0, 1]),
+                initiator,
+                alias: String::new(),
+                image_id: None,
+            })
+            .unwrap();
+        Node { framework, nexus }
+    }
+
+    fn map(&self, guid: &Guid) {
+        let request = ViewRequest {
+            host_group: None,
+            target_group: None,
+            lun: Lun::new(0),
+        };
+        self.framework.view_add(guid, &request).unwrap();
+    }
+
+    fn command(&self, cdb: &[u8], expected: Expected, data: &[u8]) -> Outcome {
+        let task = Task {
+            nexus: Arc::clone(&self.nexus),
+            lun: [0; 8],
+            cdb: Cdb::new(cdb).unwrap(),
+            tag: 1,
+            attribute: TaskAttribute::Simple,
+            expected,
+            origin: Origin::Local,
+        };
+        match self.framework.start(task) {
+            Started::Done(outcome) => outcome,
+            Started::Ready(ready) => {
+                let want = ready.want() as usize;
+                let (sender, receiver) = mpsc::channel();
+                ready.execute(
+                    data[..want].to_vec(),
+                    Box::new(move |outcome| sender.send(outcome).unwrap()),
+                );
+                receiver.recv_timeout(Duration::from_secs(60)).unwrap()
+            }
+        }
+    }
+
+    /// Reports all pending unit attentions.
+    fn settle(&self) {
+        for _ in 0..10 {
+            if self.command(&[0; 6], Expected::default(), &[]).status == ScsiStatus::Good {
+                return;
+            }
+        }
+        panic!("unit attentions without end");
+    }
+
+    fn write(&self, fill: u8) -> Outcome {
+        let expected = Expected {
+            read: false,
+            write: true,
+            length: 512,
+        };
+        self.command(&[0x2a, 0, 0, 0, 0, 1, 0, 0, 1, 0], expected, &[fill; 512])
+    }
+
+    fn read(&self) -> Vec<u8> {
+        let expected = Expected {
+            read: true,
+            write: false,
+            length: 512,
+        };
+        self.command(&[0x28, 0, 0, 0, 0, 1, 0, 0, 1, 0], expected, &[]).data
+    }
+}
+
+fn properties(directory: &Path) -> LuProperties {
+    let path = directory.join("disk");
+    std::fs::File::create(&path).unwrap();
+    LuProperties {
+        data_file: Some(path.to_str().unwrap().to_owned()),
+        size: Some(4 << 20),
+        ..LuProperties::default()
+    }
+}
+
+#[test]
+fn a_disk_from_creation_to_handover_and_deletion() {
+    let directory = tempfile::tempdir().unwrap();
+    let properties = properties(directory.path());
+    let path = properties.data_file.clone().unwrap();
+    let (a, b) = (Node::new(0), Node::new(1));
+
+    let guid = a.framework.lu_create(&properties).unwrap();
+    assert_eq!(a.framework.lu_create(&properties), Err(Status::FileInUse));
+    assert_eq!(a.framework.lu_import(&path), Err((Status::FileInUse, Some(guid))));
+    assert_eq!(a.framework.lu_info(&guid).unwrap().provider, "sbd");
+    a.map(&guid);
+    a.settle();
+    assert_eq!(a.write(1).status, ScsiStatus::Good);
+    assert_eq!(a.read(), [1; 512]);
+    let page = Expected {
+        read: true,
+        write: false,
+        length: 255,
+    };
+    let page = a.command(&[0x12, 1, 0x83, 0, 255, 0], page, &[]).data;
+    assert_eq!(page[8..24], guid.0);
+
+    // The other node is refused, and gets it after the handover, with everything that was acknowledged.
+    let (status, _) = b.framework.lu_import(&path).unwrap_err();
+    assert_eq!(status, Status::AccessStateSet);
+    a.framework.lu_delete(&guid).unwrap();
+    assert_eq!(b.framework.lu_import(&path), Ok(guid));
+    b.map(&guid);
+    b.settle();
+    assert_eq!(b.read(), [1; 512]);
+    assert_eq!(b.write(2).status, ScsiStatus::Good);
+
+    // A clean stop hands over as well.
+    b.framework.shutdown();
+    assert_eq!(a.framework.lu_import(&path), Ok(guid));
+    a.settle();
+    assert_eq!(a.read(), [2; 512]);
+    let mut report = a.framework.lu_access(&guid).unwrap();
+    assert_eq!(report.access, AccessState::Active);
+    assert_eq!(report.properties.guid.take(), Some(guid));
+    assert_eq!(report.properties.size, Some(4 << 20));
+}
+
+/// Many commands at once, to and from overlapping blocks, from several threads: every one ends, none fails.
+#[test]
+fn a_thousand_commands_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let node = Node::new(0);
+    let guid = node.framework.lu_create(&properties(directory.path())).unwrap();
+    node.map(&guid);
+    node.settle();
+    let (sender, receiver) = mpsc::channel();
+    for tag in 0..1000_u64 {
+        let write = tag % 2 == 0;
+        let block = u8::try_from(tag % 200).unwrap();
+        let task = Task {
+            nexus: Arc::clone(&node.nexus),
+            lun: [0; 8],
+            cdb: Cdb::new(&[if write { 0x2a } else { 0x28 }, 0, 0, 0, 0, block, 0, 0, 1, 0]).unwrap(),
+            tag,
+            attribute: TaskAttribute::Simple,
+            expected: Expected {
+                read: !write,
+                write,
+                length: 512,
+            },
+            origin: Origin::Local,
+        };
+        let Started::Ready(ready) = node.framework.start(task) else {
+            panic!("refused");
+        };
+        let data = vec![block; ready.want() as usize];
+        let sender = sender.clone();
+        ready.execute(data, Box::new(move |outcome| sender.send((block, outcome)).unwrap()));
+    }
+    drop(sender);
+    let mut ended = 0;
+    while let Ok((block, outcome)) = receiver.recv_timeout(Duration::from_secs(60)) {
+        assert_eq!(outcome.status, ScsiStatus::Good);
+        assert!(outcome.data.iter().all(|b| *b == 0 || *b == block), "block {block}");
+        ended += 1;
+    }
+    assert_eq!(ended, 1000);
+}

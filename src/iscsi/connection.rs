@@ -17,6 +17,7 @@ use super::parameters::{Parameters, RECEIVE_DEFAULT};
 use super::pdu::{Header, NO_TAG, RejectReason, opcode};
 use super::window::{Arrival, Window};
 use crate::framework::{Cdb, Expected, Outcome, TaskAttribute, TmFunction, TmResponse};
+use crate::scsi::ScsiStatus;
 use command::Live;
 use management::Managing;
 use requests::Exchange;
@@ -306,6 +307,14 @@ impl Connection {
             self.fate = Fate::Drain;
         }
         self.start_parked();
+    }
+
+    /// A command ended because it was aborted from elsewhere: no answer is sent (SAM-4 5.3.1, TAS=0).
+    pub fn aborted(&mut self, itt: u32) {
+        if let Some(live) = self.tasks.get_mut(&itt) {
+            live.suppressed = true;
+        }
+        self.finished(itt, Outcome::status(ScsiStatus::TaskAborted));
     }
 
     /// Task management ended.

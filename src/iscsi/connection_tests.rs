@@ -2,7 +2,7 @@ use super::*;
 use crate::iscsi::directory::{AuthPolicy, SessionKey, SessionLookup, TargetRecord, TargetView};
 use crate::iscsi::pdu::HEADER;
 use crate::iscsi::window::WINDOW;
-use crate::scsi::{ScsiStatus, Sense};
+use crate::scsi::Sense;
 use proptest::prelude::*;
 
 const CMD_SN: u32 = 0xffff_fff0;
@@ -714,6 +714,16 @@ fn abort_of_an_executing_task_answers_when_it_is_gone_and_withholds_its_response
     assert!(pair.answers().is_empty());
     pair.connection.managed(6, TmResponse::NoSuchTask);
     assert_eq!(pair.answer().header.0[2], 0);
+}
+
+#[test]
+fn a_task_aborted_by_another_nexus_is_not_answered() {
+    let mut pair = Pair::normal();
+    pair.read(5, 512);
+    pair.connection.aborted(5);
+    assert!(pair.answers().is_empty());
+    pair.read(5, 512);
+    assert!(pair.answers().is_empty(), "the tag is free again");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use super::janitor::Job;
 use super::node::Node;
 use super::sessions::{Applicant, ConnectionId};
 use crate::framework::{Nexus, Origin, Outcome, ReadyTask, Started, Task, TaskHandle, TmRequest, TmResponse};
+use crate::scsi::ScsiStatus;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io::{ErrorKind, IoSlice};
@@ -247,8 +248,12 @@ impl<P: Poller> Worker<P> {
                 let Some(client) = self.clients.get_mut(&id) else {
                     return;
                 };
-                client.running.remove(&itt);
-                client.core.finished(itt, outcome);
+                let aborted = matches!(client.running.remove(&itt), Some(Running::Executing(task)) if task.aborted());
+                if aborted && outcome.status == ScsiStatus::TaskAborted {
+                    client.core.aborted(itt);
+                } else {
+                    client.core.finished(itt, outcome);
+                }
                 self.dirty.push(id);
             }
             Mail::Managed(id, itt, response) => {

@@ -2,6 +2,7 @@
 
 use super::{AluaInfo, Request, Response, Service, privilege, wire};
 use crate::door::Credentials;
+use crate::iscsi::TargetError;
 use crate::types::{Guid, NodeId, Status};
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -105,10 +106,13 @@ impl Service {
             Request::PostProxyMsg(handle, message) => done(self.doors.post(handle, &message))?,
 
             Request::IscsiTargetCreate { name, alias } => {
-                Response::IscsiName(self.iscsi()?.create_target(name, alias)?)
+                let created = self.iscsi()?.create_target(name.as_deref(), alias.as_deref());
+                Response::IscsiName(created.map_err(refused)?)
             }
-            Request::IscsiTargetDelete { name, force } => done(self.iscsi()?.delete_target(&name, force))?,
-            Request::IscsiTargetList => Response::IscsiTargets(self.iscsi()?.list_targets()?),
+            Request::IscsiTargetDelete { name, force } => {
+                done(self.iscsi()?.delete_target(&name, force).map_err(refused))?
+            }
+            Request::IscsiTargetList => Response::IscsiTargets(self.iscsi()?.list_targets()),
         })
     }
 
@@ -131,6 +135,12 @@ impl Service {
         }
         Ok(Response::Resource(Box::new(self.framework.lu_access(guid)?)))
     }
+}
+
+/// The caller gets a status; the log gets the name and the reason.
+fn refused(error: TargetError) -> Status {
+    log::warn!("{error}");
+    error.status()
 }
 
 fn done(result: Result<(), Status>) -> Result<Response, Status> {

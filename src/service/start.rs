@@ -1,9 +1,9 @@
 //! Puts the rooms of one node together: store, framework, disk provider, proxy, iSCSI ports.
 
-use super::TargetInfo;
 use super::proxy_doors::ProxyDoors;
 use crate::disk;
 use crate::framework::Framework;
+use crate::iscsi;
 use crate::proxy::{self, Proxy};
 use crate::store::{Change, Store, StoreError};
 use crate::types::{NodeId, Status};
@@ -36,6 +36,8 @@ pub enum StartError {
     Part(&'static str, Status),
     /// A part of the service got no thread, socket or other resource.
     Resource(&'static str, io::Error),
+    /// The iSCSI target provider: a portal that is in use, targets that cannot be restored.
+    Iscsi(iscsi::StartError),
 }
 
 impl fmt::Display for StartError {
@@ -44,6 +46,7 @@ impl fmt::Display for StartError {
             StartError::Store(error) => write!(f, "configuration store: {error}"),
             StartError::Part(part, status) => write!(f, "{part}: {status}"),
             StartError::Resource(part, error) => write!(f, "{part}: {error}"),
+            StartError::Iscsi(error) => error.fmt(f),
         }
     }
 }
@@ -54,6 +57,7 @@ impl std::error::Error for StartError {
             StartError::Store(error) => Some(error),
             StartError::Part(_, status) => Some(status),
             StartError::Resource(_, error) => Some(error),
+            StartError::Iscsi(error) => Some(error),
         }
     }
 }
@@ -70,7 +74,7 @@ impl StartError {
         match self {
             StartError::Store(StoreError::Locked(_)) => Status::Busy,
             StartError::Store(StoreError::Version(_)) => Status::ServiceDataVersion,
-            StartError::Store(StoreError::Failed(_)) | StartError::Resource(..) => Status::Error,
+            StartError::Store(StoreError::Failed(_)) | StartError::Resource(..) | StartError::Iscsi(_) => Status::Error,
             StartError::Part(_, status) => *status,
         }
     }
@@ -80,7 +84,7 @@ impl StartError {
 pub struct Service {
     pub(super) framework: Arc<Framework>,
     pub(super) doors: Arc<ProxyDoors>,
-    iscsi: Option<Arc<dyn IscsiTargets>>,
+    iscsi: Option<iscsi::Provider>,
     pub(super) door_group: Option<u32>,
 }
 
@@ -106,15 +110,20 @@ impl Service {
         framework
             .load()
             .map_err(|status| StartError::Part("loading the configuration", status))?;
-        framework
-            .online()
-            .map_err(|status| StartError::Part("going online", status))?;
-        Ok(Arc::new(Service {
+        let service = Service {
+            iscsi: options
+                .serve_iscsi
+                .then(|| iscsi_targets(&framework, options.iscsi_portals))
+                .transpose()?,
             framework,
             doors: ProxyDoors::new(proxy),
-            iscsi: None,
             door_group: options.door_group,
-        }))
+        };
+        if let Err(status) = service.framework.online() {
+            service.stop();
+            return Err(StartError::Part("going online", status));
+        }
+        Ok(Arc::new(service))
     }
 
     /// The framework, for programs that host the service.
@@ -125,24 +134,29 @@ impl Service {
     /// Clean stop: sessions end, every LU is flushed and given up so that the peer may take it at once. The configuration
     /// stays.
     pub fn stop(&self) {
+        if let Some(iscsi) = &self.iscsi {
+            iscsi.stop();
+        }
         self.framework.shutdown();
         self.doors.destroy_any();
     }
 
     /// The iSCSI target provider; `ServiceNotFound` in a service that runs without.
-    pub(super) fn iscsi(&self) -> Result<&dyn IscsiTargets, Status> {
-        self.iscsi.as_deref().ok_or(Status::ServiceNotFound)
+    pub(super) fn iscsi(&self) -> Result<&iscsi::Provider, Status> {
+        self.iscsi.as_ref().ok_or(Status::ServiceNotFound)
     }
 }
 
-/// What the service asks of the iSCSI target provider.
-pub(super) trait IscsiTargets: Send + Sync {
-    /// Makes a name up when none is given.
-    fn create_target(&self, name: Option<String>, alias: Option<String>) -> Result<String, Status>;
-    /// Fails for a target that is online or has sessions, unless forced.
-    fn delete_target(&self, name: &str, force: bool) -> Result<(), Status>;
-    /// All targets of the configuration.
-    fn list_targets(&self) -> Result<Vec<TargetInfo>, Status>;
+/// The iSCSI target provider with its portals open and its targets restored.
+fn iscsi_targets(framework: &Arc<Framework>, portals: Vec<SocketAddr>) -> Result<iscsi::Provider, StartError> {
+    let config = iscsi::Config {
+        portals,
+        ..iscsi::Config::default()
+    };
+    let provider = iscsi::Provider::new(framework, config)
+        .map_err(|error| StartError::Resource("iSCSI target provider", error))?;
+    provider.start().map_err(StartError::Iscsi)?;
+    Ok(provider)
 }
 
 /// Before ALUA mode was ever enabled.

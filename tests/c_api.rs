@@ -100,7 +100,11 @@ impl Bench {
         let left: Vec<_> = fs::read_dir(self.directory.path())
             .expect("directory")
             .map(|entry| entry.expect("entry").file_name())
-            .filter(|name| name.to_string_lossy().starts_with("stmf-lu-"))
+            .filter(|name| {
+                [".stmf-lease", "stmf-lu-"]
+                    .iter()
+                    .any(|left| name.to_string_lossy().starts_with(left))
+            })
             .collect();
         assert!(left.is_empty(), "{what} left {left:?}");
     }
@@ -373,6 +377,22 @@ fn a_program_outlives_its_daemon() {
     drop(ask);
     assert!(session.wait().expect("session ends").success());
     daemon.stop();
+}
+
+#[test]
+fn a_program_that_ends_gives_its_units_up() {
+    let bench = Bench::new();
+    let program = bench.compile("gcc", "leave");
+    let file = bench.path("lu");
+    fs::File::create(&file)
+        .and_then(|file| file.set_len(4 << 20))
+        .expect("backing file");
+    // `check` looks for the lease files that a crash would leave.
+    for what in ["create", "import", "import", "create"] {
+        let mut command = bench.command(&program, "embedded");
+        command.arg(what).arg(&file);
+        bench.check(command);
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //!
 //! Nothing happens before the first call: no thread, no connection (programs fork after loading the library).
 
+mod at_exit;
 mod devid;
 mod endpoint;
 mod handles;

@@ -19,6 +19,11 @@ pub(super) struct Process {
 static CURRENT: ArcSwapOption<Process> = ArcSwapOption::const_empty();
 
 impl Process {
+    /// The state of the calling process, if it has called the library.
+    pub(super) fn existing() -> Option<Arc<Process>> {
+        CURRENT.load_full().filter(|process| process.pid == std::process::id())
+    }
+
     /// The state of the calling process.
     pub(super) fn current() -> Arc<Process> {
         let pid = std::process::id();

@@ -111,19 +111,32 @@ impl Service {
             .load()
             .map_err(|status| StartError::Part("loading the configuration", status))?;
         let service = Service {
-            iscsi: options
-                .serve_iscsi
-                .then(|| iscsi_targets(&framework, options.iscsi_portals))
-                .transpose()?,
+            iscsi: None,
             framework,
             doors: ProxyDoors::new(proxy),
             door_group: options.door_group,
         };
-        if let Err(status) = service.framework.online() {
-            service.stop();
+        let portals = options.serve_iscsi.then_some(options.iscsi_portals);
+        service.bring_up(portals).map(Arc::new)
+    }
+
+    /// With the configuration loaded; on failure everything is given up again.
+    fn bring_up(mut self, iscsi_portals: Option<Vec<SocketAddr>>) -> Result<Service, StartError> {
+        match iscsi_portals
+            .map(|portals| iscsi_targets(&self.framework, portals))
+            .transpose()
+        {
+            Ok(iscsi) => self.iscsi = iscsi,
+            Err(error) => {
+                self.stop();
+                return Err(error);
+            }
+        }
+        if let Err(status) = self.framework.online() {
+            self.stop();
             return Err(StartError::Part("going online", status));
         }
-        Ok(Arc::new(service))
+        Ok(self)
     }
 
     /// The framework, for programs that host the service.

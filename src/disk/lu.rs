@@ -97,6 +97,11 @@ impl Lu {
         &self.pool
     }
 
+    /// Display name: as set, or what of the LU's name fits.
+    pub fn alias(&self) -> String {
+        self.info.alias.clone().unwrap_or_else(|| alias_of(&self.name))
+    }
+
     /// Vendor, product, revision.
     pub fn inquiry_id(&self) -> Inquiry {
         let default = Inquiry::default();
@@ -182,7 +187,7 @@ impl Unit for Disk {
         let id = lu.inquiry_id();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end_matches([' ', '\0']).to_owned();
         LuProperties {
-            alias: Some(lu.info.alias.clone().unwrap_or_else(|| alias_of(&lu.name))),
+            alias: Some(lu.alias()),
             block_size: Some(lu.block_length()),
             company_id: None,
             data_file: Some(lu.medium.path().to_owned()),

@@ -4,6 +4,7 @@
 use super::sys::{self, Mode};
 use crate::types::Status;
 use arc_swap::{ArcSwapOption, Guard};
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
@@ -112,6 +113,18 @@ impl Medium {
             }
         }
         Ok(Progress::Complete)
+    }
+
+    /// Tells the page cache that a range, of no blocks to the end, will be read.
+    pub fn will_need(&self, file: &File, offset: u64, length: u64) {
+        let range = i64::try_from(self.base + offset).ok().zip(i64::try_from(length).ok());
+        let advice = PosixFadviseAdvice::POSIX_FADV_WILLNEED;
+        if let Some((offset, length)) = range
+            && let Err(error) = posix_fadvise(file, offset, length, advice)
+        {
+            // Only a hint.
+            log::debug!("{}: prefetch: {error}", self.path);
+        }
     }
 
     /// Makes everything that was written durable, device cache included. Blocks.

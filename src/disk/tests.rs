@@ -4,7 +4,7 @@ use super::Provider;
 use super::lu::Disk;
 use super::testing::{KEY, cdb, create, execute, properties, provider, read, run, write};
 use crate::framework::alua::ownership::{Found, InstallationId, Record, lease_file_name};
-use crate::framework::{Handler, ImportError, Outcome, PeerView, Release, Unit};
+use crate::framework::{ImportError, Outcome, PeerView, Release, Unit};
 use crate::scsi::{ScsiStatus, Sense};
 use crate::types::{AccessState, Guid, LuProperties, NodeId, Status};
 use std::os::unix::fs::FileExt;
@@ -249,9 +249,9 @@ fn one_file_backs_one_lu_whatever_its_name() {
     std::fs::hard_link(path(&first), &hard).unwrap();
     let other = properties(directory.path(), "other");
     for name in [Path::new(path(&first)), &link, &hard] {
-        let name = Some(name.to_str().unwrap().to_owned());
+        let name = name.to_str().unwrap();
         let as_data = LuProperties {
-            data_file: name.clone(),
+            data_file: Some(name.into()),
             ..first.clone()
         };
         assert_eq!(
@@ -259,14 +259,14 @@ fn one_file_backs_one_lu_whatever_its_name() {
             Some(Status::FileInUse)
         );
         let as_meta = LuProperties {
-            meta_file: name.clone(),
+            meta_file: Some(name.into()),
             ..other.clone()
         };
         assert_eq!(
             provider.create_disk(&as_meta, &|_| false).err(),
             Some(Status::FileInUse)
         );
-        let imported = import(&provider, &name.unwrap());
+        let imported = import(&provider, name);
         assert_eq!(failure(imported), ImportError::Failed(Status::FileInUse));
     }
     create(&provider, &other);

@@ -107,10 +107,10 @@ impl Service {
 
             Request::IscsiTargetCreate { name, alias } => {
                 let created = self.iscsi()?.create_target(name.as_deref(), alias.as_deref());
-                Response::IscsiName(created.map_err(refused)?)
+                Response::IscsiName(created.map_err(logged)?)
             }
             Request::IscsiTargetDelete { name, force } => {
-                done(self.iscsi()?.delete_target(&name, force).map_err(refused))?
+                done(self.iscsi()?.delete_target(&name, force).map_err(logged))?
             }
             Request::IscsiTargetList => Response::IscsiTargets(self.iscsi()?.list_targets()),
         })
@@ -137,12 +137,12 @@ impl Service {
     }
 }
 
-/// The caller gets a status; the log gets the name and the reason.
-fn refused(error: TargetError) -> Status {
-    log::warn!("{error}");
-    error.status()
-}
-
 fn done(result: Result<(), Status>) -> Result<Response, Status> {
     result.map(|()| Response::Done)
+}
+
+/// The status is all that fits the answer; what happened goes to the log.
+fn logged(error: TargetError) -> Status {
+    log::warn!("{error}");
+    error.status()
 }

@@ -36,7 +36,7 @@ pub enum StartError {
     Part(&'static str, Status),
     /// A part of the service got no thread, socket or other resource.
     Resource(&'static str, io::Error),
-    /// The iSCSI target provider: a portal that is in use, targets that cannot be restored.
+    /// The iSCSI target provider could not serve: a portal in use, targets that cannot be restored.
     Iscsi(iscsi::StartError),
 }
 
@@ -110,33 +110,13 @@ impl Service {
         framework
             .load()
             .map_err(|status| StartError::Part("loading the configuration", status))?;
-        let service = Service {
-            iscsi: None,
+        let iscsi = serve(&framework, &options).inspect_err(|_| framework.shutdown())?;
+        Ok(Arc::new(Service {
             framework,
             doors: ProxyDoors::new(proxy),
+            iscsi,
             door_group: options.door_group,
-        };
-        let portals = options.serve_iscsi.then_some(options.iscsi_portals);
-        service.bring_up(portals).map(Arc::new)
-    }
-
-    /// With the configuration loaded; on failure everything is given up again.
-    fn bring_up(mut self, iscsi_portals: Option<Vec<SocketAddr>>) -> Result<Service, StartError> {
-        match iscsi_portals
-            .map(|portals| iscsi_targets(&self.framework, portals))
-            .transpose()
-        {
-            Ok(iscsi) => self.iscsi = iscsi,
-            Err(error) => {
-                self.stop();
-                return Err(error);
-            }
-        }
-        if let Err(status) = self.framework.online() {
-            self.stop();
-            return Err(StartError::Part("going online", status));
-        }
-        Ok(self)
+        }))
     }
 
     /// The framework, for programs that host the service.
@@ -160,20 +140,28 @@ impl Service {
     }
 }
 
-/// The iSCSI target provider with its portals open and its targets restored.
-fn iscsi_targets(framework: &Arc<Framework>, portals: Vec<SocketAddr>) -> Result<iscsi::Provider, StartError> {
-    let config = iscsi::Config {
-        portals,
-        ..iscsi::Config::default()
-    };
-    let provider = iscsi::Provider::new(framework, config)
-        .map_err(|error| StartError::Resource("iSCSI target provider", error))?;
-    provider.start().map_err(StartError::Iscsi)?;
-    Ok(provider)
-}
-
 /// Before ALUA mode was ever enabled.
 const FIRST_NODE: NodeId = NodeId::new(0).expect("0 is a node");
+
+/// Restores the targets, goes online, with everything else in place.
+fn serve(framework: &Arc<Framework>, options: &Options) -> Result<Option<iscsi::Provider>, StartError> {
+    let iscsi = if options.serve_iscsi {
+        let config = iscsi::Config {
+            portals: options.iscsi_portals.clone(),
+            ..iscsi::Config::default()
+        };
+        let provider = iscsi::Provider::new(framework, config)
+            .map_err(|error| StartError::Resource("iSCSI target provider", error))?;
+        provider.start().map_err(StartError::Iscsi)?;
+        Some(provider)
+    } else {
+        None
+    };
+    framework
+        .online()
+        .map_err(|status| StartError::Part("going online", status))?;
+    Ok(iscsi)
+}
 
 const INSTALLATION_ID: &str = "installation-id";
 

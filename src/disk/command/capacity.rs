@@ -1,7 +1,7 @@
 //! READ CAPACITY(10) and (16) (SBC-3 5.16, 5.17).
 
 use super::{Action, Command, any_fields, cut};
-use crate::scsi::{capacity, cdb, opcode};
+use crate::scsi::{capacity, cdb};
 
 pub const COMMANDS: &[Command] = &[
     Command {
@@ -14,7 +14,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         usage: &[0x9e, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 4],
-        service_action: Some(opcode::SAI_READ_CAPACITY_16),
+        service_action: Some(0x10),
         writes: false,
         medium: false,
         fields: any_fields,

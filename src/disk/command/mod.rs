@@ -4,10 +4,14 @@
 mod access;
 mod cache;
 mod capacity;
+mod defects;
+mod identifying;
 mod inquiry;
 mod mode;
+mod prefetch;
 mod read;
 mod status;
+mod supported;
 mod verify;
 mod write;
 
@@ -86,6 +90,10 @@ const FAMILIES: &[&[Command]] = &[
     capacity::COMMANDS,
     mode::COMMANDS,
     verify::COMMANDS,
+    prefetch::COMMANDS,
+    defects::COMMANDS,
+    identifying::COMMANDS,
+    supported::COMMANDS,
 ];
 
 impl Command {

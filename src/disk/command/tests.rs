@@ -331,6 +331,96 @@ fn verify() {
 }
 
 #[test]
+fn write_and_verify() {
+    let bench = bench(|_| {});
+    let data = pattern(1024);
+    for (bytchk, fill) in [(0, 1), (1, 2)] {
+        let bytes = [0x2e, bytchk << 1, 0, 0, 0, fill, 0, 0, 2, 0];
+        let outcome = run(&bench.disk, &bytes, write(1024), &data);
+        assert_good(&outcome);
+        assert_eq!(outcome.implied, 1024);
+        assert_eq!(
+            run(&bench.disk, &[0x28, 0, 0, 0, 0, fill, 0, 0, 2, 0], read(1024), &[]).data,
+            data
+        );
+    }
+    let reserved = run(&bench.disk, &[0x2e, 2 << 1, 0, 0, 0, 0, 0, 0, 2, 0], write(1024), &data);
+    assert_sense(&reserved, Sense::INVALID_FIELD_IN_CDB);
+    assert_good(&run(
+        &bench.disk,
+        &[0x8e, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+        write(0),
+        &[],
+    ));
+}
+
+#[test]
+fn prefetch_and_defects() {
+    let bench = bench(|_| {});
+    for bytes in [[0x34, 2, 0, 0, 0, 0, 0x1f, 0, 8, 0], [0x34, 0, 0, 0, 8, 0, 0, 0, 0, 0]] {
+        assert_good(&run(&bench.disk, &bytes, NONE, &[]));
+    }
+    let beyond = run(&bench.disk, &[0x34, 0, 0, 0, 8, 1, 0, 0, 0, 0], NONE, &[]);
+    assert_sense(&beyond, Sense::LBA_OUT_OF_RANGE);
+    let ten = run(&bench.disk, &[0x37, 0, 0x1d, 0, 0, 0, 0, 0, 255, 0], read(255), &[]).data;
+    assert_eq!(ten, [0, 0x1d, 0, 0]);
+    let twelve = run(
+        &bench.disk,
+        &[0xb7, 0x0d, 0, 0, 0, 0, 0, 0, 0, 255, 0, 0],
+        read(255),
+        &[],
+    )
+    .data;
+    assert_eq!(twelve, [0, 0x0d, 0, 0, 0, 0, 0, 0]);
+}
+
+#[test]
+fn identifying_information() {
+    let bench = bench(|properties| properties.alias = Some("al".into()));
+    let of = |kind: u8| {
+        run(
+            &bench.disk,
+            &[0xa3, 5, 0, 0, 0, 0, 0, 0, 1, 0, kind << 1, 0],
+            read(256),
+            &[],
+        )
+    };
+    assert_eq!(of(0).data, [0; 4]);
+    assert_eq!(of(2).data, *b"\0\0\0\x03al\0");
+    assert_eq!(of(127).data, [0, 0, 0, 8, 0, 0, 0, 0, 4, 0, 1, 0]);
+    assert_sense(&of(3), Sense::INVALID_FIELD_IN_CDB);
+}
+
+/// The rules of `scsi-sbd.md` 2.8.10 for every command of the list.
+#[test]
+fn supported_operation_codes() {
+    let bench = bench(|_| {});
+    let ask = |options: u8, opcode: u8, action: u8| {
+        let bytes = [0xa3, 0x0c, options, opcode, 0, action, 0, 0, 4, 0, 0, 0];
+        run(&bench.disk, &bytes, read(1024), &[])
+    };
+    let list = ask(0, 0, 0).data;
+    assert_eq!(list[..4], (list.len() as u32 - 4).to_be_bytes());
+    for entry in list[4..].chunks(8) {
+        let (opcode, action, has_action) = (entry[0], entry[3], entry[5] & 1 != 0);
+        assert!(has_action || action == 0);
+        let (right, wrong) = if has_action { (2, 1) } else { (1, 2) };
+        let data = ask(right, opcode, action).data;
+        assert_eq!(data[..5], [0, 3, 0, entry[7], opcode]);
+        assert_eq!(data.len(), 4 + usize::from(entry[7]));
+        assert_sense(&ask(wrong, opcode, action), Sense::INVALID_FIELD_IN_CDB);
+        assert_eq!(ask(3, opcode, action).data, data);
+        assert_eq!(ask(right | 0x80, opcode, action).data[1], 0x83);
+    }
+    assert!(list[4..].chunks(8).any(|entry| entry[0] == 0xa0));
+    assert_eq!(ask(1, 0x42, 0).data, [0, 1, 0, 0]);
+    assert_eq!(ask(3, 0x9e, 0x1f).data, [0, 1, 0, 0]);
+    assert_sense(&ask(4, 0, 0), Sense::INVALID_FIELD_IN_CDB);
+    let functions = run(&bench.disk, &[0xa3, 0x0d, 0, 0, 0, 0, 0, 0, 0, 16, 0, 0], read(16), &[]).data;
+    assert_eq!(functions, [0xda, 0, 0, 0]);
+}
+
+#[test]
 fn the_table_is_well_formed() {
     for command in command::FAMILIES.iter().copied().flatten() {
         let length = match command.opcode() >> 5 {

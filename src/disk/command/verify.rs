@@ -29,7 +29,7 @@ const fn command(usage: &'static [u8]) -> Command {
 }
 
 /// BYTCHK, bits 2-1 of byte 1: 00 nothing is compared, 01 block for block, 11 one block with each.
-fn bytchk(cdb: &[u8; 16]) -> u8 {
+pub fn bytchk(cdb: &[u8; 16]) -> u8 {
     cdb[1] >> 1 & 3
 }
 
@@ -100,7 +100,7 @@ impl Access for Compare {
 }
 
 /// INFORMATION: byte offset of the first difference in the host's data.
-fn compare(medium: &[u8], data: &[u8]) -> Outcome {
+pub fn compare(medium: &[u8], data: &[u8]) -> Outcome {
     let implied = data.len() as u64;
     match medium.iter().zip(data).position(|(a, b)| a != b) {
         None => Outcome::data_out(implied),

@@ -1,9 +1,10 @@
-//! WRITE(6), (10), (12), (16) (SBC-3 5.33 to 5.36).
+//! WRITE(6), (10), (12), (16) and WRITE AND VERIFY(10), (12), (16) (SBC-3 5.33 to 5.39).
 
 use super::super::lu::Lu;
 use super::super::medium::Progress;
 use super::super::sys::Mode;
 use super::access::{self, Access, Step, Task};
+use super::verify::{bytchk, compare};
 use super::{Action, Call, Command, Job, medium_fields};
 use crate::framework::Outcome;
 use crate::scsi::{Sense, cdb};
@@ -16,6 +17,11 @@ pub const COMMANDS: &[Command] = &[
     ]),
     command(&[0x0a, 0x1f, 0xff, 0xff, 0xff, 4]),
     command(&[0xaa, 0x18, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 4]),
+    and_verify(&[0x2e, 0x16, 0xff, 0xff, 0xff, 0xff, 0, 0xff, 0xff, 4]),
+    and_verify(&[0xae, 0x16, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 4]),
+    and_verify(&[
+        0x8e, 0x16, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 4,
+    ]),
 ];
 
 /// Bytes written between two looks at the gate, so that a large write stops soon after the lease ran out.
@@ -30,6 +36,25 @@ const fn command(usage: &'static [u8]) -> Command {
         fields: medium_fields,
         action: Action::Store { want, run: write },
     }
+}
+
+/// As WRITE with FUA, and with BYTCHK=01 the blocks are read back and compared.
+const fn and_verify(usage: &'static [u8]) -> Command {
+    Command {
+        fields: verify_fields,
+        action: Action::Store {
+            want,
+            run: write_and_verify,
+        },
+        ..command(usage)
+    }
+}
+
+fn verify_fields(call: &Call<'_>) -> Result<(), Sense> {
+    if bytchk(call.cdb) > 1 {
+        return Err(Sense::INVALID_FIELD_IN_CDB.at_cdb_byte(1));
+    }
+    medium_fields(call)
 }
 
 /// The smaller of SPDTL and EDTL (`scsi-sbd.md` 2.2). An initiator that expects to send less than whole blocks, or
@@ -50,11 +75,22 @@ fn want(call: &Call<'_>) -> Result<u32, Outcome> {
 fn write(job: Job) {
     let six_bytes = job.cdb[0] >> 5 == 0;
     let fua = !six_bytes && job.cdb[1] & cdb::FUA != 0;
+    let durable = fua || !job.lu.write_cache();
+    begin(job, durable, false);
+}
+
+fn write_and_verify(job: Job) {
+    let compare = bytchk(&job.cdb) == 1;
+    begin(job, true, compare);
+}
+
+fn begin(job: Job, durable: bool, compare: bool) {
     let write = Write {
         offset: job.offset(),
         written: 0,
         // Nothing to make durable for an empty write.
-        durable: (fua || !job.lu.write_cache()) && !job.data.is_empty(),
+        durable: durable && !job.data.is_empty(),
+        compare: compare && !job.data.is_empty(),
         implied: job.implied(),
         data: job.data,
     };
@@ -72,6 +108,8 @@ struct Write {
     written: usize,
     /// On stable storage before the status.
     durable: bool,
+    /// Read back and compared.
+    compare: bool,
     implied: u64,
 }
 
@@ -92,6 +130,7 @@ impl Access for Write {
             Err(error) => Err(error),
         };
         Step::Done(match result {
+            Ok(()) if self.compare => self.compare(lu, file),
             Ok(()) => Outcome::data_out(self.implied),
             Err(error) => {
                 let length = self.data.len();
@@ -99,5 +138,25 @@ impl Access for Write {
                 Outcome::check(Sense::WRITE_ERROR)
             }
         })
+    }
+}
+
+impl Write {
+    /// Blocks, so only for a step on the pool; a durable write always is.
+    fn compare(&self, lu: &Lu, file: &File) -> Outcome {
+        let mut back = Vec::new();
+        match lu
+            .medium()
+            .read(file, &mut back, self.data.len(), self.offset, Mode::Wait)
+        {
+            Ok(_) => Outcome {
+                implied: self.implied,
+                ..compare(&back, &self.data)
+            },
+            Err(error) => {
+                log::error!("{}: reading back at {}: {error}", lu.medium().path(), self.offset);
+                Outcome::check(Sense::READ_ERROR)
+            }
+        }
     }
 }

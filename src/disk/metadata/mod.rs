@@ -88,29 +88,17 @@ impl Metadata {
         }
         let used = fields.u64(16).ok_or(NoMagic)?;
         let sections = section::decode_all(area, START_SIZE, used, order)?;
-        let mut info = None;
-        let mut others = Vec::new();
-        for section in sections {
-            match section.id {
-                section::LU_INFO_1_1 if info.is_some() => return Err(Corrupt("two LU information sections")),
-                section::LU_INFO_1_1 => info = Some(LuInfo::decode_1_1(&section)?),
-                section::LU_INFO_1_0 => {
-                    // The older form only counts when it stands alone.
-                    others.push(section);
-                }
-                _ => others.push(section),
-            }
-        }
-        let info = match info {
-            Some(info) => info,
-            None => LuInfo::decode_1_0(
-                others
-                    .iter()
-                    .find(|s| s.id == section::LU_INFO_1_0)
-                    .ok_or(Corrupt("no LU information section"))?,
-            )?,
+        let (infos, others): (Vec<_>, Vec<_>) = sections
+            .into_iter()
+            .partition(|s| matches!(s.id, section::LU_INFO_1_0 | section::LU_INFO_1_1));
+        let (new, old): (Vec<_>, Vec<_>) = infos.iter().partition(|s| s.id == section::LU_INFO_1_1);
+        // The older form counts only when it stands alone.
+        let info = match (&new[..], &old[..]) {
+            ([info], _) => LuInfo::decode_1_1(info)?,
+            ([], [info]) => LuInfo::decode_1_0(info)?,
+            ([], []) => return Err(Corrupt("no LU information section")),
+            _ => return Err(Corrupt("several LU information sections")),
         };
-        others.retain(|s| s.id != section::LU_INFO_1_0);
         Ok(Metadata { order, info, others })
     }
 

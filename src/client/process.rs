@@ -45,7 +45,6 @@ impl Process {
                     };
                     if replaced && let Some(parent) = other {
                         parent.link.abandon();
-                        parent.handles.abandon();
                         // Its destructors must not run here: they belong to the parent's files and threads.
                         std::mem::forget(parent);
                     }

@@ -134,7 +134,12 @@ mod tests {
         let member = DevId::new(b"iqn.x").unwrap();
         let good = encode_request(&Request::GroupAdd(GroupKind::Host, name, member));
         assert!(decode_request(&good).is_ok());
-        for (from, to) in [(&b"abc"[..], &b"*bc"[..]), (b"abc", b"a\0c"), (b"abc", b"\xff\xfe\xfd"), (b"iqn.x", b"iqn\0x")] {
+        for (from, to) in [
+            (&b"abc"[..], &b"*bc"[..]),
+            (b"abc", b"a\0c"),
+            (b"abc", b"\xff\xfe\xfd"),
+            (b"iqn.x", b"iqn\0x"),
+        ] {
             let at = good.windows(from.len()).position(|w| w == from).unwrap();
             let mut bad = good.clone();
             bad[at..at + to.len()].copy_from_slice(to);

@@ -6,7 +6,7 @@ pub mod attribute;
 mod caller;
 mod capi;
 mod channel;
-mod fork;
+pub(crate) mod fork;
 mod frame;
 mod label;
 mod layout;

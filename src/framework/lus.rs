@@ -209,7 +209,7 @@ impl Framework {
     pub(super) fn bring_online(&self, lu: &Arc<LogicalUnit>) {
         let state = self.state.lock();
         lu.set_state(ObjectState::Online);
-        let unmapped = state.remap_lu(&lu.guid);
+        let unmapped = state.remap_lu(lu);
         drop(state);
         unmapped.stop_unattended();
     }
@@ -226,7 +226,7 @@ impl Framework {
         let unmapped = {
             let state = self.state.lock();
             lu.set_state(ObjectState::Offlining);
-            state.remap_lu(&lu.guid)
+            state.remap_lu(lu)
         };
         unmapped.stop(&finale);
         drop(finale);

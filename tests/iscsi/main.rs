@@ -405,3 +405,38 @@ fn targets_are_restored_from_the_store() {
         (TARGET, Some("a disk"))
     );
 }
+
+#[test]
+fn a_portal_on_ipv6_is_announced_in_brackets() {
+    let node = Node::with(Config {
+        portals: vec!["[::1]:0".parse().unwrap()],
+        ..Config::default()
+    });
+    let mut discovery = Initiator::login(node.address, HOST, "", &[]);
+    let mut text = Header::new(opcode::TEXT);
+    text.set_word::<20>(NO_TAG);
+    discovery.request(text, b"SendTargets=All\0");
+    let answer = discovery.receive().data;
+    let expected = format!("TargetName={TARGET}\0TargetAddress=[::1]:{},1\0", node.address.port());
+    assert_eq!(String::from_utf8_lossy(&answer), expected);
+}
+
+#[test]
+fn a_wildcard_portal_is_announced_by_the_address_that_was_reached() {
+    let node = Node::with(Config {
+        portals: vec!["0.0.0.0:0".parse().unwrap()],
+        ..Config::default()
+    });
+    let address = ([127, 0, 0, 1], node.address.port()).into();
+    let mut discovery = Initiator::login(address, HOST, "", &[]);
+    let mut text = Header::new(opcode::TEXT);
+    text.set_word::<20>(NO_TAG);
+    discovery.request(text, b"SendTargets=All\0");
+    let answer = discovery.receive().data;
+    let expected = format!("TargetName={TARGET}\0TargetAddress={address},1\0");
+    assert!(
+        answer.starts_with(expected.as_bytes()),
+        "{}",
+        String::from_utf8_lossy(&answer)
+    );
+}

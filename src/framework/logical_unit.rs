@@ -125,9 +125,14 @@ impl LogicalUnit {
         }
     }
 
-    /// Who executes a command that is admitted now.
-    pub fn handler(&self) -> Option<Arc<dyn Handler>> {
-        match &**self.route.load() {
+    /// Who executes a command that is admitted now; `None` when the route is no longer the one that the command was
+    /// checked for.
+    pub fn handler(&self, checked: &Arc<Route>) -> Option<Arc<dyn Handler>> {
+        let now = self.route.load();
+        if !Arc::ptr_eq(&now, checked) {
+            return None;
+        }
+        match &**now {
             Route::Active(unit) => Some(unit.clone()),
             Route::Standby(forwarder) => Some(forwarder.clone()),
             Route::Transition(_) => None,

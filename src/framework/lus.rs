@@ -111,6 +111,10 @@ impl Framework {
             inner.state,
             LuState::Active { .. } | LuState::Standby { .. } | LuState::Released { .. }
         );
+        let state = inner.lu.as_ref().map(|lu| lu.state());
+        if matches!(state, Some(ObjectState::Offlining | ObjectState::Onlining)) {
+            return Err(Status::Busy);
+        }
         // Both the LU and its entry go, or neither: the entry first, since it can be put back.
         let row = if settled { self.remove_row(guid)? } else { None };
         let online = inner

@@ -7,7 +7,7 @@
 //!                           callers              dispatcher thread            one thread per door
 //! ```
 //!
-//! The [`engine`] decides; everything around it is queues and three threads (dispatcher, sender, and a janitor for what
+//! The `engine` decides; everything around it is queues and three threads (dispatcher, sender, and a janitor for what
 //! blocks). No thread waits for another node.
 #![forbid(unsafe_code)]
 
@@ -16,10 +16,13 @@ mod config;
 mod counters;
 mod dispatcher;
 mod engine;
+mod limiter;
 pub mod message;
 mod provider;
 mod queue;
 mod sender;
+#[cfg(test)]
+mod tests;
 mod thread;
 mod upcall;
 

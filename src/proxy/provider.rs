@@ -4,6 +4,7 @@
 use super::counters::{Counters, LiveCounters, count};
 use super::dispatcher::{Dispatcher, janitor};
 use super::engine::{Class, Command, Engine, ManagementRequest, Origin, Seeds, own_handshake};
+use super::limiter::Limiter;
 use super::message::{Body, Handshake, MAX_MESSAGE, Message};
 use super::queue::{Clock, Event, Queue};
 use super::sender::{Life, Sender};
@@ -71,6 +72,7 @@ impl Proxy {
             seeds,
             config,
             counters: LiveCounters::default(),
+            limiter: Limiter::default(),
             seq: AtomicU64::new(0),
         };
         let shared = Arc::new(Shared {
@@ -155,12 +157,17 @@ impl Proxy {
             Ok(message) => message,
             Err(error) if error.is_malformed() => {
                 count(&counters.refused);
-                log::warn!("pppt: {} bytes of the peer are no message: {error}", bytes.len());
+                let limiter = &self.shared.life.limiter;
+                limiter.warn(format_args!(
+                    "{} bytes of the peer are no message: {error}",
+                    bytes.len()
+                ));
                 return Err(Status::PostMsgFailed);
             }
             Err(error) => {
                 count(&counters.dropped);
-                log::warn!("pppt: message of the peer dropped: {error}");
+                let limiter = &self.shared.life.limiter;
+                limiter.warn(format_args!("message of the peer dropped: {error}"));
                 return Ok(());
             }
         };
@@ -170,15 +177,21 @@ impl Proxy {
             return Err(Status::PostMsgFailed);
         }
         counters.received(&message.body);
-        let mut patience = self.shared.life.config.receive_queue;
-        if let (Body::EchoRequest(data), Some(node)) = (&message.body, enabled) {
-            // At once, whatever else is waiting (8.5).
-            sender.enqueue(Class::Control, Message::new(0, Body::EchoReply(self.echo(data, node))));
-            patience = usize::MAX;
+        let limit = self.shared.life.config.receive_queue;
+        let echo = match (&message.body, enabled) {
+            (Body::EchoRequest(data), Some(node)) => Some(self.echo(data, node)),
+            _ => None,
+        };
+        match echo {
+            None => self.shared.queue.push_patiently(Event::Message(door, message), limit),
+            Some(reply) => {
+                // At once, whatever else is waiting (8.5); but a flood of them fills no memory.
+                if !sender.full() {
+                    sender.enqueue(Class::Control, Message::new(0, Body::EchoReply(reply)));
+                }
+                self.shared.queue.push_if_room(Event::Message(door, message), 2 * limit);
+            }
         }
-        self.shared
-            .queue
-            .push_patiently(Event::Message(door, message), patience);
         Ok(())
     }
 
@@ -273,7 +286,11 @@ impl PeerLink for Proxy {
     }
 
     fn status(&self) -> PeerStatus {
-        self.shared.status.read().0
+        let published = self.shared.status.read().0;
+        PeerStatus {
+            door: self.shared.door.lock().is_some(),
+            ..published
+        }
     }
 
     fn port_accepted(&self, port: &Port) -> bool {

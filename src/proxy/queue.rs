@@ -70,6 +70,16 @@ impl Queue {
         self.filled.notify_one();
     }
 
+    /// Forgets the event while more than `limit` are queued.
+    pub fn push_if_room(&self, event: Event, limit: usize) {
+        let mut inner = self.inner.lock();
+        if !inner.closed && inner.events.len() <= limit {
+            inner.events.push_back(event);
+            drop(inner);
+            self.filled.notify_one();
+        }
+    }
+
     /// The next event, or `None` when `until` comes first.
     pub fn pop(&self, until: Option<Instant>) -> Option<Event> {
         let mut inner = self.inner.lock();

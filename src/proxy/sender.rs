@@ -2,6 +2,7 @@
 
 use super::counters::{LiveCounters, count};
 use super::engine::{Class, Seeds};
+use super::limiter::Limiter;
 use super::message::{Capabilities, Message};
 use super::queue::{Event, Queue};
 use super::thread::spawn;
@@ -21,6 +22,8 @@ pub(super) struct Life {
     pub seeds: Seeds,
     pub config: Config,
     pub counters: LiveCounters,
+    /// For what the peer and the door can cause.
+    pub limiter: Limiter,
     /// `icx_seq` of the last message.
     pub seq: AtomicU64,
 }
@@ -99,6 +102,13 @@ impl Sender {
         state.messages > config.queue_messages / 2 || state.bytes > config.queue_bytes / 2
     }
 
+    /// Only control messages are taken.
+    pub fn full(&self) -> bool {
+        let state = self.state.lock();
+        let config = &self.life.config;
+        state.messages >= config.queue_messages || state.bytes >= config.queue_bytes
+    }
+
     /// What the peer understands.
     pub fn set_wire(&self, wire: Option<Capabilities>) {
         self.state.lock().wire = wire;
@@ -129,15 +139,18 @@ impl Sender {
                 Ok(0) => self.life.counters.sent(&message.body),
                 Ok(result) => {
                     // A forwarded command that got lost this way ends by its timer (2.2).
-                    log::error!(
-                        "pppt: the proxy door answered {result} to a message of type {}",
-                        message.body.number()
-                    );
+                    let number = message.body.number();
+                    let limiter = &self.life.limiter;
+                    limiter.warn(format_args!(
+                        "the proxy door answered {result} to a message of type {number}"
+                    ));
                     self.life.counters.sent(&message.body);
                 }
                 Err(error) => {
                     if !self.state.lock().closed {
-                        log::warn!("pppt: message of type {} not sent: {error}", message.body.number());
+                        let number = message.body.number();
+                        let limiter = &self.life.limiter;
+                        limiter.warn(format_args!("message of type {number} not sent: {error}"));
                     }
                     self.lost(message);
                     if error.raw_os_error() == Some(libc::EBADF) {

@@ -11,6 +11,9 @@ use std::time::Duration;
 /// Former lives of the peer that are remembered, so that late messages of them are refused.
 const FORMER_LIVES: usize = 16;
 
+/// Least time between two probes.
+const PROBE_PAUSE: Duration = Duration::from_millis(100);
+
 /// What the peer is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -50,6 +53,7 @@ pub(super) struct Link {
     former: VecDeque<u64>,
     opened: Duration,
     heard: Duration,
+    last_probe: Duration,
     next_probe: Duration,
     /// The peer answered a probe once, so its silence means something.
     echoes: bool,
@@ -73,6 +77,7 @@ impl Link {
             former: VecDeque::new(),
             opened: Duration::ZERO,
             heard: Duration::ZERO,
+            last_probe: Duration::ZERO,
             next_probe: Duration::ZERO,
             echoes: false,
             clearing: Vec::new(),
@@ -142,8 +147,16 @@ impl Link {
         if now < self.next_probe {
             return None;
         }
+        self.last_probe = now;
         self.next_probe = now + config.probe;
         Some(own_handshake(self.own, node, self.nonce).probe())
+    }
+
+    /// The peer has spoken while it was taken for gone: it will answer a probe now.
+    pub fn hasten_probe(&mut self, now: Duration) {
+        if now.saturating_sub(self.last_probe) >= PROBE_PAUSE {
+            self.next_probe = self.next_probe.min(now);
+        }
     }
 
     pub fn next(&self, now: Duration, config: &Config) -> Duration {

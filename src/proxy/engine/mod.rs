@@ -333,6 +333,9 @@ impl Engine {
         if self.link.proves_up(now, &message.body, &self.config) {
             self.peer_up(now);
         }
+        if !self.link.up {
+            self.link.hasten_probe(now);
+        }
         self.with(now, |engine, cx| engine.dispatch(cx, message));
         self.report_cleared();
     }

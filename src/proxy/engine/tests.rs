@@ -1,6 +1,7 @@
 //! Two engines and a channel that drops or keeps what a test wants; time is a number.
 
 mod active;
+mod chaos;
 mod link;
 mod standby;
 

@@ -314,6 +314,9 @@ impl Body {
     /// Bytes that the message holds in memory, roughly; for the limit of the send queue.
     pub fn weight(&self) -> usize {
         const FIXED: usize = 512;
-        FIXED + self.bulk().map_or(0, <[u8]>::len)
+        match self {
+            Body::EchoRequest(data) | Body::EchoReply(data) => FIXED + data.len(),
+            _ => FIXED + self.bulk().map_or(0, <[u8]>::len),
+        }
     }
 }

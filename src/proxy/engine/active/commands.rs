@@ -1,0 +1,259 @@
+//! The peer's commands and task management functions (`alua-proxy.md` 5.7, 5.8, 5.11).
+
+use super::*;
+
+impl Active {
+    /// SCSI_CMD. `own_generation`: of the LU, while it is Active here.
+    pub(in super::super) fn command(&mut self, cx: &mut Context<'_>, cmd: Box<ScsiCmd>, own_generation: Option<u64>) {
+        let forget = cx.config.remember_sessions;
+        while self
+            .ended
+            .front()
+            .is_some_and(|(_, at)| cx.now.saturating_sub(*at) >= forget)
+        {
+            self.ended.pop_front();
+        }
+        if self.tasks.contains_key(&cmd.task) || self.management.contains_key(&cmd.task) {
+            return cx.status(4, cmd.task, codes::ALREADY);
+        }
+        if self.tasks.len() + self.management.len() >= MAX_TASKS {
+            return cx.status(4, cmd.task, codes::BUSY);
+        }
+        if self.ended.iter().any(|(id, _)| *id == cmd.session) {
+            return cx.status(4, cmd.task, codes::NOT_FOUND);
+        }
+        if cmd.generation.is_some() && cmd.generation != own_generation {
+            // A retried write must not be overtaken by its first copy (7.7).
+            return self.answer(cx, &cmd, Outcome::status(ScsiStatus::Busy));
+        }
+        match self.sessions.get_mut(&cmd.session).map(|session| &mut session.nexus) {
+            None => {
+                if let Err((task, code)) = self.open_session(cx, cmd) {
+                    cx.status(4, task, code);
+                }
+            }
+            Some(Nexus::Opening { waiting, .. }) if waiting.len() < WAITING_COMMANDS => waiting.push(*cmd),
+            Some(Nexus::Opening { .. }) => cx.status(4, cmd.task, codes::BUSY),
+            Some(Nexus::Closing) => cx.status(4, cmd.task, codes::BAD_STATE),
+            Some(Nexus::Open) => self.start(cx, *cmd),
+        }
+    }
+
+    pub(super) fn start(&mut self, cx: &mut Context<'_>, cmd: ScsiCmd) {
+        if cmd.function != 0 {
+            return self.manage(cx, cmd);
+        }
+        if cmd.cdb.is_empty() {
+            return cx.status(4, cmd.task, codes::INVALID_ARG);
+        }
+        let expected = Expected {
+            read: cmd.flags & ScsiCmd::READ != 0,
+            write: cmd.flags & ScsiCmd::WRITE != 0,
+            length: cmd.expected,
+        };
+        let task = Task {
+            session: cmd.session,
+            guid: cmd.guid,
+            expected,
+            sent: u32::try_from(cmd.data.len()).unwrap_or(u32::MAX),
+            progress: Progress::Running,
+        };
+        self.tasks.insert(cmd.task, task);
+        cx.out.push(Output::Start(Box::new(Command {
+            id: cmd.task,
+            session: cmd.session,
+            lun: cmd.lun,
+            attribute: cmd.flags & ScsiCmd::ATTRIBUTE,
+            expected,
+            lun_id: lun_id(cmd.guid),
+            cdb: cmd.cdb,
+            data: cmd.data,
+        })));
+    }
+
+    fn manage(&mut self, cx: &mut Context<'_>, cmd: ScsiCmd) {
+        let function = match (cmd.function, cmd.referenced) {
+            (1, Some(task)) => {
+                if matches!(
+                    self.tasks.get(&task).map(|task| &task.progress),
+                    Some(Progress::Sending { .. })
+                ) {
+                    // Executed already; only its data was still on the way.
+                    self.tasks.remove(&task);
+                }
+                Some(TmFunction::AbortTask)
+            }
+            // An original peer cannot say which task: all of its nexus.
+            (1 | 2, _) => Some(TmFunction::AbortTaskSet),
+            (4, _) => Some(TmFunction::ClearTaskSet),
+            (5, _) => Some(TmFunction::LunReset),
+            (6, _) => Some(TmFunction::TargetWarmReset),
+            (7 | 9, _) => Some(TmFunction::TargetColdReset),
+            _ => None,
+        };
+        let Some(function) = function else {
+            // 05/0E/03: invalid field in command information unit (7.8).
+            return self.answer(cx, &cmd, Outcome::check(Sense::new(0x5, 0x0e, 0x03)));
+        };
+        self.management.insert(cmd.task, (cmd.session, cmd.guid));
+        cx.out.push(Output::Manage(Management {
+            id: cmd.task,
+            session: cmd.session,
+            lun: cmd.lun,
+            function,
+            referenced_tag: cmd.referenced.unwrap_or(0),
+            lun_id: lun_id(cmd.guid),
+        }));
+    }
+
+    pub(in super::super) fn managed(&mut self, cx: &mut Context<'_>, id: u64, response: TmResponse) {
+        let Some((session, guid)) = self.management.remove(&id) else {
+            return;
+        };
+        let outcome = match response {
+            // A task that is not there is gone as well.
+            TmResponse::Complete | TmResponse::NoSuchTask => Outcome::good(),
+            TmResponse::NotSupported => Outcome::check(Sense::new(0x5, 0x0e, 0x03)),
+            TmResponse::NoSuchLun => Outcome::check(Sense::new(0x5, 0x25, 0x00)),
+            TmResponse::Rejected => Outcome::status(ScsiStatus::TaskAborted),
+        };
+        send_status(cx, id, session, guid, Expected::default(), 0, outcome);
+    }
+
+    /// A command of ours ended.
+    pub(in super::super) fn finished(&mut self, cx: &mut Context<'_>, id: u64, mut outcome: Outcome) {
+        let Some(task) = self.tasks.get_mut(&id) else { return };
+        let room = if task.expected.read {
+            task.expected.length as usize
+        } else {
+            0
+        };
+        outcome.data.truncate(room);
+        let deadline = cx.now + cx.config.command;
+        task.progress = Progress::Sending {
+            outcome,
+            given: 0,
+            unconfirmed: 0,
+            deadline,
+        };
+        self.advance(cx, id);
+    }
+
+    /// SCSI_DATA_XFER_DONE.
+    pub(in super::super) fn transfer_done(&mut self, cx: &mut Context<'_>, id: u64, status: u64) {
+        let Some(task) = self.tasks.get_mut(&id) else { return };
+        let Progress::Sending {
+            unconfirmed, deadline, ..
+        } = &mut task.progress
+        else {
+            return;
+        };
+        if status != codes::SUCCESS {
+            // The peer no longer has the task.
+            self.tasks.remove(&id);
+            return;
+        }
+        *unconfirmed = unconfirmed.saturating_sub(1);
+        *deadline = cx.now + cx.config.command;
+        self.advance(cx, id);
+    }
+
+    /// A SCSI_DATA did not get through the door: no status may follow that would make the rest look complete.
+    pub(in super::super) fn data_lost(&mut self, cx: &mut Context<'_>, id: u64) {
+        if let Some(task) = self.tasks.remove(&id) {
+            send_status(
+                cx,
+                id,
+                task.session,
+                task.guid,
+                task.expected,
+                0,
+                Outcome::status(ScsiStatus::Busy),
+            );
+        }
+    }
+
+    /// Sends the next pieces, or the status when all are confirmed.
+    fn advance(&mut self, cx: &mut Context<'_>, id: u64) {
+        let window = if cx.ours { cx.config.window } else { 1 };
+        let Some(task) = self.tasks.get_mut(&id) else { return };
+        let Progress::Sending {
+            outcome,
+            given,
+            unconfirmed,
+            ..
+        } = &mut task.progress
+        else {
+            return;
+        };
+        while *given < outcome.data.len() && *unconfirmed < window {
+            // The size of the data, not of a buffer (hazard H20).
+            let end = outcome.data.len().min(*given + cx.config.piece);
+            let data = ScsiData {
+                task: id,
+                session: task.session,
+                guid: task.guid,
+                data: outcome.data[*given..end].to_vec(),
+                offset: u32::try_from(*given).ok().filter(|_| cx.ours),
+            };
+            *given = end;
+            *unconfirmed += 1;
+            cx.send(Class::Bulk, 0, Body::ScsiData(data));
+        }
+        if *given < outcome.data.len() || *unconfirmed > 0 {
+            return;
+        }
+        let Some(task) = self.tasks.remove(&id) else { return };
+        let Progress::Sending { outcome, given, .. } = task.progress else {
+            return;
+        };
+        let moved = if task.expected.read {
+            u32::try_from(given).unwrap_or(u32::MAX)
+        } else {
+            task.sent
+        };
+        send_status(cx, id, task.session, task.guid, task.expected, moved, outcome);
+    }
+
+    fn answer(&self, cx: &mut Context<'_>, cmd: &ScsiCmd, outcome: Outcome) {
+        let expected = Expected {
+            read: cmd.flags & ScsiCmd::READ != 0,
+            write: false,
+            length: cmd.expected,
+        };
+        send_status(cx, cmd.task, cmd.session, cmd.guid, expected, 0, outcome);
+    }
+}
+
+fn lun_id(guid: Guid) -> Option<Guid> {
+    (guid.0 != [0; 16]).then_some(guid)
+}
+
+fn send_status(
+    cx: &mut Context<'_>,
+    task: u64,
+    session: u64,
+    guid: Guid,
+    expected: Expected,
+    moved: u32,
+    outcome: Outcome,
+) {
+    let (flags, residual) = match outcome.residual(expected, moved) {
+        Residual::None => (0, 0),
+        Residual::Overflow(n) => (StatusMessage::OVERRUN, n),
+        Residual::Underflow(n) => (StatusMessage::UNDERRUN, n),
+    };
+    let mut sense = outcome.sense;
+    sense.truncate(StatusMessage::MAX_SENSE);
+    let status = StatusMessage {
+        task,
+        session,
+        guid,
+        response: 0,
+        status: outcome.status as u8,
+        flags,
+        residual,
+        sense,
+    };
+    cx.send(Class::Answer, 0, Body::ScsiStatus(status));
+}

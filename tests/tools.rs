@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 fn status_and_err(command: &mut Command) -> (Option<i32>, String) {
     let output = run(command);
     assert_eq!(output.stdout, b"");
-    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    (output.status.code(), String::from_utf8(output.stderr).expect("UTF-8"))
 }
 
 #[test]

@@ -14,6 +14,8 @@ fn main() {
         .warnings_into_errors(true)
         .compile("stmf_door_trampoline");
     let root = std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets it");
+    // Its threads outlive a dlclose.
+    println!("cargo:rustc-cdylib-link-arg=-Wl,-z,nodelete");
     println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,libstmf.so.1");
     println!("cargo:rustc-cdylib-link-arg=-Wl,--version-script={root}/src/versions.map");
 }

@@ -4,6 +4,7 @@
  */
 #include <libstmf.h>
 #include <door.h>
+#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "check.h"
@@ -45,6 +46,38 @@ static int child(int hdl, int expected)
 	return (check_end());
 }
 
+/*
+ * A process that installed a door is killed while a child of its own lives on, which never calls the library: the door must
+ * go with the process that installed it.
+ */
+static void killed_owner(int door)
+{
+	int hdl = -1, ready[2], hold[2];
+	char byte = 0;
+	pid_t pid;
+
+	TRUE(pipe(ready) == 0 && pipe(hold) == 0);
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		if (stmfInitProxyDoor(&hdl, door) == STMF_STATUS_SUCCESS && fork() == 0) {
+			close(hold[1]);
+			/* Ends when the test does. */
+			_exit(read(hold[0], &byte, 1) == 0 ? 0 : 1);
+		}
+		byte = hdl > 0;
+		if (write(ready[1], &byte, 1) == 1)
+			pause();
+		_exit(1);
+	}
+	TRUE(read(ready[0], &byte, 1) == 1 && byte == 1);
+	CALL(stmfInitProxyDoor(&hdl, door), STMF_ERROR_DOOR_INSTALLED);
+	TRUE(kill(pid, SIGKILL) == 0 && waitpid(pid, NULL, 0) == pid);
+	CALL(stmfInitProxyDoor(&hdl, door), STMF_STATUS_SUCCESS);
+	stmfDestroyProxyDoor(hdl);
+	close(hold[1]);
+}
+
 int main(int argc, char **argv)
 {
 	int shared = argc > 1 && strcmp(argv[1], "shared") == 0;
@@ -68,6 +101,8 @@ int main(int argc, char **argv)
 	stmfDestroyProxyDoor(hdl);
 	CALL(stmfInitProxyDoor(&hdl, door), STMF_STATUS_SUCCESS);
 	stmfDestroyProxyDoor(hdl);
+	if (shared)
+		killed_owner(door);
 	CALL(stmfDeleteHostGroup(&name), STMF_STATUS_SUCCESS);
 	return (check_end());
 }

@@ -188,6 +188,34 @@ static void take_message(void *cookie, char *data, size_t size, door_desc_t *des
 	door_return((char *)&done, sizeof (done), NULL, 0);
 }
 
+/* A message as the peer sends it: a packed nvlist with its type and number. */
+static size_t pack(uint8_t type, char **message)
+{
+	nvlist_t *list = NULL;
+	size_t size = 0;
+
+	*message = NULL;
+	TRUE(nvlist_alloc(&list, NV_UNIQUE_NAME, 0) == 0);
+	TRUE(nvlist_add_uint8(list, "icm_msg_type", type) == 0);
+	TRUE(nvlist_add_uint64(list, "icm_msgid", 1) == 0);
+	TRUE(nvlist_pack(list, message, &size, NV_ENCODE_XDR, 0) == 0);
+	nvlist_free(list);
+	return (size);
+}
+
+static void messages(int hdl)
+{
+	char *message;
+	size_t size = pack(200, &message);
+
+	/* Of a type that nobody knows: no error of the sender. */
+	CALL(stmfPostProxyMsg(hdl, message, (uint32_t)size), STMF_STATUS_SUCCESS);
+	CALL(stmfPostProxyMsg(hdl, message, (uint32_t)size / 2), STMF_POST_MSG_FAILED);
+	memset(message, 0xff, size);
+	CALL(stmfPostProxyMsg(hdl, message, (uint32_t)size), STMF_POST_MSG_FAILED);
+	free(message);
+}
+
 static void proxy_door(void)
 {
 	char garbage[] = "this is no message";
@@ -220,6 +248,7 @@ static void proxy_door(void)
 	CALL(stmfSetAluaState(B_TRUE, 0), STMF_STATUS_SUCCESS);
 	CALL(stmfPostProxyMsg(hdl, garbage, 0), STMF_POST_MSG_FAILED);
 	CALL(stmfPostProxyMsg(hdl, garbage, sizeof (garbage)), STMF_POST_MSG_FAILED);
+	messages(hdl);
 	CALL(stmfSetAluaState(B_FALSE, 0), STMF_STATUS_SUCCESS);
 
 	/* Numbers that are no handles have no effect, whatever they name. */

@@ -3,8 +3,8 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use stmf::door;
@@ -100,7 +100,11 @@ impl Bench {
         let left: Vec<_> = fs::read_dir(self.directory.path())
             .expect("directory")
             .map(|entry| entry.expect("entry").file_name())
-            .filter(|name| name.to_string_lossy().starts_with("stmf-lu-"))
+            .filter(|name| {
+                [".stmf-lease", "stmf-lu-"]
+                    .iter()
+                    .any(|left| name.to_string_lossy().starts_with(left))
+            })
             .collect();
         assert!(left.is_empty(), "{what} left {left:?}");
     }
@@ -123,16 +127,12 @@ struct Daemon {
 impl Daemon {
     fn start(directory: &Path) -> Daemon {
         let door = directory.join("stmfd.door");
-        // The port is free when the listener is dropped; nobody else asks for this number meanwhile.
-        let portal = TcpListener::bind("127.0.0.1:0")
-            .and_then(|l| l.local_addr())
-            .expect("a port");
         let mut process = Command::new(env!("CARGO_BIN_EXE_stmfd"))
             .args(["--foreground", "--state-dir"])
             .arg(directory.join("state"))
             .arg("--door")
             .arg(&door)
-            .args(["--iscsi-portal", &portal.to_string()])
+            .args(["--iscsi-portal", "127.0.0.1:0"])
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -297,6 +297,27 @@ fn programs_run_in_a_framework_of_their_own() {
 }
 
 #[test]
+fn a_program_can_carry_the_library_in_itself() {
+    let bench = Bench::new();
+    let program = bench.path("seed-static");
+    let archive = library().with_file_name("libstmf.a");
+    let result = Command::new("gcc")
+        .args(["-std=c11", "-pthread"])
+        .args(NVPAIR)
+        .arg("-I")
+        .arg(root().join("include"))
+        .arg(root().join("c-tests/seed.c"))
+        .arg("-o")
+        .arg(&program)
+        .arg(archive)
+        .args(["-lnvpair", "-lsqlite3", "-lm", "-ldl"])
+        .output()
+        .expect("gcc");
+    assert!(result.status.success(), "{}", text(&result));
+    bench.check(bench.command(&program, "embedded"));
+}
+
+#[test]
 fn programs_run_against_a_daemon() {
     let bench = Bench::new();
     let daemon = Daemon::start(bench.directory.path());
@@ -373,6 +394,54 @@ fn a_program_outlives_its_daemon() {
     drop(ask);
     assert!(session.wait().expect("session ends").success());
     daemon.stop();
+}
+
+#[test]
+fn strangers_are_refused() {
+    const NOBODY: u32 = 65534;
+    let bench = Bench::new();
+    let daemon = Daemon::start(bench.directory.path());
+    let program = bench.compile("gcc", "session");
+    // What another user needs to start the program and to find the door.
+    fs::remove_file(bench.path("libstmf.so.1")).expect("link");
+    fs::copy(library(), bench.path("libstmf.so.1")).expect("copy of the library");
+    let open = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("mode");
+    open(bench.directory.path(), 0o755);
+    let state_as = |user: u32| {
+        let mut session = bench.command(&program, &daemon.endpoint());
+        session.stdin(Stdio::piped()).stdout(Stdio::piped());
+        if user != nix::unistd::geteuid().as_raw() {
+            session.uid(user).gid(user);
+        }
+        let mut session = session.spawn().expect("session starts");
+        writeln!(session.stdin.take().expect("piped"), "state").expect("session reads");
+        text(&session.wait_with_output().expect("session ends"))
+    };
+    let own = nix::unistd::geteuid();
+    assert_eq!(state_as(own.as_raw()), "0x0000\n");
+    // Only root can become somebody else.
+    if own.is_root() {
+        assert_eq!(state_as(NOBODY), "0x8005\n", "the socket refuses");
+        open(&daemon.door, 0o666);
+        assert_eq!(state_as(NOBODY), "0x8005\n", "the service refuses");
+    }
+    daemon.stop();
+}
+
+#[test]
+fn a_program_that_ends_gives_its_units_up() {
+    let bench = Bench::new();
+    let program = bench.compile("gcc", "leave");
+    let file = bench.path("lu");
+    fs::File::create(&file)
+        .and_then(|file| file.set_len(4 << 20))
+        .expect("backing file");
+    // `check` looks for the lease files that a crash would leave.
+    for what in ["create", "import", "import", "create"] {
+        let mut command = bench.command(&program, "embedded");
+        command.arg(what).arg(&file);
+        bench.check(command);
+    }
 }
 
 #[test]

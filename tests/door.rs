@@ -1,4 +1,5 @@
 //! Doors through their Rust face. The C face and several processes: `c-tests/door.c`, `c-tests/door_stress.c`.
+#![allow(clippy::unwrap_used)]
 
 use std::fs::File;
 use std::io::{Read, Seek, Write};
@@ -292,4 +293,143 @@ fn strangers_on_a_door_socket_do_no_harm() {
         door::call(server.descriptor(), b"still here", &[]).unwrap().data,
         b"still here"
     );
+}
+
+/// Sends `byte` to the door with one end of a pair, as a caller does for a channel of its own; gives the other end.
+fn raw_channel(server: &Server, byte: u8) -> OwnedFd {
+    use nix::sys::socket::{AddressFamily, SockFlag, SockType, setsockopt, socketpair, sockopt};
+    let (mine, theirs) =
+        socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC).expect("a pair");
+    setsockopt(&theirs, sockopt::PassCred, &true).unwrap();
+    setsockopt(&mine, sockopt::ReceiveTimeout, &nix::sys::time::TimeVal::new(20, 0)).unwrap();
+    raw_send(server.descriptor().as_raw_fd(), &[byte], &[theirs.as_raw_fd()]);
+    mine
+}
+
+fn raw_send(socket: i32, bytes: &[u8], descriptors: &[i32]) {
+    use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
+    let passed = [ControlMessage::ScmRights(descriptors)];
+    let passed = if descriptors.is_empty() { &[][..] } else { &passed[..] };
+    // What the server refuses it may have refused already.
+    let _ = sendmsg::<()>(
+        socket,
+        &[std::io::IoSlice::new(bytes)],
+        passed,
+        MsgFlags::MSG_NOSIGNAL,
+        None,
+    );
+}
+
+/// A frame: magic, kind, flags, status, descriptors, length (see `src/door/frame.rs`).
+fn raw_frame(kind: u16, flags: u16, status: u32, descriptors: u32, length: u64) -> Vec<u8> {
+    let mut frame = b"DOOR".to_vec();
+    frame.extend(kind.to_ne_bytes());
+    frame.extend(flags.to_ne_bytes());
+    frame.extend(status.to_ne_bytes());
+    frame.extend(descriptors.to_ne_bytes());
+    frame.extend(length.to_ne_bytes());
+    frame
+}
+
+#[test]
+fn a_hostile_caller_loses_only_its_channel() {
+    let server = echo();
+    let (pipe, _writer) = std::io::pipe().unwrap();
+    let pipe = pipe.as_raw_fd();
+    let small = tempfile::tempfile().unwrap();
+    let rows: [(&str, Vec<u8>, Vec<i32>); 11] = [
+        ("nothing", vec![], vec![]),
+        ("a short head", vec![0; 7], vec![]),
+        ("no magic", vec![0xff; 24], vec![]),
+        ("less than promised", raw_frame(1, 0, 0, 0, 5), vec![]),
+        ("past the bound", raw_frame(1, 1, 0, 0, u64::MAX), vec![]),
+        ("a reply", raw_frame(2, 0, 0, 0, 0), vec![]),
+        ("a notice", raw_frame(1, 4, 0, 0, 0), vec![]),
+        ("fewer descriptors than promised", raw_frame(1, 0, 0, 2, 0), vec![pipe]),
+        ("no memory file", raw_frame(1, 1, 0, 0, 100), vec![]),
+        ("a pipe for a memory file", raw_frame(1, 1, 0, 0, 100), vec![pipe]),
+        (
+            "a file on disk for a memory file",
+            raw_frame(1, 1, 0, 0, 100),
+            vec![small.as_raw_fd()],
+        ),
+    ];
+    for (what, bytes, descriptors) in rows {
+        let channel = raw_channel(&server, b'C');
+        raw_send(channel.as_raw_fd(), &bytes, &descriptors);
+        // The end of the channel, or, for a file that is shorter than promised, a failure.
+        let answer = nix::sys::socket::recv(channel.as_raw_fd(), &mut [0; 64], nix::sys::socket::MsgFlags::empty());
+        assert!(
+            matches!(answer, Ok(0 | 24) | Err(nix::errno::Errno::ECONNRESET)),
+            "{what}: {answer:?}"
+        );
+        assert_eq!(
+            door::call(server.descriptor(), b"well", &[]).unwrap().data,
+            b"well",
+            "{what}"
+        );
+    }
+    // Descriptors ahead without end.
+    let channel = raw_channel(&server, b'C');
+    for _ in 0..20 {
+        raw_send(channel.as_raw_fd(), &raw_frame(3, 0, 0, 250, 0), &[pipe; 250]);
+    }
+    let answer = nix::sys::socket::recv(channel.as_raw_fd(), &mut [0; 64], nix::sys::socket::MsgFlags::empty());
+    assert!(
+        matches!(answer, Ok(0) | Err(nix::errno::Errno::ECONNRESET)),
+        "{answer:?}"
+    );
+    // Channels, endpoints and listeners that are something else.
+    for byte in [b'C', b'E', b'L', b'Q', b'D'] {
+        raw_send(server.descriptor().as_raw_fd(), &[byte], &[pipe]);
+    }
+    assert_eq!(door::call(server.descriptor(), b"well", &[]).unwrap().data, b"well");
+}
+
+#[test]
+fn server_threads_block_all_signals() {
+    let server = Server::create(0, |_| {
+        // SAFETY: plain memory filled by the call.
+        let blocked = unsafe {
+            let mut mask: libc::sigset_t = std::mem::zeroed();
+            libc::pthread_sigmask(libc::SIG_BLOCK, std::ptr::null(), &raw mut mask);
+            (1..32)
+                .filter(|signal| ![libc::SIGKILL, libc::SIGSTOP].contains(signal))
+                .all(|signal| libc::sigismember(&raw const mask, signal) == 1)
+        };
+        reply(&[u8::from(blocked)])
+    })
+    .unwrap();
+    assert_eq!(door::call(server.descriptor(), b"", &[]).unwrap().data, [1]);
+    for task in std::fs::read_dir("/proc/self/task").unwrap() {
+        let status = std::fs::read_to_string(task.unwrap().path().join("status")).unwrap_or_default();
+        if status.starts_with("Name:\tdoor-control\n") || status.starts_with("Name:\tdoor-server\n") {
+            let mask = status.lines().find_map(|line| line.strip_prefix("SigBlk:\t")).unwrap();
+            // All but KILL (9), STOP (19) and the two that glibc keeps for itself (32, 33).
+            assert_eq!(
+                u64::from_str_radix(mask, 16).unwrap() | 1 << 8 | 1 << 18 | 3 << 31,
+                u64::MAX,
+                "{status}"
+            );
+        }
+    }
+}
+
+#[test]
+fn idle_callers_do_not_keep_others_waiting() {
+    let server = echo();
+    let door = server.descriptor();
+    let idle: Vec<_> = (0..20).map(|_| raw_channel(&server, b'C')).collect();
+    for channel in &idle {
+        raw_send(channel.as_raw_fd(), &raw_frame(1, 0, 0, 0, 0), &[]);
+    }
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(move || {
+                for _ in 0..200 {
+                    door::call(door, b"x", &[]).unwrap();
+                }
+            });
+        }
+    });
 }

@@ -1,10 +1,11 @@
 //! The proxy door handles of this process (`stmfInitProxyDoor`).
 #![forbid(unsafe_code)]
 
+use crate::door::fork::Private;
 use crate::service::ProxyHandle;
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Handle numbers to doors. Numbers count up and are not used again, so a stale one never names a later door.
@@ -22,7 +23,8 @@ struct Table {
 /// A door installed by this process. Dropping it hangs up the life line, and the service destroys the door.
 pub(super) struct Door {
     pub(super) handle: ProxyHandle,
-    pub(super) life_line: OwnedFd,
+    /// Private: a child of this process would otherwise keep the door up after this process ends.
+    pub(super) life_line: Private,
 }
 
 impl Handles {
@@ -44,18 +46,14 @@ impl Handles {
 
     /// Another descriptor of the life line of a door.
     pub(super) fn life_line(&self, number: i32) -> Option<io::Result<OwnedFd>> {
-        self.lock().doors.get(&number).map(|door| door.life_line.try_clone())
+        self.lock()
+            .doors
+            .get(&number)
+            .map(|door| door.life_line.as_fd().try_clone_to_owned())
     }
 
     pub(super) fn remove(&self, number: i32) -> Option<Door> {
         self.lock().doors.remove(&number)
-    }
-
-    /// In a forked child: closes the copies of the parent's life lines, so that the doors end with the parent.
-    pub(super) fn abandon(&self) {
-        if let Ok(mut table) = self.table.try_lock() {
-            table.doors.clear();
-        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
@@ -68,7 +66,7 @@ mod tests {
     use super::*;
 
     fn door() -> Door {
-        let life_line = std::fs::File::open("/dev/null").unwrap().into();
+        let (life_line, _) = crate::door::fork::private_pair().unwrap();
         Door {
             handle: ProxyHandle(7),
             life_line,

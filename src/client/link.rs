@@ -186,6 +186,15 @@ fn call_failed(error: &io::Error) -> Status {
 }
 
 impl Link {
+    /// This process's own framework, if it has one. `None` also while another thread is starting it: there are no LUs yet
+    /// that somebody was told of.
+    pub(super) fn embedded(&self) -> Option<Arc<Service>> {
+        match &*self.state.try_lock().ok()? {
+            State::Embedded(service) => Some(Arc::clone(service)),
+            _ => None,
+        }
+    }
+
     /// In a forked child: closes the parent's door. A parent's embedded service is left alone: closing it here would write
     /// to files that the parent still uses.
     pub(super) fn abandon(&self) {

@@ -2,6 +2,7 @@
 //!
 //! Nothing happens before the first call: no thread, no connection (programs fork after loading the library).
 
+mod at_exit;
 mod devid;
 mod endpoint;
 mod handles;
@@ -16,11 +17,11 @@ pub use endpoint::{DEFAULT_DOOR, ENDPOINT_VARIABLE, Endpoint, InvalidEndpoint, r
 pub use resource::{LuProperty, LuResource};
 pub use size::parse_size;
 
+use crate::door::fork::private_pair;
 use crate::framework::{AccessReport, GroupKind, LuInfo, NexusInfo, PortInfo, ServiceState, ViewEntry, ViewRequest};
 use crate::service::{AluaInfo, Request, Response, TargetInfo};
 use crate::types::{DevId, GroupName, Guid, LuProperties, NodeId, Status};
 use handles::Door;
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use process::Process;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -153,11 +154,10 @@ pub fn init_proxy_door(door: BorrowedFd<'_>) -> Result<i32, Status> {
 /// [`init_proxy_door`] for a number that may be no open descriptor (`None`): the service decides what is wrong first, a
 /// door that is installed already or this one (`libstmf-api.md` 6.2).
 pub fn init_proxy_door_or_nothing(door: Option<BorrowedFd<'_>>) -> Result<i32, Status> {
-    let (mine, theirs) =
-        socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC).map_err(|error| {
-            log::error!("socket pair for a proxy door: {error}");
-            Status::NoMem
-        })?;
+    let (mine, theirs) = private_pair().map_err(|error| {
+        log::error!("socket pair for a proxy door: {error}");
+        Status::NoMem
+    })?;
     let process = Process::current();
     let descriptors: Vec<BorrowedFd<'_>> = std::iter::once(theirs.as_fd()).chain(door).collect();
     match process.link.send(&Request::InitProxyDoor, &descriptors)? {

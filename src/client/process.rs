@@ -19,6 +19,11 @@ pub(super) struct Process {
 static CURRENT: ArcSwapOption<Process> = ArcSwapOption::const_empty();
 
 impl Process {
+    /// The state of the calling process, if it has called the library.
+    pub(super) fn existing() -> Option<Arc<Process>> {
+        CURRENT.load_full().filter(|process| process.pid == std::process::id())
+    }
+
     /// The state of the calling process.
     pub(super) fn current() -> Arc<Process> {
         let pid = std::process::id();
@@ -40,7 +45,6 @@ impl Process {
                     };
                     if replaced && let Some(parent) = other {
                         parent.link.abandon();
-                        parent.handles.abandon();
                         // Its destructors must not run here: they belong to the parent's files and threads.
                         std::mem::forget(parent);
                     }

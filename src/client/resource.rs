@@ -5,17 +5,6 @@ use super::size::parse_size;
 use crate::framework::AccessReport;
 use crate::types::{AccessState, Guid, LuProperties, Status};
 
-/// Longest path, without NUL (`MAXPATHLEN - 1`).
-const MAX_PATH: usize = 4095;
-/// Longest alias.
-const MAX_ALIAS: usize = 255;
-/// Longest management URL text.
-const MAX_URL: usize = 1023;
-/// Longest serial number.
-const MAX_SERIAL: usize = 252;
-/// Width of the INQUIRY fields.
-const VENDOR_WIDTH: usize = 8;
-const PRODUCT_WIDTH: usize = 16;
 /// Numbers above are refused when set; other wrong block sizes when the LU is created.
 const MAX_BLOCK_SIZE_TEXT: u32 = 65535;
 
@@ -93,19 +82,21 @@ impl LuResource {
         let property = LuProperty::from_number(number).ok_or(Status::InvalidProp)?;
         let p = &mut self.properties;
         match property {
-            LuProperty::Alias => p.alias = Some(limited(text, MAX_ALIAS)?),
+            LuProperty::Alias => p.alias = Some(limited(text, LuProperties::MAX_ALIAS)?),
             LuProperty::BlockSize => p.block_size = Some(block_size(text)?),
             LuProperty::CompanyId => p.company_id = Some(hex_number(text, 6)?),
             LuProperty::FileName => p.data_file = Some(path(text)?),
             LuProperty::Guid => p.guid = Some(guid(text)?),
             LuProperty::MetaFileName => p.meta_file = Some(path(text)?),
-            LuProperty::MgmtUrl => p.mgmt_url = Some(limited(text, MAX_URL)?).filter(|url| !url.is_empty()),
+            LuProperty::MgmtUrl => {
+                p.mgmt_url = Some(limited(text, LuProperties::MAX_URL)?).filter(|url| !url.is_empty())
+            }
             LuProperty::Size => p.size = Some(parse_size(text).ok_or(Status::InvalidArg)?),
             LuProperty::WriteProtect => p.write_protect = Some(boolean(text)?),
             LuProperty::WriteCacheDisable => p.write_cache_disable = Some(boolean(text)?),
-            LuProperty::Vid => p.vendor = Some(limited(text, VENDOR_WIDTH)?),
-            LuProperty::Pid => p.product = Some(limited(text, PRODUCT_WIDTH)?),
-            LuProperty::SerialNum => p.serial = Some(limited(text, MAX_SERIAL)?),
+            LuProperty::Vid => p.vendor = Some(limited(text, LuProperties::VENDOR_WIDTH)?),
+            LuProperty::Pid => p.product = Some(limited(text, LuProperties::PRODUCT_WIDTH)?),
+            LuProperty::SerialNum => p.serial = Some(limited(text, LuProperties::MAX_SERIAL)?),
             LuProperty::HostId => p.host_id = Some(hex_number(text, 8)?),
             LuProperty::New | LuProperty::AccessState => return Err(Status::InvalidProp),
         }
@@ -133,8 +124,11 @@ impl LuResource {
             LuProperty::Size => p.size.map(|n| n.to_string()),
             LuProperty::WriteProtect => p.write_protect.map(|b| b.to_string()),
             LuProperty::WriteCacheDisable => p.write_cache_disable.map(|b| b.to_string()),
-            LuProperty::Vid => p.vendor.as_deref().map(|text| padded(text, VENDOR_WIDTH)),
-            LuProperty::Pid => p.product.as_deref().map(|text| padded(text, PRODUCT_WIDTH)),
+            LuProperty::Vid => p.vendor.as_deref().map(|text| padded(text, LuProperties::VENDOR_WIDTH)),
+            LuProperty::Pid => p
+                .product
+                .as_deref()
+                .map(|text| padded(text, LuProperties::PRODUCT_WIDTH)),
             LuProperty::SerialNum => p.serial.clone().filter(|text| !text.is_empty()),
             LuProperty::CompanyId | LuProperty::HostId | LuProperty::New | LuProperty::AccessState => {
                 return Err(Status::InvalidProp);
@@ -168,7 +162,7 @@ fn path(text: &[u8]) -> Result<String, Status> {
     if text.is_empty() {
         return Err(Status::InvalidArg);
     }
-    limited(text, MAX_PATH)
+    limited(text, LuProperties::MAX_PATH)
 }
 
 fn block_size(text: &[u8]) -> Result<u32, Status> {

@@ -65,9 +65,10 @@ pub fn size(file: &File, kind: Kind) -> io::Result<u64> {
     }
 }
 
-/// Forgets what the page cache holds of a store that another node may have written (hazard H7).
-pub fn invalidate(file: &File, kind: Kind) -> io::Result<()> {
-    match kind {
+/// Forgets what the page cache holds of a store that another node may have written (hazard H7), or will write. Dirty
+/// pages are written first: only for the owner.
+pub fn invalidate(file: &File) -> io::Result<()> {
+    match kind_of(&file.metadata()?)?.1 {
         Kind::Regular => Ok(posix_fadvise(file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?),
         // A read-only device without the right to flush it has nothing to flush.
         Kind::Device => sys::device_drop_cache(file).or_else(|error| match error.raw_os_error() {
@@ -210,7 +211,7 @@ impl BlockFile {
     pub fn read_block(&self, n: u64) -> io::Result<Box<Block>> {
         let mut block = Box::new(Block([0; BLOCK]));
         if !self.direct {
-            invalidate(&self.file, self.kind)?;
+            invalidate(&self.file)?;
         }
         let mut filled = 0;
         while filled < BLOCK {

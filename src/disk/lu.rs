@@ -1,6 +1,7 @@
 //! An open disk LU: the state behind the commands, and its life as the framework sees it.
 #![forbid(unsafe_code)]
 
+use super::block_file;
 use super::command::{self, Call, Job};
 use super::gate::{Gate, TaskKey};
 use super::medium::Medium;
@@ -231,6 +232,10 @@ impl Unit for Disk {
             return Ok(());
         }
         let file = lu.medium.close(true).inspect_err(|_| lu.gate().reopen())?;
+        // Everything is flushed: what is cached here would only grow stale once the next owner writes.
+        if let Some(error) = file.as_ref().and_then(|file| block_file::invalidate(file).err()) {
+            log::warn!("{}: dropping its cached pages: {error}", lu.name);
+        }
         if let Err(error) = lu.ownership.release() {
             log::error!("{}: not given up: {error}", lu.name);
             if let Some(file) = file {

@@ -196,7 +196,7 @@ impl Provider {
         };
         let data = open_data(&data_path, data_kind, !info.write_protected, info.separate_meta)?;
         size::check_stored(&data, data_kind, &data_path, info)?;
-        block_file::invalidate(&data, data_kind)
+        block_file::invalidate(&data)
             .map_err(|error| failed(&data_path, "dropping its cached pages", &error, Status::DataFileName))?;
         let info = follow_move(metadata, path, owner);
         Ok(self.open_lu(info, data, &data_path, Arc::clone(owner), files))

@@ -216,6 +216,7 @@ fn take_line(door: BorrowedFd<'_>, number: u64) -> io::Result<Line> {
         return Ok(line);
     }
     label(door)?;
+    forget_ended_lines();
     let (mine, theirs) = fork::private_pair()?;
     sys::want_credentials(theirs.as_fd())?;
     sys::set_receive_timeout(mine.as_fd(), FOR_EVER)?;
@@ -232,13 +233,19 @@ fn keep_line(line: Line) {
     let _ = LINES.try_with(|lines| {
         let mut lines = lines.borrow_mut();
         if lines.lines.len() >= LINES_KEPT {
-            // The doors of some may be closed or gone long since.
-            lines.lines.retain(|line| !sys::is_hung_up(line.socket.as_fd()));
-            if lines.lines.len() >= LINES_KEPT {
-                lines.lines.remove(0);
-            }
+            lines.lines.remove(0);
         }
         lines.lines.push(line);
+    });
+}
+
+/// Closes the channels whose doors are revoked, gone, or closed in this process.
+fn forget_ended_lines() {
+    let _ = LINES.try_with(|lines| {
+        lines
+            .borrow_mut()
+            .lines
+            .retain(|line| !sys::is_hung_up(line.socket.as_fd()))
     });
 }
 

@@ -6,7 +6,7 @@ pub mod attribute;
 mod caller;
 mod capi;
 mod channel;
-mod fork;
+pub(crate) mod fork;
 mod frame;
 mod label;
 mod layout;
@@ -196,12 +196,14 @@ fn serve(pool: &Arc<Pool>) {
         };
         match catch_unwind(AssertUnwindSafe(|| procedure(call))) {
             Ok(_) if taken.flags & UNREFERENCED != 0 => peer.fail(0),
-            Ok(reply) => {
-                if let Err(error) = peer.reply_with(&reply.data, &reply.descriptors) {
+            Ok(reply) => match peer.reply_with(&reply.data, &reply.descriptors) {
+                Ok(true) => worker.keep(peer),
+                Ok(false) => {}
+                Err(error) => {
                     log::warn!("door {}: results could not be sent: {error}", peer.door.id());
                     peer.fail(libc::EOVERFLOW);
                 }
-            }
+            },
             Err(_) => peer.fail(libc::EINTR),
         }
     }

@@ -38,6 +38,8 @@ struct State {
     in_call: bool,
     /// The thread in the server procedure, when it may be told that nobody waits for it any more.
     running: Option<libc::pthread_t>,
+    /// It was told so.
+    told: bool,
     /// Nothing is taken from the channel any more.
     ended: bool,
 }
@@ -71,16 +73,25 @@ impl Peer {
         state.in_call
     }
 
-    /// From now on until the reply this thread is told when the caller gives up.
-    pub fn set_running(&self, thread: Option<libc::pthread_t>) {
-        self.state.lock().running = thread;
+    /// From now on this thread is told when the caller gives up.
+    pub fn set_running(&self, thread: libc::pthread_t) {
+        let mut state = self.state.lock();
+        state.running = Some(thread);
+        state.told = false;
+    }
+
+    /// No more. To be called before the reply, with which a caller may go away contented. True: the thread was told.
+    pub fn stop_running(&self) -> bool {
+        let mut state = self.state.lock();
+        state.running = None;
+        std::mem::take(&mut state.told)
     }
 
     /// Answers the call in progress. Results for a caller that has gone are dropped silently. An error leaves the call in
     /// progress, so that something else can be answered.
-    pub fn reply(&self, frame: Frame, data: &[u8], descriptors: &[RawFd]) -> io::Result<()> {
-        // Before the caller can go on: who gives up after that has his reply.
-        self.state.lock().running = None;
+    ///
+    /// With `keep` the thread waits on this channel itself, if the result is true; else any thread may take the next call.
+    pub fn reply(&self, frame: Frame, data: &[u8], descriptors: &[RawFd], keep: bool) -> io::Result<bool> {
         if !self.internal {
             match channel::send(self.socket.as_fd(), frame, data, descriptors, libc::MSG_DONTWAIT) {
                 Ok(()) => {}
@@ -96,14 +107,14 @@ impl Peer {
         drop(state);
         if over {
             self.door.forget_peer(self);
-        } else {
+        } else if !keep {
             self.door.pool().await_next(self);
         }
-        Ok(())
+        Ok(keep && !over)
     }
 
-    /// Answers the call in progress with results.
-    pub fn reply_with(&self, data: &[u8], descriptors: &[OwnedFd]) -> io::Result<()> {
+    /// Answers the call in progress with results, and keeps the channel as [`Peer::reply`] does.
+    pub fn reply_with(&self, data: &[u8], descriptors: &[OwnedFd]) -> io::Result<bool> {
         let numbers: Vec<RawFd> = descriptors.iter().map(|descriptor| descriptor.as_raw_fd()).collect();
         self.reply(
             Frame {
@@ -115,12 +126,13 @@ impl Peer {
             },
             data,
             &numbers,
+            true,
         )
     }
 
     /// Answers the call in progress with an error number.
     pub fn fail(&self, status: i32) {
-        if let Err(error) = self.reply(Frame::failure(status), &[], &[]) {
+        if let Err(error) = self.reply(Frame::failure(status), &[], &[], false) {
             log::warn!("door {}: an answer could not be sent: {error}", self.door.id());
             self.end();
             self.door.forget_peer(self);
@@ -152,6 +164,7 @@ impl Peer {
         if let Some(thread) = state.running.take() {
             // Under the lock: the thread takes itself out before it answers or ends.
             sys::cancel(thread);
+            state.told = true;
         }
         drop(state);
         if !busy {

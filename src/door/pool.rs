@@ -6,6 +6,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
@@ -17,6 +18,9 @@ use super::sys::{self, Region};
 
 /// The token of the bell; those of channels begin at 1.
 const BELL: u64 = 0;
+
+/// How long a thread waits on the channel of its last call.
+pub const KEPT: Duration = Duration::from_millis(20);
 
 /// Channels, and the threads that serve them.
 pub struct Pool {
@@ -34,6 +38,8 @@ pub struct Pool {
 pub struct Worker {
     room: Vec<u8>,
     region: Option<Region>,
+    /// The channel of the last call, on which the next one is expected.
+    kept: Option<Arc<Peer>>,
 }
 
 /// A call that a thread took.
@@ -58,6 +64,7 @@ impl Worker {
         Worker {
             room: vec![0; INLINE_LIMIT],
             region: None,
+            kept: None,
         }
     }
 
@@ -66,7 +73,14 @@ impl Worker {
         Worker {
             room: Vec::new(),
             region: None,
+            kept: None,
         }
+    }
+
+    /// This thread waits for a while for the next call on the channel of the last one, which saves giving it back and
+    /// finding it again. Only for pools that grow: such a thread is not free for others.
+    pub fn keep(&mut self, peer: Arc<Peer>) {
+        self.kept = Some(peer);
     }
 
     /// The argument bytes of the call taken last.
@@ -74,6 +88,14 @@ impl Worker {
         match &mut self.region {
             Some(region) => &mut region.bytes()[..taken.length],
             None => &mut self.room[..taken.length],
+        }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        if let Some(peer) = self.kept.take() {
+            peer.door.pool().await_next(&peer);
         }
     }
 }
@@ -170,8 +192,16 @@ impl Pool {
 
     /// Waits for the next call. `None`: the pool is closed.
     pub fn next(&self, worker: &mut Worker) -> Option<Taken> {
-        self.free.fetch_add(1, Ordering::AcqRel);
         worker.region = None;
+        if let Some(peer) = worker.kept.take() {
+            // Another thread must be free for the other channels meanwhile.
+            if self.free.load(Ordering::Acquire) == 0 {
+                self.await_next(&peer);
+            } else if let Some(taken) = take(peer, worker, 0) {
+                return Some(taken);
+            }
+        }
+        self.free.fetch_add(1, Ordering::AcqRel);
         let mut taken = loop {
             if self.is_closed() {
                 break None;
@@ -182,7 +212,7 @@ impl Pool {
             let Some(peer) = self.peers.lock().get(&token).cloned() else {
                 continue;
             };
-            if let Some(taken) = take(peer, worker) {
+            if let Some(taken) = take(peer, worker, libc::MSG_DONTWAIT) {
                 break Some(taken);
             }
         };
@@ -194,11 +224,10 @@ impl Pool {
     }
 }
 
-/// Receives what is there. `None`: no call came of it, and the channel was put back, or ended.
-fn take(peer: Arc<Peer>, worker: &mut Worker) -> Option<Taken> {
+/// Receives what is there, or comes within [`KEPT`]. `None`: no call came of it, and the channel was put back, or ended.
+fn take(peer: Arc<Peer>, worker: &mut Worker, flags: libc::c_int) -> Option<Taken> {
     let mut ahead = peer.ahead.lock();
     let message = loop {
-        let flags = libc::MSG_DONTWAIT;
         match channel::receive(peer.socket.as_fd(), &mut worker.room, &mut [], &mut ahead, flags) {
             Ok(Arrival::Message(message)) => break message,
             Ok(Arrival::Piece) => {}

@@ -14,7 +14,7 @@ use super::fork::{self, Private};
 use super::frame::{DESCRIPTOR_LIMIT, Description, Frame, Kind, UNREFERENCED};
 use super::label::Label;
 use super::peer::Peer;
-use super::pool::Pool;
+use super::pool::{self, Pool};
 use super::process::{self, Source, process};
 use super::thread::Creation;
 use super::{Call, Credentials, Reply, sys};
@@ -277,6 +277,7 @@ impl Door {
             return Err(sys::error(libc::EPROTOTYPE));
         }
         sys::want_credentials(socket.as_fd())?;
+        sys::set_receive_timeout(socket.as_fd(), pool::KEPT)?;
         let maker = sys::peer_credentials(socket.as_fd())?;
         let maker = Credentials {
             pid: maker.pid,

@@ -52,6 +52,7 @@ struct Start {
     door: u64,
     setup: Option<SetupFunction>,
     cookie: *mut c_void,
+    expendable: c_int,
 }
 
 /// How a door of `door_xcreate` makes threads.
@@ -91,7 +92,7 @@ struct ServerThread {
 }
 
 thread_local! {
-    static THREAD: RefCell<Option<Box<ServerThread>>> = const { RefCell::new(None) };
+    static THREAD: RefCell<Option<ServerThread>> = const { RefCell::new(None) };
 }
 
 impl Drop for ServerThread {
@@ -100,6 +101,7 @@ impl Drop for ServerThread {
         if let Some(call) = self.call.take()
             && self.generation == fork::generation()
         {
+            call.peer.stop_running();
             call.peer.fail(libc::EINTR);
         }
     }
@@ -135,6 +137,7 @@ pub fn xcreate_thread(door: &Door, creation: Creation, depleted: bool) -> c_int 
         door: door.id(),
         setup: creation.setup,
         cookie,
+        expendable: 0,
     }) else {
         return -1;
     };
@@ -161,6 +164,7 @@ unsafe extern "C" fn default_creator(info: *mut door_info_t) {
         door,
         setup: None,
         cookie: null_mut(),
+        expendable: 1,
     }) {
         // SAFETY: `start` is from malloc and is taken.
         Some(start) => unsafe { stmf_door_start(start) },
@@ -240,15 +244,12 @@ fn with_thread<T>(work: impl FnOnce(&mut ServerThread) -> T) -> Result<T, c_int>
                 // The parent's: nothing of it is this process' to answer or to close.
                 std::mem::forget(thread.take());
             }
-            let fresh = || {
-                let (worker, generation) = (Worker::new(), fork::generation());
-                Box::new(ServerThread {
-                    generation,
-                    bound: None,
-                    worker,
-                    call: None,
-                    descriptors: Vec::new(),
-                })
+            let fresh = || ServerThread {
+                generation: fork::generation(),
+                bound: None,
+                worker: Worker::new(),
+                call: None,
+                descriptors: Vec::new(),
             };
             Ok(work(thread.get_or_insert_with(fresh)))
         })
@@ -267,6 +268,7 @@ extern "C" fn bind_entry(door: u64) -> c_int {
 extern "C" fn abandon_entry() {
     let call = with_thread(|thread| thread.call.take()).ok().flatten();
     if let Some(call) = call {
+        call.peer.stop_running();
         call.peer.fail(libc::EINTR);
     }
     // Dropped now, not by the thread's end, where other things may be gone already.
@@ -318,7 +320,7 @@ fn next() -> Result<Upcall, c_int> {
     let door = Arc::clone(&taken.peer.door);
     if door.attributes() & attribute::NO_CANCEL == 0 {
         // SAFETY: no pointers; cannot fail.
-        taken.peer.set_running(Some(unsafe { libc::pthread_self() }));
+        taken.peer.set_running(unsafe { libc::pthread_self() });
     }
     let (descriptors, count) = with_thread(|thread| {
         thread.worker = worker;
@@ -394,32 +396,48 @@ unsafe extern "C" fn finish_entry(
     if descriptors.is_null() && count > 0 {
         return libc::EFAULT;
     }
-    // SAFETY: the caller gives `count` live entries.
-    let entries = if count == 0 {
-        &[]
-    } else {
-        unsafe { std::slice::from_raw_parts(descriptors, count) }
+    let entries = match count {
+        0 => &[],
+        // SAFETY: the caller gives `count` live entries.
+        count => unsafe { std::slice::from_raw_parts(descriptors, count) },
     };
     if data.is_null() && size > 0 {
         return libc::EFAULT;
     }
-    // SAFETY: the caller gives `size` live bytes; they are only handed to the kernel.
-    let bytes = if size == 0 {
-        &[]
-    } else {
-        unsafe { std::slice::from_raw_parts(data.cast::<u8>(), size.min(DATA_LIMIT + 1)) }
+    let bytes = match size.min(DATA_LIMIT + 1) {
+        0 => &[],
+        // SAFETY: the caller gives `size` live bytes; they are only handed to the kernel.
+        size => unsafe { std::slice::from_raw_parts(data.cast::<u8>(), size) },
     };
     let outcome = finish(bytes, entries);
-    release(entries, outcome);
-    outcome.err().unwrap_or(0)
+    release(entries, outcome.map(drop));
+    match outcome {
+        Ok(Told::No) => 0,
+        Ok(Told::GivenUp) => -1,
+        Err(error) => error,
+    }
 }
 
-fn finish(data: &[u8], entries: &[door_desc_t]) -> Result<(), c_int> {
+/// Whether a further thread is made whenever the last free one of the door's pool is taken. The functions of programs need
+/// not do that.
+fn grows(door: &Door) -> bool {
+    let own = matches!(door.procedure(), Procedure::Native { creation: None, .. });
+    own && CREATOR.load(Ordering::Acquire) == 0
+}
+
+/// Whether the thread was told during the call that its caller gave up.
+#[derive(Clone, Copy)]
+enum Told {
+    No,
+    GivenUp,
+}
+
+fn finish(data: &[u8], entries: &[door_desc_t]) -> Result<Told, c_int> {
     // A thread without a call becomes available; what it gives is of no use.
     let Some((peer, flags)) =
         with_thread(|thread| thread.call.as_ref().map(|call| (Arc::clone(&call.peer), call.flags)))?
     else {
-        return Ok(());
+        return Ok(Told::No);
     };
     if entries.len() > DESCRIPTOR_LIMIT
         || data.len() > DATA_LIMIT
@@ -428,6 +446,7 @@ fn finish(data: &[u8], entries: &[door_desc_t]) -> Result<(), c_int> {
         return Err(libc::E2BIG);
     }
     let passed = Passed::new(entries)?;
+    let told = if peer.stop_running() { Told::GivenUp } else { Told::No };
     let results = Frame {
         kind: Kind::Reply,
         flags: 0,
@@ -435,8 +454,11 @@ fn finish(data: &[u8], entries: &[door_desc_t]) -> Result<(), c_int> {
         descriptors: 0,
         length: 0,
     };
-    match peer.reply(results, data, &passed.numbers) {
-        Ok(()) => {}
+    let keep = grows(&peer.door);
+    let mut kept = None;
+    match peer.reply(results, data, &passed.numbers, keep) {
+        Ok(true) => kept = Some(peer),
+        Ok(false) => {}
         Err(error) => match sys::number(&error) {
             libc::EBADF => return Err(libc::EINVAL),
             number @ (libc::EFAULT | libc::E2BIG) => return Err(number),
@@ -446,6 +468,10 @@ fn finish(data: &[u8], entries: &[door_desc_t]) -> Result<(), c_int> {
     with_thread(|thread| {
         thread.call = None;
         thread.descriptors.clear();
+        if let Some(peer) = kept {
+            thread.worker.keep(peer);
+        }
+        told
     })
 }
 

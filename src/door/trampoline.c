@@ -25,7 +25,7 @@ struct upcall {
 
 /* The part in Rust. Each returns 0 or an error number. */
 struct operations {
-	/* Answers the call in progress of this thread. */
+	/* Answers the call in progress of this thread. -1: done, but the caller had given up and cancellation was requested. */
 	int (*finish)(const char *, size_t, const void *, unsigned int);
 	/* Waits for the next call. */
 	int (*next)(struct upcall *);
@@ -41,12 +41,15 @@ struct start {
 	uint64_t door; /* the private door that it serves, or 0 */
 	void (*setup)(void *);
 	void *cookie;
+	int expendable; /* another one is made when the pool needs it */
 };
 
 /* Where the stack of this thread's calls begins; NULL while it is not in a server procedure. */
 static __thread jmp_buf *base;
 /* The cancellation state that server procedures of this thread run with. */
 static __thread int cancel_state;
+/* This thread may end whenever it is between two calls. */
+static __thread int expendable;
 
 int stmf_door_return(const char *data, size_t size, const void *descriptors, unsigned int count,
     const struct operations *operations);
@@ -88,7 +91,19 @@ int stmf_door_return(const char *data, size_t size, const void *descriptors, uns
 	/* No cancellation while Rust code runs: it must not be unwound. */
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
 	error = operations->finish(data, size, descriptors, count);
-	if (error != 0) {
+	if (error == -1) {
+		/* The request stays pending, and must not hit the next call instead of this one. */
+		if (state == PTHREAD_CANCEL_ENABLE) {
+			pthread_setcancelstate(state, NULL);
+			pthread_testcancel();
+			pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+		}
+		if (expendable) {
+			operations->abandon();
+			base = NULL;
+			pthread_exit(NULL);
+		}
+	} else if (error != 0) {
 		pthread_setcancelstate(state, NULL);
 		errno = error;
 		return -1;
@@ -105,6 +120,7 @@ void *stmf_door_thread(void *argument)
 	struct start start = *(struct start *)argument;
 
 	free(argument);
+	expendable = start.expendable;
 	if (start.setup != NULL)
 		start.setup(start.cookie);
 	else

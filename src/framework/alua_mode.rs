@@ -118,8 +118,18 @@ impl Framework {
         }
     }
 
+    /// Feeds an event to every LU; those that are busy come last.
     pub(super) fn feed_all(&self, event: Event) {
+        let mut busy = Vec::new();
         for cell in self.all_cells() {
+            match cell.try_lock() {
+                Some(inner) => {
+                    self.feed(&cell, inner, event, Source::default());
+                }
+                None => busy.push(cell.clone()),
+            }
+        }
+        for cell in busy {
             self.feed(&cell, cell.lock(), event, Source::default());
         }
     }

@@ -114,7 +114,7 @@ pub struct AccessReport {
 
 /// One node's framework. Cheap to share; all methods may be called from any thread.
 ///
-/// Locks, outermost first: `loading` or `alua_change`; the lock of one [`Cell`]; `state`; `cells`, the locks within an LU.
+/// Locks, outermost first: `loading` or `alua_change`; the lock of one cell; `state`; `cells`, the locks within an LU.
 /// Units, ports and the link are called without `state` held, except for short questions that take no lock of ours.
 pub struct Framework {
     pub(super) store: Store,

@@ -83,6 +83,10 @@ impl Cell {
         self.inner.lock()
     }
 
+    pub fn try_lock(&self) -> Option<MutexGuard<'_, Inner>> {
+        self.inner.try_lock()
+    }
+
     /// For local actions: `Busy` when another one has the LU.
     pub fn lock_for_action(&self) -> Result<MutexGuard<'_, Inner>, Status> {
         self.inner.try_lock_for(CELL_PATIENCE).ok_or(Status::Busy)
@@ -166,22 +170,31 @@ impl Framework {
         self.run_release(cell, &*unit);
     }
 
-    /// Commands see a state from before its first action on.
+    /// Commands see a state from before its first action on; Active only after the last one, when the unit attentions are
+    /// there.
     fn enter(&self, inner: &mut Inner, next: LuState) {
         let before = inner.state.access();
         inner.state = next;
         let (Some(lu), Some(access)) = (&inner.lu, next.access()) else {
             return;
         };
-        let same_route = before == Some(access) && access != AccessState::Active;
         lu.set_access(access);
-        if same_route {
-            return;
+        match access {
+            _ if before == Some(access) => {}
+            AccessState::Active => {}
+            AccessState::Standby => lu.set_route(self.standby_route(&lu.guid)),
+            AccessState::TransitionToActive | AccessState::TransitionToStandby => {
+                lu.set_route(Route::Transition(Instant::now()));
+            }
         }
-        match (access, &inner.unit) {
-            (AccessState::Active, Some(unit)) => lu.set_route(Route::Active(unit.clone())),
-            (AccessState::Standby, _) => lu.set_route(self.standby_route(&lu.guid)),
-            _ => lu.set_route(Route::Transition(Instant::now())),
+    }
+
+    /// The actions are done.
+    fn settle(&self, inner: &Inner) {
+        let Some(lu) = &inner.lu else { return };
+        lu.set_peer_says(inner.says);
+        if let (LuState::Active { .. }, Some(unit), None) = (inner.state, &inner.unit, lu.unit()) {
+            lu.set_route(Route::Active(unit.clone()));
         }
     }
 
@@ -226,15 +239,8 @@ impl Framework {
                 Action::SaveReservations | Action::Flush | Action::Release | Action::Load => {}
             }
         }
-        self.publish(inner);
+        self.settle(inner);
         None
-    }
-
-    /// What REPORT TARGET PORT GROUPS needs to know of the peer.
-    fn publish(&self, inner: &Inner) {
-        if let Some(lu) = &inner.lu {
-            lu.set_peer_says(inner.says);
-        }
     }
 
     // --- operations -------------------------------------------------------------------------------------------------
@@ -299,7 +305,7 @@ impl Framework {
     fn run_release(&self, cell: &Cell, unit: &dyn Unit) -> Event {
         let lu = cell.lock().lu.clone();
         if let Some(lu) = &lu {
-            lu.identity.know(&unit.inquiry());
+            lu.identity.know(unit);
             stop_and_wait(lu, Stop::HandOver);
         }
         match unit.release(Release::Handover) {
@@ -341,7 +347,7 @@ impl Framework {
         lu.set_state(state.initial(state.lus_online));
         state.names.insert(lu.name(), lu.guid);
         state.lus.insert(lu.guid, lu.clone());
-        let unmapped = state.remap_lu(&lu.guid);
+        let unmapped = state.remap_lu(&lu);
         drop(state);
         unmapped.stop_unattended();
     }
@@ -390,11 +396,11 @@ impl Framework {
         let Some(lu) = inner.lu.take() else { return };
         let mut state = self.state.lock();
         state.lus.remove(&cell.guid);
+        lu.set_state(ObjectState::Offline);
         if state.names.get(&lu.name()) == Some(&cell.guid) {
             state.names.remove(&lu.name());
         }
-        let unmapped = state.remap_lu(&cell.guid);
-        lu.set_state(ObjectState::Offline);
+        let unmapped = state.remap_lu(&lu);
         drop(state);
         unmapped.stop_unattended();
     }
@@ -478,7 +484,7 @@ fn stop_and_wait(lu: &LogicalUnit, how: Stop) {
 fn close_without_writing(inner: &mut Inner) {
     let Some(unit) = inner.unit.take() else { return };
     if let Some(lu) = &inner.lu {
-        lu.identity.know(&unit.inquiry());
+        lu.identity.know(&*unit);
     }
     if let Err(status) = unit.release(Release::Lost) {
         log::error!("LU {}: its store cannot be closed: {status}", unit.guid());

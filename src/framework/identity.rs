@@ -1,41 +1,53 @@
 //! What INQUIRY answers for an LU that cannot be asked: in transition, or Standby with an unreachable peer
-//! (`alua-proxy.md` 7.5, 7.6). Answers that passed by earlier are remembered; what names the port is made here.
+//! (`alua-proxy.md` 7.5, 7.6). Answers that passed by earlier are remembered; page 83h, which names the port, is made new.
 
-use super::{Inquiry, Outcome, Port, Task};
-use crate::scsi::{ScsiStatus, Sense};
-use crate::types::{Guid, Protocol};
+use super::{Inquiry, Outcome, Port, Task, Unit};
+use crate::scsi::vpd::{self, BlockLimits, page};
+use crate::scsi::{ScsiStatus, Sense, inquiry};
+use crate::types::Guid;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 
 /// INQUIRY.
 pub(super) const INQUIRY: u8 = 0x12;
-const PAGE_SUPPORTED: u8 = 0x00;
-const PAGE_IDENTIFICATION: u8 = 0x83;
 /// Longest INQUIRY answer remembered; longer ones are not a disk's.
 const MAX_ANSWER: usize = 4096;
 
-/// Remembered answers by (EVPD page, or standard).
+#[derive(Default)]
+struct Known {
+    /// Complete answers, by EVPD page; `None` is standard INQUIRY.
+    answers: BTreeMap<Option<u8>, Vec<u8>>,
+    /// From the unit, when it was here.
+    inquiry: Option<Inquiry>,
+    /// Unit serial number: `Some(None)`, it has none of its own.
+    serial: Option<Option<String>>,
+}
+
+/// What is known of one LU.
 pub(super) struct Identity {
     guid: Guid,
-    answers: Mutex<BTreeMap<Option<u8>, Vec<u8>>>,
+    known: Mutex<Known>,
 }
 
 impl Identity {
     pub fn new(guid: Guid) -> Identity {
         Identity {
             guid,
-            answers: Mutex::default(),
+            known: Mutex::default(),
         }
     }
 
     /// Forgets: the LU may be another one now.
     pub fn reset(&self) {
-        self.answers.lock().clear();
+        *self.known.lock() = Known::default();
     }
 
-    /// Standard INQUIRY from the unit's own words, unless an answer of its own has passed by.
-    pub fn know(&self, inquiry: &Inquiry) {
-        self.answers.lock().entry(None).or_insert_with(|| standard(inquiry));
+    /// The unit's own words, before it goes.
+    pub fn know(&self, unit: &dyn Unit) {
+        let (inquiry, serial) = (unit.inquiry(), unit.properties().serial);
+        let mut known = self.known.lock();
+        known.inquiry = Some(inquiry);
+        known.serial = Some(serial);
     }
 
     /// Remembers an answer to INQUIRY, if it is complete.
@@ -49,84 +61,54 @@ impl Identity {
             _ => (Some(cdb[2]), usize::from(u16::from_be_bytes([data[2], data[3]])) + 4),
         };
         if data.len() >= length {
-            self.answers.lock().insert(key, data[..length].to_vec());
+            self.known.lock().answers.insert(key, data[..length].to_vec());
         }
     }
 
     /// Answers INQUIRY.
     pub fn answer(&self, task: &Task) -> Outcome {
         let cdb = task.cdb.head();
-        let evpd = cdb[1] & 1 != 0;
-        if !evpd && cdb[2] != 0 {
+        let data = match (cdb[1] & 1, cdb[2]) {
+            (0, 0) => Some(self.standard(task.port())),
+            (0, _) => None,
+            (_, code) => self.page(code, task.port()),
+        };
+        let Some(data) = data else {
             return Outcome::check(Sense::INVALID_FIELD_IN_CDB);
-        }
-        let key = evpd.then_some(cdb[2]);
-        let known = self.answers.lock().get(&key).cloned();
-        let data = match (key, known) {
-            (Some(PAGE_IDENTIFICATION), known) => self.identification(known.as_deref(), task.port()),
-            (_, Some(known)) => known,
-            (None, None) => standard(&Inquiry::default()),
-            (Some(PAGE_SUPPORTED), None) => vec![0, PAGE_SUPPORTED, 0, 2, PAGE_SUPPORTED, PAGE_IDENTIFICATION],
-            (Some(_), None) => return Outcome::check(Sense::INVALID_FIELD_IN_CDB),
         };
         let allocation = usize::from(u16::from_be_bytes([cdb[3], cdb[4]]));
-        let length = data.len().min(allocation);
-        Outcome::data_in(data[..length].to_vec())
+        Outcome::data_in(data[..data.len().min(allocation)].to_vec())
     }
 
-    /// Page 83h: the LU's own designators as remembered, those of the port made new (`alua-proxy.md` 7.2).
-    fn identification(&self, known: Option<&[u8]>, port: &Port) -> Vec<u8> {
-        let mut designators = known.map_or_else(Vec::new, lu_designators);
-        if designators.is_empty() {
-            designators.extend([0xf1, 0x03, 0, 16]);
-            designators.extend(self.guid.0);
+    fn standard(&self, port: &Port) -> Vec<u8> {
+        let known = self.known.lock();
+        if let Some(answer) = known.answers.get(&None) {
+            return answer.clone();
         }
-        designators.extend(port_designators(port));
-        let mut page = vec![0, PAGE_IDENTIFICATION];
-        page.extend(u16::try_from(designators.len()).unwrap_or(u16::MAX).to_be_bytes());
-        page.extend(designators);
-        page
+        let words = known.inquiry.unwrap_or_default();
+        inquiry::standard(&words.vendor, &words.product, &words.revision, port.protocol).to_vec()
     }
-}
 
-/// The designators of a page 83h whose association is the LU (SPC-4 7.8.6.1: byte 1 bits 5:4 zero).
-fn lu_designators(page: &[u8]) -> Vec<u8> {
-    let mut kept = Vec::new();
-    let mut rest = page.get(4..).unwrap_or_default();
-    while let [_, kind, _, length, ..] = rest {
-        let Some((designator, after)) = rest.split_at_checked(4 + usize::from(*length)) else {
-            break;
+    fn page(&self, code: u8, port: &Port) -> Option<Vec<u8>> {
+        let known = self.known.lock();
+        let unit = vpd::Unit {
+            guid: &self.guid,
+            serial: known.serial.as_ref().and_then(|serial| serial.as_deref()),
+            mgmt_url: None,
+            limits: BlockLimits::default(),
         };
-        if kind & 0x30 == 0 {
-            kept.extend_from_slice(designator);
+        let through = vpd::TargetPort {
+            protocol: port.protocol,
+            devid: &port.devid,
+            rtpid: port.rtpid,
+            group: port.group,
+        };
+        let answer = known.answers.get(&Some(code)).cloned();
+        match code {
+            page::DEVICE_IDENTIFICATION => vpd::page(code, &unit, &through),
+            page::UNIT_SERIAL_NUMBER if known.serial.is_some() => vpd::page(code, &unit, &through),
+            page::SUPPORTED => answer.or_else(|| Some(vec![0, code, 0, 2, code, page::DEVICE_IDENTIFICATION])),
+            _ => answer,
         }
-        rest = after;
     }
-    kept
-}
-
-/// Target port name, target port group, relative target port.
-fn port_designators(port: &Port) -> Vec<u8> {
-    // An iSCSI name is a SCSI name string, type 8, UTF-8.
-    let (code_set, kind) = match port.protocol {
-        Protocol::Iscsi => (3, 0x98),
-        _ => (2, 0x90),
-    };
-    let name = port.devid.as_bytes();
-    let length = u8::try_from(name.len()).expect("a devid has at most 255 bytes");
-    let mut all = vec![(port.protocol as u8) << 4 | code_set, kind, 0, length];
-    all.extend(name);
-    all.extend([0x01, 0x15, 0, 4, 0, 0, 0, port.group.get()]);
-    all.extend([0x01, 0x14, 0, 4, 0, 0]);
-    all.extend(port.rtpid.to_be_bytes());
-    all
-}
-
-/// Standard INQUIRY data of a disk, 36 bytes, TPGS implicit (`alua-proxy.md` 7.1).
-fn standard(inquiry: &Inquiry) -> Vec<u8> {
-    let mut data = vec![0x00, 0x00, 0x06, 0x12, 31, 0x10, 0x00, 0x02];
-    data.extend(inquiry.vendor);
-    data.extend(inquiry.product);
-    data.extend(inquiry.revision);
-    data
 }

@@ -5,9 +5,10 @@ use super::itl::{Itl, Refused};
 use super::live::{Finale, Stop};
 use super::{Handler, LuNexuses, Nexus, ObjectState, Unit};
 use crate::scsi::Sense;
-use crate::types::{AccessState, Guid};
+use crate::types::{AccessState, Guid, Lun};
 use arc_swap::{ArcSwap, Guard};
 use parking_lot::Mutex;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -125,9 +126,14 @@ impl LogicalUnit {
         }
     }
 
-    /// Who executes a command that is admitted now.
-    pub fn handler(&self) -> Option<Arc<dyn Handler>> {
-        match &**self.route.load() {
+    /// Who executes a command that is admitted now; `None` when the route is no longer the one that the command was
+    /// checked for.
+    pub fn handler(&self, checked: &Arc<Route>) -> Option<Arc<dyn Handler>> {
+        let now = self.route.load();
+        if !Arc::ptr_eq(&now, checked) {
+            return None;
+        }
+        match &**now {
             Route::Active(unit) => Some(unit.clone()),
             Route::Standby(forwarder) => Some(forwarder.clone()),
             Route::Transition(_) => None,
@@ -137,12 +143,19 @@ impl LogicalUnit {
     // --- nexuses ----------------------------------------------------------------------------------------------------
 
     /// The LU is mapped on a nexus from now on.
-    pub fn attach(self: &Arc<Self>, nexus: &Arc<Nexus>) -> Arc<Itl> {
+    pub fn attach(self: &Arc<Self>, nexus: &Arc<Nexus>, lun: Lun) -> Arc<Itl> {
         let mut itls = self.itls.lock();
         itls.list.retain(|itl| !itl.finished());
-        let itl = Itl::new(self.clone(), nexus, itls.closed);
+        let itl = Itl::new(self.clone(), nexus, lun, itls.closed);
         itls.list.push(itl.clone());
         itl
+    }
+
+    /// The pairs that are mapped, by nexus.
+    pub fn mapped(&self) -> HashMap<*const Nexus, Arc<Itl>> {
+        let itls = self.itls.lock();
+        let mapped = itls.list.iter().filter(|itl| !itl.unmapped());
+        mapped.map(|itl| (itl.nexus.as_ptr(), itl.clone())).collect()
     }
 
     /// An unmapped pair whose last task is gone.

@@ -111,6 +111,10 @@ impl Framework {
             inner.state,
             LuState::Active { .. } | LuState::Standby { .. } | LuState::Released { .. }
         );
+        let state = inner.lu.as_ref().map(|lu| lu.state());
+        if matches!(state, Some(ObjectState::Offlining | ObjectState::Onlining)) {
+            return Err(Status::Busy);
+        }
         // Both the LU and its entry go, or neither: the entry first, since it can be put back.
         let row = if settled { self.remove_row(guid)? } else { None };
         let online = inner
@@ -205,7 +209,7 @@ impl Framework {
     pub(super) fn bring_online(&self, lu: &Arc<LogicalUnit>) {
         let state = self.state.lock();
         lu.set_state(ObjectState::Online);
-        let unmapped = state.remap_lu(&lu.guid);
+        let unmapped = state.remap_lu(lu);
         drop(state);
         unmapped.stop_unattended();
     }
@@ -222,7 +226,7 @@ impl Framework {
         let unmapped = {
             let state = self.state.lock();
             lu.set_state(ObjectState::Offlining);
-            state.remap_lu(&lu.guid)
+            state.remap_lu(lu)
         };
         unmapped.stop(&finale);
         drop(finale);

@@ -1,5 +1,6 @@
 //! What the peer says, on threads of its own: the proxy's dispatcher never waits (hazard H31). Events of one LU keep their
-//! order, since a GUID always goes to the same thread.
+//! order, since a GUID always goes to the same thread. What concerns all LUs at once has a thread too, so that the
+//! announcements of a registration round do not wait for the tasks of one LU to end.
 
 use super::alua::machine::{Event, LuState};
 use super::cell::{Cell, Source};
@@ -12,8 +13,10 @@ use std::collections::HashSet;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Weak};
 
-/// Threads. One of them waits at most for the tasks of one LU to end.
+/// Threads for LUs. One of them waits at most for the tasks of one LU to end.
 const WORKERS: usize = 4;
+/// Index of the thread for everything else.
+const NODE: usize = WORKERS;
 /// LUs of which an announcement is held while ALUA mode is disabled (`alua-proxy.md` 8.1).
 const MAX_HELD: usize = 65_536;
 
@@ -58,7 +61,7 @@ impl Framework {
     /// To the thread of the LU, or to all.
     fn queue(&self, guid: Option<Guid>, work: Work) {
         let mut workers = self.peer_events.workers.lock();
-        while workers.len() < WORKERS {
+        while workers.len() <= NODE {
             let (sender, receiver) = channel();
             let (index, framework) = (workers.len(), self.weak.clone());
             let thread = std::thread::Builder::new().name(format!("stmf-peer-{index}"));
@@ -68,9 +71,11 @@ impl Framework {
             }
             workers.push(sender);
         }
-        let chosen = match guid {
-            Some(guid) => &workers[worker_of(&guid)..=worker_of(&guid)],
-            None => &workers[..],
+        let chosen = match (guid, &work) {
+            (Some(guid), _) => &workers[worker_of(&guid)..=worker_of(&guid)],
+            // What was not mentioned is judged in the order of what was.
+            (None, Work::Peer(PeerEvent::RoundComplete { .. })) => &workers[..],
+            (None, _) => &workers[NODE..],
         };
         for worker in chosen {
             worker
@@ -111,7 +116,7 @@ impl Framework {
                 inner.says = Some(AccessState::Standby);
                 self.feed(&cell, inner, Event::PeerDeregister, Source::default());
             }
-            PeerEvent::PortUp { port, rtpid } if worker == 0 => {
+            PeerEvent::PortUp { port, rtpid } => {
                 let mut state = self.state.lock();
                 if state.node == Some(node_of(rtpid)) {
                     log::error!(
@@ -120,25 +125,17 @@ impl Framework {
                 }
                 state.peer_ports.insert(port, rtpid);
             }
-            PeerEvent::PortDown { port } if worker == 0 => {
+            PeerEvent::PortDown { port } => {
                 self.state.lock().peer_ports.remove(&port);
             }
             PeerEvent::Up => {
-                if worker == 0 {
-                    self.state.lock().fenced = false;
-                    self.announce_ports();
-                }
-                self.for_cells(worker, |cell| {
-                    let mut inner = cell.lock();
-                    inner.says = None;
-                    self.feed(cell, inner, Event::PeerUp, Source::default());
-                });
+                self.state.lock().fenced = false;
+                self.announce_ports();
+                self.feed_all(Event::PeerUp);
             }
-            PeerEvent::Down => self.for_cells(worker, |cell| {
-                self.feed(cell, cell.lock(), Event::PeerDown, Source::default());
-            }),
+            PeerEvent::Down => self.feed_all(Event::PeerDown),
             PeerEvent::RoundComplete { ports, lus } => self.sweep(worker, &ports.into_iter().collect(), &lus),
-            PeerEvent::PortAccepted { .. } | PeerEvent::PortUp { .. } | PeerEvent::PortDown { .. } => {}
+            PeerEvent::PortAccepted { .. } => {}
         }
     }
 
@@ -157,8 +154,9 @@ impl Framework {
     /// The end of a registration round: what the peer did not mention it does not have. A Standby LU that is known only
     /// from the peer goes; one that this node has in its configuration stays, for it may be all that is left of the LU.
     fn sweep(&self, worker: usize, ports: &HashSet<crate::types::DevId>, lus: &[Guid]) {
-        if worker == 0 {
+        if worker == NODE {
             self.state.lock().peer_ports.retain(|port, _| ports.contains(port));
+            return;
         }
         let mentioned: HashSet<&Guid> = lus.iter().collect();
         self.for_cells(worker, |cell| {
@@ -184,6 +182,11 @@ impl Framework {
 
     fn hold(&self, guid: Guid, event: PeerEvent) {
         let mut held = self.peer_events.held.lock();
+        if self.state.lock().alua {
+            // Enabled meanwhile; what was held has been applied.
+            drop(held);
+            return self.queue_peer_event(event);
+        }
         if held.len() >= MAX_HELD && !held.contains_key(&guid) {
             log::error!("LU {guid}: announced by the peer while ALUA mode is disabled, and {MAX_HELD} others are held");
             return;

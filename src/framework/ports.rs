@@ -79,11 +79,12 @@ impl State {
 
 impl Framework {
     pub(super) fn register_port(&self, spec: PortSpec) -> Result<Arc<Port>, Status> {
-        let mut state = self.state.lock();
+        let image = spec.image_rtpid.is_some();
+        // A local port has its identifier from the configuration; images come and go with the peer.
+        let mut state = if image { self.state.lock() } else { self.configured()? };
         if state.port(&spec.devid).is_ok() {
             return Err(Status::Exists);
         }
-        let image = spec.image_rtpid.is_some();
         let rtpid = match spec.image_rtpid {
             Some(0) => return Err(Status::InvalidArg),
             Some(rtpid) => rtpid,
@@ -140,6 +141,7 @@ impl Framework {
         }
         // The rtpid stays with the name: the provider may only be restarting.
         state.ports.retain(|p| !Arc::ptr_eq(p, &port));
+        state.restarting.remove(devid);
         drop(state);
         if !port.image {
             self.announce(Announcement::PortDown { port: devid.clone() });
@@ -168,6 +170,10 @@ impl Framework {
             log::warn!("target port {devid}: a change of state is reported, but it is not registered");
             return;
         };
+        if online && port.state() == ObjectState::Offlining {
+            // The end of an earlier change; the later one is on its way.
+            return;
+        }
         port.set_state(if online {
             ObjectState::Online
         } else {

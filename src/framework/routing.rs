@@ -5,12 +5,11 @@ use super::attention::Class;
 use super::dlun0::{self, INQUIRY, REPORT_LUNS, REQUEST_SENSE};
 use super::itl::{Itl, Refused};
 use super::live::LiveTask;
-use super::logical_unit::Route;
+use super::logical_unit::{LogicalUnit, Route};
 use super::standby::{self, Verdict};
 use super::{Done, Framework, Origin, Outcome, ReadyTask, Start, Started, Task};
 use crate::scsi::{ScsiStatus, Sense};
-use crate::types::Lun;
-use std::sync::Arc;
+use crate::types::{AccessState, Lun};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -44,10 +43,11 @@ pub(super) fn start(framework: &Framework, task: Task) -> Started {
         return Started::Done(outcome);
     }
     for _ in 0..ROUTE_CHANGES {
-        if let Some(outcome) = checks(framework, &task, &itl) {
+        let route = itl.lu.route();
+        if let Some(outcome) = checks(framework, &task, &itl, &route) {
             return Started::Done(outcome);
         }
-        match itl.admit(&task.nexus, task.tag, || itl.lu.handler()) {
+        match itl.admit(&task.nexus, task.tag, || itl.lu.handler(&route)) {
             Ok(live) => return begin(task, live),
             Err(Refused::Closed) => {}
             Err(Refused::Unmapped) => return Started::Done(dlun0::unmapped(&task)),
@@ -84,13 +84,12 @@ fn wrong_unit(task: &Task, itl: &Itl) -> Option<Outcome> {
 }
 
 /// Rows 3 to 7; `None` when the handler has the word.
-fn checks(framework: &Framework, task: &Task, itl: &Arc<Itl>) -> Option<Outcome> {
-    let route = itl.lu.route();
+fn checks(framework: &Framework, task: &Task, itl: &Itl, route: &Route) -> Option<Outcome> {
     let opcode = task.cdb.opcode();
-    if let Route::Transition(since) = **route {
+    if let Route::Transition(since) = *route {
         return in_transition(framework, task, itl, since);
     }
-    let active = matches!(**route, Route::Active(_));
+    let active = matches!(route, Route::Active(_));
     let exempt = matches!(opcode, INQUIRY | REQUEST_SENSE);
     if opcode == REQUEST_SENSE
         && let Some(sense) = pending(task, itl, Class::All, active)
@@ -100,7 +99,7 @@ fn checks(framework: &Framework, task: &Task, itl: &Arc<Itl>) -> Option<Outcome>
     if !exempt && let Some(sense) = itl_pending(itl, Class::Reset, active) {
         return Some(Outcome::check(sense));
     }
-    if let Route::Active(unit) = &**route
+    if let Route::Active(unit) = route
         && unit.reservation_conflict(task)
     {
         return Some(Outcome::status(ScsiStatus::ReservationConflict));
@@ -192,11 +191,27 @@ impl Completion {
         if let Some(cdb) = &self.inquiry {
             self.live.itl.lu.identity.learn(cdb, &outcome);
         }
+        learn_of_peer(&self.live.itl.lu, &outcome);
         let (outcome, waited) = self.live.state.end(outcome);
         if waited {
             self.live.itl.ended(self.live.key);
         }
         done(outcome);
+    }
+}
+
+/// A peer that gives an LU up says so in its answers only: REPORT TARGET PORT GROUPS is to say the same on both nodes.
+fn learn_of_peer(lu: &LogicalUnit, outcome: &Outcome) {
+    if lu.access() != AccessState::Standby {
+        return;
+    }
+    let in_transition = outcome.sense.get(12..14) == Some(&[0x04, 0x0a]);
+    match (in_transition, lu.peer_says()) {
+        (true, Some(AccessState::Active)) => lu.set_peer_says(Some(AccessState::TransitionToStandby)),
+        (false, Some(AccessState::TransitionToStandby)) if outcome.status == ScsiStatus::Good => {
+            lu.set_peer_says(Some(AccessState::Active));
+        }
+        _ => {}
     }
 }
 

@@ -53,7 +53,7 @@ impl State {
             self.views.add(row.guid, entry);
         }
         self.rows = snapshot.lus.iter().map(|row| (row.guid, row.clone())).collect();
-        self.rtpids = snapshot.ports.iter().cloned().collect();
+        self.rtpids.extend(snapshot.ports.iter().cloned());
         for (key, value) in &snapshot.settings {
             match key.as_str() {
                 DEFAULT_LU_STATE => self.lus_online = value != "offline",

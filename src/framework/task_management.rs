@@ -42,10 +42,10 @@ pub(super) fn task_management(framework: &Framework, request: TmRequest, done: T
         TmFunction::TargetWarmReset | TmFunction::TargetColdReset
     ) {
         let finale = Answer::new().finale(done);
-        for (lun, itl) in map.entries() {
+        for itl in map.itls() {
             // For the peer each LU is reset by itself.
             let part = TmRequest {
-                lun: lun.to_sam(),
+                lun: itl.lun.to_sam(),
                 function: TmFunction::LunReset,
                 ..request.clone()
             };
@@ -60,11 +60,29 @@ pub(super) fn task_management(framework: &Framework, request: TmRequest, done: T
     let Some(itl) = Lun::from_sam(&request.lun).and_then(|lun| map.get(lun)) else {
         return done(TmResponse::NoSuchLun);
     };
+    if wrong_unit(&request, itl) {
+        return done(TmResponse::NoSuchLun);
+    }
     match request.function {
         TmFunction::AbortTask => abort_task(itl, request.referenced_tag, done),
         TmFunction::AbortTaskSet => abort_task_set(framework, request, itl, done),
         TmFunction::ClearTaskSet => clear_task_set(framework, request, itl, done),
         _ => lun_reset(framework, request, itl, done),
+    }
+}
+
+/// Hazard H12, as for commands.
+fn wrong_unit(request: &TmRequest, itl: &Itl) -> bool {
+    match request.origin {
+        Origin::Peer { lun_id: Some(meant) } if meant != itl.lu.guid => {
+            log::error!(
+                "the peer forwarded {:?} for LU {meant}; that LUN is LU {} here",
+                request.function,
+                itl.lu.guid
+            );
+            true
+        }
+        _ => false,
     }
 }
 

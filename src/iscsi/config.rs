@@ -39,7 +39,7 @@ impl Config {
         self.list.pack()
     }
 
-    /// The targets; names that are none are left out (and logged by the caller through the count).
+    /// The targets. What is stored under a name that is none, or is no target, is left out (and kept in the list).
     pub fn targets(&self) -> Vec<TargetConfig> {
         let Some(Value::List(targets)) = self.list.get("targetList") else {
             return Vec::new();

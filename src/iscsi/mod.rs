@@ -27,5 +27,6 @@ mod sessions;
 mod target;
 mod worker;
 
+pub use engine::heap::keep_buffers;
 pub use portal::PortalError;
 pub use provider::{Config, Provider, StartError, TargetError};

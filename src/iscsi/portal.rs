@@ -5,7 +5,7 @@ use super::node::Node;
 use super::worker::Mail;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -77,7 +77,15 @@ impl Portals {
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let listener = TcpListener::bind(address)?;
+    let bound = TcpListener::bind(address);
+    // A host without IPv6: its wildcard stands for IPv4 as well, so that is what is left of it.
+    let no_ipv6 = |error: &io::Error| error.raw_os_error() == Some(libc::EAFNOSUPPORT);
+    let listener = match bound {
+        Err(error) if no_ipv6(&error) && address.ip() == Ipv6Addr::UNSPECIFIED => {
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port()))?
+        }
+        bound => bound?,
+    };
     listener.set_nonblocking(true)?;
     Ok(listener)
 }

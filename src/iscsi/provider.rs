@@ -67,7 +67,7 @@ pub enum TargetError {
     NotFound(String),
     /// The target is online or has sessions.
     Busy(String),
-    /// There are [`TARGETS_MAX`] targets.
+    /// The node has as many targets as it may have.
     TooMany,
     /// The framework refused.
     Framework(String, Status),
@@ -270,7 +270,7 @@ impl Provider {
     pub fn delete_target(&self, name: &str, force: bool) -> Result<(), TargetError> {
         let name = name::canonical(name).map_err(|why| TargetError::Name(name.into(), why))?;
         let mut stored = self.stored.lock();
-        let (Some(_), Some(devid)) = (self.node.target(&name), devid(&name)) else {
+        let (Some(target), Some(devid)) = (self.node.target(&name), devid(&name)) else {
             return Err(TargetError::NotFound(name));
         };
         let framework = &self.node.framework;
@@ -293,8 +293,16 @@ impl Provider {
             std::thread::sleep(POLL);
         }
         self.node.targets.write().remove(&name);
+        let before = stored.clone();
         stored.remove(&name);
-        self.save(&stored)
+        if let Err(error) = self.save(&stored) {
+            // Nothing has changed: the target is back, as after a restart it would be.
+            *stored = before;
+            let alias = target.alias.clone();
+            self.register(TargetConfig { name, alias })?;
+            return Err(error);
+        }
+        Ok(())
     }
 
     /// All targets.

@@ -406,7 +406,13 @@ impl<P: Poller> Worker<P> {
 
     fn close(&mut self, id: ConnectionId, reason: &str) {
         let Some(client) = self.clients.remove(&id) else { return };
-        log::info!("{}: connection closed: {reason}", client.peer);
+        // Who only knocks (discovery, port scans, floods) shall not fill the log.
+        let level = if client.session.is_some() {
+            log::Level::Info
+        } else {
+            log::Level::Debug
+        };
+        log::log!(level, "{}: connection closed: {reason}", client.peer);
         self.node.connection_closed();
         // Tasks that collect data end here; those that execute end with the nexus.
         drop(client.running);

@@ -3,7 +3,7 @@
 use super::{AluaInfo, Request, Response, Service, privilege, wire};
 use crate::door::Credentials;
 use crate::iscsi::TargetError;
-use crate::types::{Guid, NodeId, Status};
+use crate::types::{Guid, LuProperties, NodeId, Status};
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -54,7 +54,13 @@ impl Service {
             Request::LuList => Response::Guids(f.lu_list()),
             Request::LuInfo(guid) => Response::Lu(f.lu_info(&guid)?),
             Request::LuResource(guid) => self.lu_resource(&guid)?,
-            Request::LuCreate(properties) => Response::Guid(f.lu_create(&properties)?),
+            Request::LuCreate(properties) => {
+                properties.check()?;
+                Response::Guid(f.lu_create(&properties)?)
+            }
+            Request::LuImport(path) if path.len() > LuProperties::MAX_PATH || path.contains('\0') => {
+                Response::ImportFailed(Status::MetaFileName, None)
+            }
             Request::LuImport(path) => match f.lu_import(&path) {
                 Ok(guid) => Response::Guid(guid),
                 Err((status, guid)) => Response::ImportFailed(status, guid),

@@ -125,6 +125,28 @@ mod tests {
         assert_eq!(decode_request(&bytes).unwrap_err(), WireError::Malformed);
     }
 
+    /// What the types promise holds for what comes out of bytes, too.
+    #[test]
+    fn values_out_of_range_do_not_decode() {
+        use crate::framework::GroupKind;
+        use crate::types::{DevId, GroupName};
+        let name = GroupName::new(b"abc").unwrap();
+        let member = DevId::new(b"iqn.x").unwrap();
+        let good = encode_request(&Request::GroupAdd(GroupKind::Host, name, member));
+        assert!(decode_request(&good).is_ok());
+        for (from, to) in [
+            (&b"abc"[..], &b"*bc"[..]),
+            (b"abc", b"a\0c"),
+            (b"abc", b"\xff\xfe\xfd"),
+            (b"iqn.x", b"iqn\0x"),
+        ] {
+            let at = good.windows(from.len()).position(|w| w == from).unwrap();
+            let mut bad = good.clone();
+            bad[at..at + to.len()].copy_from_slice(to);
+            assert_eq!(decode_request(&bad).unwrap_err(), WireError::Malformed, "{to:?}");
+        }
+    }
+
     proptest! {
         #[test]
         fn any_bytes_decode_or_fail(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {

@@ -41,7 +41,16 @@ impl Protocol {
 /// The identifier of a port or initiator: 1 to 255 bytes without NUL, e.g. `iqn.…`, `wwn.…` (`stmfDevid`).
 /// Two devids are the same when length and bytes are equal; callers canonicalise first.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "Vec<u8>")]
 pub struct DevId(Vec<u8>);
+
+impl TryFrom<Vec<u8>> for DevId {
+    type Error = ParseError;
+
+    fn try_from(bytes: Vec<u8>) -> Result<Self, ParseError> {
+        DevId::new(&bytes)
+    }
+}
 
 impl DevId {
     /// Longest identifier (`STMF_IDENT_LENGTH`).

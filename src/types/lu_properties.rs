@@ -1,4 +1,4 @@
-use super::Guid;
+use super::{Guid, Status};
 use serde::{Deserialize, Serialize};
 
 /// The properties of a disk LU (`libstmf-api.md` chapter 4). `None` means "not given" in a create request and "no value"
@@ -33,4 +33,61 @@ pub struct LuProperties {
     pub serial: Option<String>,
     /// Host part for a generated GUID.
     pub host_id: Option<u32>,
+}
+
+/// Limits of the texts, in bytes (`libstmf-api.md` 2.4).
+impl LuProperties {
+    /// Longest alias.
+    pub const MAX_ALIAS: usize = 255;
+    /// Longest path, without NUL (`MAXPATHLEN - 1`).
+    pub const MAX_PATH: usize = 4095;
+    /// Longest management URL text.
+    pub const MAX_URL: usize = 1023;
+    /// Longest serial number.
+    pub const MAX_SERIAL: usize = 252;
+    /// Width of the INQUIRY vendor identification.
+    pub const VENDOR_WIDTH: usize = 8;
+    /// Width of the INQUIRY product identification.
+    pub const PRODUCT_WIDTH: usize = 16;
+
+    /// What must hold of properties from another process: `InvalidPropSize` when a text is too long, `InvalidArg` when one
+    /// has a NUL in it.
+    pub fn check(&self) -> Result<(), Status> {
+        let texts = [
+            (&self.alias, Self::MAX_ALIAS),
+            (&self.data_file, Self::MAX_PATH),
+            (&self.meta_file, Self::MAX_PATH),
+            (&self.mgmt_url, Self::MAX_URL),
+            (&self.serial, Self::MAX_SERIAL),
+            (&self.vendor, Self::VENDOR_WIDTH),
+            (&self.product, Self::PRODUCT_WIDTH),
+        ];
+        for (text, limit) in texts {
+            let text = text.as_deref().unwrap_or_default();
+            if text.len() > limit {
+                return Err(Status::InvalidPropSize);
+            }
+            if text.contains('\0') {
+                return Err(Status::InvalidArg);
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_bounded() {
+        let with = |alias: &str| LuProperties {
+            alias: Some(alias.to_owned()),
+            ..LuProperties::default()
+        };
+        assert_eq!(LuProperties::default().check(), Ok(()));
+        assert_eq!(with(&"x".repeat(255)).check(), Ok(()));
+        assert_eq!(with(&"x".repeat(256)).check(), Err(Status::InvalidPropSize));
+        assert_eq!(with("a\0b").check(), Err(Status::InvalidArg));
+    }
 }

@@ -1,8 +1,18 @@
+use super::ParseError;
 use serde::{Deserialize, Serialize};
 
 /// A logical unit number, 0 to 16383 (`scsi-sbd.md` 1.6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "u16")]
 pub struct Lun(u16);
+
+impl TryFrom<u16> for Lun {
+    type Error = ParseError;
+
+    fn try_from(n: u16) -> Result<Self, ParseError> {
+        Lun::new(n).ok_or(ParseError::new("a logical unit number of at most 16383"))
+    }
+}
 
 impl Lun {
     /// Largest number.

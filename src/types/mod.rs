@@ -43,7 +43,16 @@ impl std::error::Error for ParseError {}
 
 /// ALUA node number, 0 or 1. It decides the range of relative target port identifiers and the target port group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "u8")]
 pub struct NodeId(u8);
+
+impl TryFrom<u8> for NodeId {
+    type Error = ParseError;
+
+    fn try_from(n: u8) -> Result<Self, ParseError> {
+        NodeId::new(n).ok_or(ParseError::new("node 0 or 1"))
+    }
+}
 
 impl NodeId {
     /// `None` unless `n` is 0 or 1.

@@ -3,7 +3,16 @@ use std::fmt;
 
 /// A host or target group name: 1 to 255 bytes of UTF-8, not beginning with `*` (`libstmf-api.md` 2.4, 3.4).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String")]
 pub struct GroupName(String);
+
+impl TryFrom<String> for GroupName {
+    type Error = InvalidName;
+
+    fn try_from(name: String) -> Result<Self, InvalidName> {
+        GroupName::new(name.as_bytes())
+    }
+}
 
 /// The bytes are no group name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -57,6 +57,17 @@ impl Initiator {
         self.receive()
     }
 
+    /// A discovery login to a target that may close at any moment; true when it could be sent.
+    pub fn hello(&mut self) -> bool {
+        let text = b"InitiatorName=iqn.2026-11.example:late\0SessionType=Discovery\0\0";
+        let mut header = Header::new(opcode::LOGIN | 0x40);
+        header.set_byte::<1>(0x87).set_data_length(text.len());
+        let mut bytes = header.0.to_vec();
+        bytes.extend_from_slice(text);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        self.stream.write_all(&bytes).is_ok()
+    }
+
     pub fn send(&mut self, mut header: Header, data: &[u8]) {
         header.set_data_length(data.len());
         let mut bytes = header.0.to_vec();

@@ -86,6 +86,71 @@ fn many_commands_at_once_all_come_back() {
 }
 
 #[test]
+fn an_initiator_that_does_not_read_hurts_only_itself() {
+    let node = Node::start();
+    let mut slow = Initiator::login(node.address, HOST, TARGET, KEYS);
+    slow.test_unit_ready();
+    let data = pattern(1 << 20, 3);
+    assert_eq!(slow.write(&write10(0, 2048), &data, 0, 0, 262_144), 0);
+    for _ in 0..100 {
+        slow.request(Initiator::command(&read10(0, 2048), 0xc0, 1 << 20), &[]);
+    }
+    let mut other = Initiator::login(node.address, "iqn.2026-11.example:other", TARGET, KEYS);
+    other.test_unit_ready();
+    for i in 0..20 {
+        let data = pattern(65536, i);
+        assert_eq!(other.write(&write10(4096, 128), &data, 0, 65536, 65536), 0);
+        assert!(other.read(&read10(4096, 128), 65536) == (0, data));
+    }
+    let mut received = std::collections::HashMap::new();
+    let mut finished = 0;
+    while finished < 100 {
+        let pdu = slow.receive();
+        let so_far: &mut Vec<u8> = received.entry(pdu.header.itt()).or_default();
+        so_far.extend_from_slice(&pdu.data);
+        if pdu.header.flags() & 1 != 0 {
+            assert!(*so_far == data);
+            finished += 1;
+        }
+    }
+}
+
+#[test]
+fn a_dropped_connection_ends_the_session() {
+    let node = Node::start();
+    let mut initiator = Initiator::login(node.address, HOST, TARGET, KEYS);
+    initiator.test_unit_ready();
+    // With a write that waits for its data, and reads whose answers nobody takes.
+    initiator.request(Initiator::command(&write10(0, 128), 0xa0, 65536), &[]);
+    for _ in 0..50 {
+        initiator.request(Initiator::command(&read10(0, 512), 0xc0, 262_144), &[]);
+    }
+    drop(initiator);
+    wait(|| node.sessions() == 0);
+    Initiator::login(node.address, HOST, TARGET, KEYS).test_unit_ready();
+}
+
+#[test]
+fn a_new_login_with_commands_in_flight_takes_over() {
+    let node = Node::start();
+    let mut old = Initiator::login(node.address, HOST, TARGET, KEYS);
+    old.test_unit_ready();
+    for round in 0..20u32 {
+        old.request(Initiator::command(&write10(0, 128), 0xa0, 65536), &[]);
+        for _ in 0..20 {
+            old.request(Initiator::command(&read10(0, 512), 0xc0, 262_144), &[]);
+        }
+        let mut new = Initiator::login(node.address, HOST, TARGET, KEYS);
+        new.test_unit_ready();
+        let data = pattern(4096, round);
+        assert_eq!(new.write(&write10(64, 8), &data, 4096, 0, 4096), 0);
+        assert!(new.read(&read10(64, 8), 4096) == (0, data));
+        assert_eq!(node.sessions(), 1);
+        old = new;
+    }
+}
+
+#[test]
 fn nop_text_and_discovery() {
     let node = Node::start();
     let mut initiator = Initiator::login(node.address, HOST, TARGET, KEYS);
@@ -233,17 +298,13 @@ fn connections_beyond_the_limit_are_closed_and_the_rest_goes_on() {
     let node = Node::with(config);
     let mut first = Initiator::login(node.address, HOST, TARGET, KEYS);
     let half_open: Vec<_> = (0..3).map(|_| TcpStream::connect(node.address).unwrap()).collect();
+    // The accepting thread may still be dealing the last one.
     wait(|| Initiator::connect(node.address).closed());
     first.test_unit_ready();
     drop(half_open);
     wait(|| {
         let mut late = Initiator::connect(node.address);
-        late.stream.write_all(&[0x43; 48]).is_ok()
-            && late.stream.set_read_timeout(Some(Duration::from_millis(100))).is_ok()
-            && {
-                let error = late.stream.read(&mut [0; 1]).map_err(|error| error.kind());
-                error.is_err()
-            }
+        late.hello() && late.try_receive().is_some()
     });
     first.logout();
 }
@@ -312,7 +373,7 @@ fn a_port_in_use_is_named() {
 }
 
 #[test]
-fn stopping_ends_sessions_and_targets_are_restored() {
+fn stopping_asks_for_logout_and_ends_the_sessions() {
     let node = Node::start();
     let mut initiator = Initiator::login(node.address, HOST, TARGET, KEYS);
     node.provider.stop();
@@ -320,19 +381,62 @@ fn stopping_ends_sessions_and_targets_are_restored() {
     assert_eq!(event.opcode(), opcode::ASYNC_MESSAGE);
     assert!(initiator.closed());
     wait(|| node.sessions() == 0);
-    let row = node.framework.store().load().unwrap().providers.remove(0);
+}
+
+#[test]
+fn targets_are_restored_from_the_store() {
+    let directory = tempfile::tempdir().unwrap();
+    let open = || {
+        let framework = stmf::framework::Framework::new(stmf::store::Store::open(directory.path()).unwrap());
+        framework.load().unwrap();
+        let provider = stmf::iscsi::Provider::new(&framework, Config::default()).unwrap();
+        provider.start().unwrap();
+        (framework, provider)
+    };
+    let (framework, provider) = open();
+    provider.create_target(Some(TARGET), Some("a disk")).unwrap();
+    let row = framework.store().load().unwrap().providers.remove(0);
     assert_eq!((row.name.as_str(), row.kind), ("iscsit", 2));
-    let framework = stmf::framework::Framework::new(stmf::store::Store::volatile());
-    framework
-        .store()
-        .commit(&[stmf::store::Change::PutProvider(row)])
-        .unwrap();
-    framework.load().unwrap();
-    let provider = stmf::iscsi::Provider::new(&framework, Config::default()).unwrap();
-    provider.start().unwrap();
+    drop((framework, provider));
+    let (_framework, provider) = open();
     let target = provider.list_targets().remove(0);
     assert_eq!(
         (target.name.as_str(), target.alias.as_deref()),
         (TARGET, Some("a disk"))
+    );
+}
+
+#[test]
+fn a_portal_on_ipv6_is_announced_in_brackets() {
+    let node = Node::with(Config {
+        portals: vec!["[::1]:0".parse().unwrap()],
+        ..Config::default()
+    });
+    let mut discovery = Initiator::login(node.address, HOST, "", &[]);
+    let mut text = Header::new(opcode::TEXT);
+    text.set_word::<20>(NO_TAG);
+    discovery.request(text, b"SendTargets=All\0");
+    let answer = discovery.receive().data;
+    let expected = format!("TargetName={TARGET}\0TargetAddress=[::1]:{},1\0", node.address.port());
+    assert_eq!(String::from_utf8_lossy(&answer), expected);
+}
+
+#[test]
+fn a_wildcard_portal_is_announced_by_the_address_that_was_reached() {
+    let node = Node::with(Config {
+        portals: vec!["0.0.0.0:0".parse().unwrap()],
+        ..Config::default()
+    });
+    let address = ([127, 0, 0, 1], node.address.port()).into();
+    let mut discovery = Initiator::login(address, HOST, "", &[]);
+    let mut text = Header::new(opcode::TEXT);
+    text.set_word::<20>(NO_TAG);
+    discovery.request(text, b"SendTargets=All\0");
+    let answer = discovery.receive().data;
+    let expected = format!("TargetName={TARGET}\0TargetAddress={address},1\0");
+    assert!(
+        answer.starts_with(expected.as_bytes()),
+        "{}",
+        String::from_utf8_lossy(&answer)
     );
 }

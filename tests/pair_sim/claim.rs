@@ -149,7 +149,6 @@ impl World {
             self.store.write_lease(n, &lease);
         }
         self.store.write_record(&record);
-        self.forsake(1 - n);
         let (now, node) = (self.now, &mut self.nodes[n]);
         node.unit = Some(Unit {
             claim: record.claim(),
@@ -210,6 +209,8 @@ impl World {
             _ => 0,
         };
         self.checker.loaded(reservation, planned)?;
+        // Not before: a claim that is undone leaves a hanging owner what it has.
+        self.forsake(1 - n);
         let node = &mut self.nodes[n];
         node.unit.as_mut().expect("claimed").reservation = reservation;
         node.job.clear();

@@ -117,8 +117,10 @@ impl Relay {
         }
     }
 
-    /// Greets on a fresh stream and carries messages until it ends.
+    /// Greets on a fresh stream and carries messages until it ends. Before the door is installed nobody is greeted: a peer
+    /// that has our greeting sends what it has to say once, and it would be lost.
     pub fn serve(&self, stream: TcpStream) -> End {
+        self.wait_until_attached();
         let connection = match Connection::new(stream) {
             Ok(connection) => Arc::new(connection),
             Err(error) => {

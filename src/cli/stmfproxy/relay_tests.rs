@@ -187,13 +187,12 @@ fn the_end_of_the_service_ends_the_connection() {
     node.relay.detach();
     assert_eq!(served.join().unwrap(), End::Lost);
     assert_eq!(node.relay.send(b"x", false), libc::ENOTCONN);
-    // Greeted while nothing is attached: not used.
-    let (mut peer, served) = node.peer();
-    peer.write_all(STREAM).unwrap();
-    assert_eq!(served.join().unwrap(), End::Lost);
-    node.relay.attach(8);
+    // Nobody is greeted while nothing is attached.
     let (mut peer, _served) = node.peer();
     peer.write_all(STREAM).unwrap();
+    peer.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    assert!(peer.read(&mut [0; 8]).is_err());
+    node.relay.attach(8);
     assert_eq!(node.recorder.wait_for(4)[2..], ["enable 1", "post 8 424"]);
 }
 

@@ -3,7 +3,7 @@
 //! **Contract of the shell.** It feeds the events of one LU one at a time and performs the actions in their order before
 //! it feeds the next one. `Flush, SaveReservations, Release` and `Claim, Load` end with an event ([`Event::ReleaseOk`] or
 //! [`Event::ReleaseFailed`], [`Event::ImportOk`] or [`Event::ImportFailed`]); they may run on a thread of their own while
-//! other events of the LU are fed. A reply that comes with such an ending belongs to the caller whose operation ended,
+//! other events of the LU are fed. A release whose unit has lost its ownership fails at once. A reply that comes with such an ending belongs to the caller whose operation ended,
 //! every other reply to the caller of the event. Messages to the peer are dropped while ALUA mode is disabled, and
 //! [`Action::SendActive`] is sent at most once a second per LU.
 

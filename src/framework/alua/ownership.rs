@@ -7,7 +7,7 @@
 //! | may this node claim it | [`decide`] |
 //! | what to write, then read back and compare | [`Record::claimed`], [`Claim::holds`] |
 //! | renew the lease every [`RENEWAL`] | [`renew`] |
-//! | may a write start | [`Fence::may_start`] |
+//! | may a task touch the store | [`Fence::may_start`] |
 //! | give it up | [`Record::released`] |
 
 use crate::framework::PeerView;
@@ -183,7 +183,9 @@ pub fn renew(claim: &Claim, found: &Found, written_ns: u64) -> Renewal {
     }
 }
 
-/// Decides whether the owner may start a write.
+/// Decides whether the owner may touch its store. That is reads as well, answered from a cache or not: after a takeover
+/// they would return old data (I2). And it is everything that reaches the store later, cached writes and flushes
+/// included: what the kernel writes back after the lease lands on the new owner's data (I1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fence {
     /// When the last successful renewal (or the claim) began: before its record was read, not when its write was done.
@@ -193,7 +195,7 @@ pub struct Fence {
 }
 
 impl Fence {
-    /// A write may start now. When not: it waits for a renewal, and fails when ownership is lost.
+    /// A write, read or flush may start now. When not: it waits for a renewal, and fails when ownership is lost.
     pub fn may_start(&self, now: Duration) -> bool {
         now < self.renewed + self.lease.saturating_sub(SAFETY_MARGIN)
     }
@@ -231,7 +233,8 @@ impl Record {
         }
     }
 
-    /// The record to write after a grant: `mine` with the next generation.
+    /// The record to write after a grant: `mine` with the next generation. Look, decision and write are one for other nodes
+    /// only because of the exclusive lock. To undo the claim after a failed load, write the previous block back.
     pub fn claimed(mine: Record, previous: &Found) -> Record {
         let (generation, counter) = match previous {
             Found::Valid(record) => (record.generation, record.counter),

@@ -6,4 +6,5 @@ mod model;
 mod pair;
 mod persistence;
 mod ports;
+mod stress;
 mod tasks;

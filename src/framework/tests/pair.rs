@@ -62,6 +62,7 @@ fn planned_failover_and_back() {
     assert_eq!(sense(&b.command(&on_b, 0, TUR, &[])), (2, 4, 0x0a), "relayed");
     assert_eq!(a.command(&on_a, 0, INQUIRY, &[]).status, ScsiStatus::Good);
     assert_eq!(a.command(&on_a, 0, RTPG, &[]).data, groups(0x0f, 0x0f, 2));
+    assert_eq!(b.command(&on_b, 0, RTPG, &[]).data, groups(0x0f, 0x0f, 2));
     assert_eq!(b.framework.lu_import("/x"), Ok(guid(1)));
     active_on(&b, &a);
     assert_eq!(sense(&b.command(&on_b, 0, TUR, &[])), (6, 0x29, 0));

@@ -135,3 +135,53 @@ fn alua_mode_comes_back_and_waits_for_the_cluster_software() {
     assert_eq!(node.framework.set_alua(true, NodeId::new(1)), Ok(()));
     assert_eq!(node.link.enabled.lock().len(), 1);
 }
+
+/// All or nothing: a call that cannot be stored fails and changes nothing.
+#[test]
+fn a_store_that_fails_changes_nothing() {
+    let (directory, shared) = (tempfile::tempdir().unwrap(), Arc::<Shared>::default());
+    let node = start(0, &shared, directory.path());
+    let framework = &node.framework;
+    let (group, host) = (GroupName::new(b"g").unwrap(), devid("iqn.h"));
+    framework.group_create(GroupKind::Host, &group).unwrap();
+    node.create("/a", 1).unwrap();
+    node.view_all(1, 3);
+    break_database(directory.path());
+
+    let other = GroupName::new(b"other").unwrap();
+    assert_eq!(framework.group_create(GroupKind::Host, &other), Err(Status::Error));
+    assert_eq!(
+        framework.group_list(GroupKind::Host).unwrap(),
+        std::slice::from_ref(&group)
+    );
+    assert_eq!(framework.group_add(GroupKind::Host, &group, &host), Err(Status::Error));
+    assert_eq!(framework.group_members(GroupKind::Host, &group).unwrap(), []);
+    assert_eq!(framework.view_remove(&guid(1), 0), Err(Status::Error));
+    assert_eq!(framework.view_list(&guid(1)).unwrap().len(), 1);
+    assert_eq!(node.create("/b", 2), Err(Status::Error));
+    assert_eq!(framework.lu_list(), [guid(1)]);
+    assert_eq!(shared.0.lock()["/b"].open, 0, "what was created is closed again");
+    assert_eq!(framework.lu_delete(&guid(1)), Err(Status::Error));
+    assert_eq!(framework.lu_standby(&guid(1)), Err(Status::Error));
+    assert_eq!(node.access(1), Some(AccessState::Active));
+    assert_eq!(framework.lu_info(&guid(1)).unwrap().state, Some(ObjectState::Offline));
+    assert_eq!(framework.set_alua(true, NodeId::new(1)), Err(Status::Error));
+    assert!(!framework.alua().0);
+}
+
+/// Takes the tables away from under the open store.
+fn break_database(directory: &Path) {
+    let database = rusqlite::Connection::open(directory.join(Store::DATABASE)).unwrap();
+    let tables: Vec<String> = database
+        .prepare("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
+        .unwrap()
+        .query_map([], |row| row.get(0))
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    assert!(!tables.is_empty());
+    database.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
+    for table in tables {
+        database.execute(&format!("DROP TABLE \"{table}\""), []).unwrap();
+    }
+}

@@ -1,6 +1,7 @@
 //! Live tasks: aborts, resets, the end of a nexus, KillTasks.
 
 use super::model::*;
+use crate::framework::live::Stop;
 use crate::framework::*;
 use crate::scsi::ScsiStatus;
 use crate::types::*;
@@ -309,4 +310,42 @@ fn a_handler_that_loses_a_command_is_answered_for() {
         node.tm(&one, 0, TmFunction::AbortTask, 1).recv(),
         Ok(TmResponse::NoSuchTask)
     );
+}
+
+#[test]
+fn kill_tasks_gives_up_in_the_end() {
+    let (node, one, _) = held();
+    node.provider.behaviour.ignore_abort.store(true, Ordering::Release);
+    let running = node.submit(&one, 0, READ, &[], 1);
+    let lu = node.framework.state.lock().lus[&guid(1)].clone();
+    assert!(
+        !lu.kill_tasks(Stop::HandOver, NOT_YET),
+        "the caller closes the store under it"
+    );
+    assert_eq!(
+        node.command(&one, 0, TUR, &[]).status,
+        ScsiStatus::Busy,
+        "nothing is admitted meanwhile"
+    );
+    run(&node);
+    assert!(lu.kill_tasks(Stop::HandOver, SOON));
+    assert_eq!(running.recv_timeout(SOON).unwrap().status, ScsiStatus::Good);
+    lu.open();
+    assert_eq!(node.command(&one, 0, TUR, &[]), Outcome::good());
+}
+
+#[test]
+fn offline_goes_on_in_the_background() {
+    let (node, one, _) = held();
+    node.provider.behaviour.ignore_abort.store(true, Ordering::Release);
+    let running = node.submit(&one, 0, READ, &[], 1);
+    let state = || node.framework.lu_info(&guid(1)).unwrap().state;
+    assert_eq!(node.framework.lu_offline(&guid(1)), Err(Status::Busy), "after 5 s");
+    assert_eq!(state(), Some(ObjectState::Offlining));
+    assert_eq!(node.framework.lu_online(&guid(1)), Err(Status::Busy));
+    assert_eq!(node.framework.lu_delete(&guid(1)), Err(Status::Busy));
+    run(&node);
+    running.recv_timeout(SOON).unwrap();
+    wait("the LU is offline", || state() == Some(ObjectState::Offline));
+    assert_eq!(node.framework.lu_delete(&guid(1)), Ok(()));
 }

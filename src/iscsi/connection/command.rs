@@ -22,10 +22,19 @@ struct Burst {
 pub(super) enum Stage {
     /// Behind a gap in CmdSN, or parked.
     Waiting,
+    /// Handed out in [`Action::Start`], whose result is not known yet. More of its data may arrive meanwhile.
+    Starting,
     /// The LU has accepted it; its data is being collected.
     Collecting,
     /// In the hands of the framework.
     Executing,
+}
+
+impl Stage {
+    /// An abort must go through the framework.
+    pub(super) fn in_framework(self) -> bool {
+        matches!(self, Stage::Starting | Stage::Executing)
+    }
 }
 
 /// A command between arrival and answer.
@@ -37,6 +46,8 @@ pub(super) struct Live {
     pub(super) immediate: bool,
     /// Aborted while executing: no answer will be sent.
     pub(super) suppressed: bool,
+    /// Its data came out of sequence: it will end with CHECK CONDITION, unexecuted.
+    broken: bool,
     /// Taken when it is started.
     command: Option<Command>,
     expected: Expected,
@@ -67,7 +78,7 @@ impl Live {
     /// Is this exactly the Data-Out that must come next? Then where its data must end at most.
     fn expects(&self, header: &Header, first_burst: u32) -> Option<u32> {
         let pdu = DataOut(header);
-        let end = pdu.offset().checked_add(u32::try_from(header.data_length()).ok()?)?;
+        let end = pdu_end(header)?;
         let (next_sn, limit) = if header.ttt() == NO_TAG {
             (self.unsolicited?, first_burst.min(self.expected.length))
         } else {
@@ -91,6 +102,16 @@ impl Live {
     }
 }
 
+/// 0B/47/05: protocol service CRC error, what iSCSI reports for data that cannot be trusted (RFC 7143 11.4.7.2).
+const PROTOCOL_ERROR: Sense = Sense::new(0x0b, 0x47, 0x05);
+
+/// Where the data of a Data-Out ends in the task's buffer.
+fn pdu_end(header: &Header) -> Option<u32> {
+    DataOut(header)
+        .offset()
+        .checked_add(u32::try_from(header.data_length()).ok()?)
+}
+
 /// Lends a task's buffer for the data segment behind this header, so that it is received in place.
 pub(super) fn lend(tasks: &mut HashMap<u32, Live>, header: &Header) -> Vec<u8> {
     if header.opcode() != opcode::DATA_OUT {
@@ -99,7 +120,7 @@ pub(super) fn lend(tasks: &mut HashMap<u32, Live>, header: &Header) -> Vec<u8> {
     match tasks.get_mut(&header.itt()) {
         // The data segment is within the decoder's limit; what the task may take is checked when the PDU is complete, and
         // a task that got too much never reaches the framework.
-        Some(live) if live.stage != Stage::Executing && live.received as usize == live.data.len() => {
+        Some(live) if live.stage != Stage::Executing && !live.broken => {
             if live.expects(header, u32::MAX).is_some() {
                 std::mem::take(&mut live.data)
             } else {
@@ -158,6 +179,7 @@ impl Connection {
                 cmd_sn: header.cmd_sn(),
                 immediate: header.immediate(),
                 suppressed: false,
+                broken: false,
                 command: Some(Command {
                     itt,
                     lun: header.lun(),
@@ -191,7 +213,7 @@ impl Connection {
                 && let Some(command) = live.command.take()
             {
                 self.reading += live.reading();
-                live.stage = Stage::Executing;
+                live.stage = Stage::Starting;
                 self.actions.push_back(Action::Start(command));
             }
         }
@@ -201,6 +223,11 @@ impl Connection {
     pub(super) fn command_ready(&mut self, itt: u32, want: u32) {
         let Some(live) = self.tasks.get_mut(&itt) else { return };
         let want = want.min(live.expected.length);
+        if live.suppressed {
+            // Aborted between the order to start it and now.
+            self.actions.push_back(Action::Abandon { itt });
+            return self.finished(itt, Outcome::status(ScsiStatus::TaskAborted));
+        }
         if want > WRITE_MAX {
             self.actions.push_back(Action::Abandon { itt });
             return self.finished(itt, Outcome::check(Sense::INVALID_FIELD_IN_CDB));
@@ -223,19 +250,22 @@ impl Connection {
         if live.suppressed || solicited && live.bursts.iter().all(|burst| burst.ttt != ttt) {
             return;
         }
-        let Some(limit) = live.expects(&header, self.parameters.first_burst) else {
-            return self.fail("Data-Out out of sequence, or outside of what was solicited".into());
-        };
-        live.append(pdu);
+        match live.expects(&header, self.parameters.first_burst) {
+            Some(limit) if !live.broken && (!solicited || header.is_final() == (pdu_end(&header) == Some(limit))) => {
+                live.append(pdu);
+            }
+            _ => {
+                log::warn!("{}: Data-Out out of sequence, command {itt:#x} fails", self.local);
+                live.broken = true;
+                live.data = Vec::new();
+            }
+        }
         if solicited {
-            if let Some(burst) = live.bursts.front_mut() {
+            if let Some(burst) = live.bursts.iter_mut().find(|burst| burst.ttt == ttt) {
                 burst.next_sn = burst.next_sn.wrapping_add(1);
             }
-            if header.is_final() != (live.received == limit) {
-                return self.fail("a Data-Out sequence of the wrong length".into());
-            }
             if header.is_final() {
-                live.bursts.pop_front();
+                live.bursts.retain(|burst| burst.ttt != ttt);
             }
         } else if header.is_final() {
             live.unsolicited = None;
@@ -252,7 +282,12 @@ impl Connection {
         if live.stage != Stage::Collecting || live.unsolicited.is_some() {
             return;
         }
-        if live.received >= live.want && live.bursts.is_empty() {
+        if live.broken {
+            if live.bursts.is_empty() {
+                self.actions.push_back(Action::Abandon { itt });
+                self.finished(itt, Outcome::check(PROTOCOL_ERROR));
+            }
+        } else if live.received >= live.want && live.bursts.is_empty() {
             live.stage = Stage::Executing;
             let mut data = std::mem::take(&mut live.data);
             data.truncate(live.want as usize);

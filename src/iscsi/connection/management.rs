@@ -85,7 +85,7 @@ impl Connection {
             self.answer_management(header.itt(), code);
             return self.deliver_kept(now);
         };
-        if live.stage == Stage::Executing {
+        if live.stage.in_framework() {
             self.manage(header, TmFunction::AbortTask, vec![referenced]);
         } else {
             self.drop_unexecuted(referenced);
@@ -107,7 +107,7 @@ impl Connection {
             .collect();
         let mut executing = Vec::new();
         for itt in tags {
-            if self.tasks.get(&itt).is_some_and(|live| live.stage == Stage::Executing) {
+            if self.tasks.get(&itt).is_some_and(|live| live.stage.in_framework()) {
                 executing.push(itt);
             } else {
                 self.drop_unexecuted(itt);
@@ -158,7 +158,7 @@ impl Connection {
                 self.phase = Phase::LoggingOut(*header, now);
                 let tags: Vec<(u32, Stage)> = self.tasks.iter().map(|(&itt, live)| (itt, live.stage)).collect();
                 for (itt, stage) in tags {
-                    if stage == Stage::Executing {
+                    if stage.in_framework() {
                         self.actions.push_back(Action::Abort { itt });
                         if let Some(live) = self.tasks.get_mut(&itt) {
                             live.suppressed = true;

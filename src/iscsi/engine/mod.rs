@@ -2,6 +2,7 @@
 //! `docs/engine-experiment.md`).
 
 mod epoll;
+pub mod heap;
 pub mod mailbox;
 pub mod socket;
 pub mod thread;

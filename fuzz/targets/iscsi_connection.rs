@@ -1,0 +1,56 @@
+//! An iSCSI connection (`src/iscsi/connection`): whatever the initiator sends, before and after login, and whatever the
+//! unit answers, nothing panics and the answers stay bounded.
+#![no_main]
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+use stmf::framework::{Outcome, TmResponse};
+use stmf::iscsi::connection::{Action, Connection};
+use stmf::iscsi::directory::{
+    AuthPolicy, Directory, LoginStatus, SessionKey, SessionLookup, TargetRecord, TargetView,
+};
+use stmf::iscsi::pdu::{Header, opcode};
+
+struct AnyTarget;
+
+impl Directory for AnyTarget {
+    fn find(&self, _: &str, _: SocketAddr) -> Result<TargetView, LoginStatus> {
+        Ok(TargetView { alias: None, portal_group: 1, auth: AuthPolicy::None })
+    }
+    fn list(&self, _: Option<&str>, _: SocketAddr) -> Vec<TargetRecord> {
+        vec![TargetRecord { name: "iqn.2026-11.example:t".into(), addresses: vec!["127.0.0.1:1,1".into(); 300] }]
+    }
+    fn session(&self, _: &SessionKey, _: u16, _: u16) -> SessionLookup {
+        SessionLookup::Absent
+    }
+}
+
+/// Text of a login that reaches full feature phase at once.
+const LOGIN: &[u8] = b"InitiatorName=iqn.2026-11.example:h\0TargetName=iqn.2026-11.example:t\0InitialR2T=No\0\0\0";
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    let Some((&choice, bytes)) = bytes.split_first() else { return };
+    let now = Instant::now();
+    let mut connection = Connection::new(([127, 0, 0, 1], 3260).into(), Arc::new(AnyTarget), now);
+    if choice & 1 == 0 {
+        let mut header = Header::new(opcode::LOGIN | 0x40);
+        header.set_byte::<1>(0x87).set_data_length(LOGIN.len());
+        let mut login = header.0.to_vec();
+        login.extend_from_slice(LOGIN);
+        login.resize(login.len().next_multiple_of(4), 0);
+        connection.receive(&login, now);
+    }
+    for chunk in bytes.chunks(1 + usize::from(choice) * 2) {
+        connection.receive(chunk, now);
+        while let Some(action) = connection.next_action() {
+            match action {
+                Action::Establish(_) => connection.established(Ok(1)),
+                Action::Start(command) => connection.ready(command.itt, command.expected.length.min(4096)),
+                Action::Execute { itt, data } => connection.finished(itt, Outcome::data_in(data)),
+                Action::Manage { itt, .. } => connection.managed(itt, TmResponse::Complete),
+                Action::Abandon { .. } | Action::Abort { .. } => {}
+            }
+        }
+    }
+    assert!(connection.output().len() <= 64 * (bytes.len() + 4096));
+});

@@ -26,7 +26,7 @@ fn as_original(mut message: Message, long: &Mutex<HashSet<u64>>) -> Vec<Message>
 
 /// Node a is the original one. Its decoder refuses nothing, but knows no extensions; ECHO is answered with a copy.
 fn with_original() -> Pair {
-    let pair = Pair::prepared(|pair| {
+    let pair = Pair::watchful(|pair| {
         let long = Mutex::default();
         pair.a.wire.filter(move |message| as_original(message, &long));
         let back = Arc::downgrade(&pair.a.wire);

@@ -368,6 +368,9 @@ impl PeerLink for ModelLink {
         self.enabled.lock().push(node);
     }
     fn disabled(&self) {}
+    fn presume_gone(&self) {
+        self.up.store(false, Ordering::Release);
+    }
     fn forward(&self, lu: Guid, task: Task, data: Vec<u8>, done: Done) {
         let Some(peer) = self.peer() else {
             return done(Outcome::check(Sense::ALUA_UNAVAILABLE));

@@ -1081,6 +1081,19 @@ static void paths(void)
 	for (int i = 0; i < 1000 && unreferenced == 0; i++)
 		usleep(5000);
 	CHECK(unreferenced == 1);
+	/* What a server left that has ended without fdetach does not stand in the way of the next. */
+	child = fork();
+	if (child == 0) {
+		CHECK(fattach(door_create(serve, NULL, 0), path) == 0);
+		_exit(0);
+	}
+	ends_well(child);
+	FAILS(door_open(path, O_RDWR), ECONNREFUSED);
+	CHECK(fattach(door, path) == 0);
+	opened = door_open(path, O_RDWR | O_CLOEXEC);
+	CHECK(opened >= 0 && call(opened, "eye", 4, room, sizeof room, NULL) == 0 && close(opened) == 0);
+	CHECK(fdetach(path) == 0);
+	CHECK(stat(path, &after) == 0 && after.st_ino == before.st_ino);
 	if (geteuid() == 0) {
 		child = fork();
 		if (child == 0) {

@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -128,16 +127,12 @@ struct Daemon {
 impl Daemon {
     fn start(directory: &Path) -> Daemon {
         let door = directory.join("stmfd.door");
-        // The port is free when the listener is dropped; nobody else asks for this number meanwhile.
-        let portal = TcpListener::bind("127.0.0.1:0")
-            .and_then(|l| l.local_addr())
-            .expect("a port");
         let mut process = Command::new(env!("CARGO_BIN_EXE_stmfd"))
             .args(["--foreground", "--state-dir"])
             .arg(directory.join("state"))
             .arg("--door")
             .arg(&door)
-            .args(["--iscsi-portal", &portal.to_string()])
+            .args(["--iscsi-portal", "127.0.0.1:0"])
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -299,6 +294,27 @@ fn programs_run_in_a_framework_of_their_own() {
     let mut python = bench.command("python3", "embedded");
     python.arg(root().join("c-tests/ctypes_client.py"));
     bench.check(python);
+}
+
+#[test]
+fn a_program_can_carry_the_library_in_itself() {
+    let bench = Bench::new();
+    let program = bench.path("seed-static");
+    let archive = library().with_file_name("libstmf.a");
+    let result = Command::new("gcc")
+        .args(["-std=c11", "-pthread"])
+        .args(NVPAIR)
+        .arg("-I")
+        .arg(root().join("include"))
+        .arg(root().join("c-tests/seed.c"))
+        .arg("-o")
+        .arg(&program)
+        .arg(archive)
+        .args(["-lnvpair", "-lsqlite3", "-lm", "-ldl"])
+        .output()
+        .expect("gcc");
+    assert!(result.status.success(), "{}", text(&result));
+    bench.check(bench.command(&program, "embedded"));
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! The disk provider under the framework: a disk is created, mapped, written, handed over, deleted and imported again,
 //! by two frameworks with one installation each over the same files.
 
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
 use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;

@@ -1,4 +1,5 @@
 //! Doors through their Rust face. The C face and several processes: `c-tests/door.c`, `c-tests/door_stress.c`.
+#![allow(clippy::unwrap_used)]
 
 use std::fs::File;
 use std::io::{Read, Seek, Write};

@@ -1,4 +1,5 @@
 //! Doors through the C library: the headers, and the C programs in `c-tests/`.
+#![allow(clippy::unwrap_used)]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

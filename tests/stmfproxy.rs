@@ -231,7 +231,7 @@ fn the_next_daemon_takes_over_the_door_of_a_killed_one() {
 fn ended(arguments: &[&str], endpoint: &str) -> (Option<i32>, String) {
     let output = common::run(&mut command(arguments, endpoint));
     assert_eq!(output.stdout, b"");
-    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    (output.status.code(), String::from_utf8(output.stderr).expect("UTF-8"))
 }
 
 #[test]

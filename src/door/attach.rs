@@ -62,19 +62,27 @@ pub fn remove(path: &Path, socket: (u64, u64)) {
     }
 }
 
-/// `fattach`: covers the file at `path` with the door. The socket gets its owner and mode.
+/// `fattach`: covers the file at `path` with the door. The socket gets its owner and mode. The cover of a server that is gone
+/// is taken away first.
 pub fn attach(door: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
     caller::label(door).map_err(|_| sys::error(libc::EINVAL))?;
-    let found = std::fs::metadata(path)?;
+    let path = &std::fs::canonicalize(path)?;
+    let _lock = lock_directory(path)?;
+    let covered = covered(path)?;
+    let mut found = std::fs::symlink_metadata(path)?;
     let (user, _) = sys::effective_ids();
     if user != 0 && user != found.uid() {
         return Err(sys::error(libc::EPERM));
     }
     sys::check_writable(path)?;
-    let path = &std::fs::canonicalize(path)?;
-    let _lock = lock_directory(path)?;
-    let covered = covered(path)?;
-    if found.file_type().is_socket() || std::fs::symlink_metadata(&covered).is_ok() {
+    if found.file_type().is_socket() {
+        if is_served(path) || std::fs::symlink_metadata(&covered).is_err() {
+            return Err(sys::error(libc::EBUSY));
+        }
+        std::fs::rename(&covered, path)?;
+        found = std::fs::symlink_metadata(path)?;
+    }
+    if std::fs::symlink_metadata(&covered).is_ok() {
         return Err(sys::error(libc::EBUSY));
     }
     listen_beside(door, path, |beside| {

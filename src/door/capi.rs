@@ -101,7 +101,7 @@ pub unsafe extern "C" fn door_create(
         Ok(descriptor.into_raw_fd())
     })
 }
-global_asm!(".symver door_create, door_create@@STMF_1.0");
+global_asm!(".symver door_create, door_create@@@STMF_1.0");
 
 /// Makes a door whose threads come from a function of its own; it is private.
 ///
@@ -143,7 +143,7 @@ pub unsafe extern "C" fn door_xcreate(
         Ok(descriptor.into_raw_fd())
     })
 }
-global_asm!(".symver door_xcreate, door_xcreate@@STMF_1.0");
+global_asm!(".symver door_xcreate, door_xcreate@@@STMF_1.0");
 
 fn check_attributes(attributes: u32, allowed: u32) -> Result<(), c_int> {
     let both = attribute::UNREF | attribute::UNREF_MULTI;
@@ -198,7 +198,7 @@ pub unsafe extern "C" fn door_call(door: c_int, params: *mut door_arg_t) -> c_in
         outcome.map(|()| 0)
     })
 }
-global_asm!(".symver door_call, door_call@@STMF_1.0");
+global_asm!(".symver door_call, door_call@@@STMF_1.0");
 
 /// # Safety
 /// As for [`door_call`].
@@ -311,7 +311,7 @@ pub unsafe extern "C" fn door_return(
         trampoline = sym thread::stmf_door_return,
     )
 }
-global_asm!(".symver door_return, door_return@@STMF_1.0");
+global_asm!(".symver door_return, door_return@@@STMF_1.0");
 
 /// Ends a door and closes the descriptor.
 ///
@@ -326,7 +326,7 @@ pub unsafe extern "C" fn door_revoke(door: c_int) -> c_int {
         Ok(0)
     })
 }
-global_asm!(".symver door_revoke, door_revoke@@STMF_1.0");
+global_asm!(".symver door_revoke, door_revoke@@@STMF_1.0");
 
 /// Tells about a door.
 ///
@@ -347,7 +347,7 @@ pub unsafe extern "C" fn door_info(door: c_int, info: *mut door_info_t) -> c_int
         Ok(0)
     })
 }
-global_asm!(".symver door_info, door_info@@STMF_1.0");
+global_asm!(".symver door_info, door_info@@@STMF_1.0");
 
 fn information(door: BorrowedFd<'_>) -> Result<door_info_t, c_int> {
     let label = caller::label(door).map_err(number)?;
@@ -394,7 +394,7 @@ pub unsafe extern "C" fn door_cred(cred: *mut door_cred_t) -> c_int {
         Ok(0)
     })
 }
-global_asm!(".symver door_cred, door_cred@@STMF_1.0");
+global_asm!(".symver door_cred, door_cred@@@STMF_1.0");
 
 /// Binds the calling thread to a private door of this process.
 ///
@@ -414,7 +414,7 @@ pub unsafe extern "C" fn door_bind(door: c_int) -> c_int {
         thread::bind(Some(door)).map(|()| 0)
     })
 }
-global_asm!(".symver door_bind, door_bind@@STMF_1.0");
+global_asm!(".symver door_bind, door_bind@@@STMF_1.0");
 
 /// Undoes `door_bind`. `EBADF`: the thread is not bound.
 ///
@@ -427,7 +427,7 @@ pub unsafe extern "C" fn door_unbind() -> c_int {
         thread::bind(None).map(|()| 0)
     })
 }
-global_asm!(".symver door_unbind, door_unbind@@STMF_1.0");
+global_asm!(".symver door_unbind, door_unbind@@@STMF_1.0");
 
 /// Reads a parameter.
 ///
@@ -463,7 +463,7 @@ pub unsafe extern "C" fn door_getparam(door: c_int, parameter: c_int, value: *mu
         Ok(0)
     })
 }
-global_asm!(".symver door_getparam, door_getparam@@STMF_1.0");
+global_asm!(".symver door_getparam, door_getparam@@@STMF_1.0");
 
 /// Sets a parameter; only the process that made the door may.
 ///
@@ -493,7 +493,7 @@ pub unsafe extern "C" fn door_setparam(door: c_int, parameter: c_int, value: usi
         .map(|()| 0)
     })
 }
-global_asm!(".symver door_setparam, door_setparam@@STMF_1.0");
+global_asm!(".symver door_setparam, door_setparam@@@STMF_1.0");
 
 /// Sets the function that makes server threads (null: the library's own); gives the previous one.
 ///
@@ -504,7 +504,7 @@ pub unsafe extern "C" fn door_server_create(create: Option<ServerFunction>) -> O
     // Nothing in it panics: it swaps two words.
     Some(thread::set_creator(create))
 }
-global_asm!(".symver door_server_create, door_server_create@@STMF_1.0");
+global_asm!(".symver door_server_create, door_server_create@@@STMF_1.0");
 
 /// Attaches a door to a file.
 ///
@@ -519,7 +519,7 @@ pub unsafe extern "C" fn fattach(door: c_int, path: *const c_char) -> c_int {
         attach::attach(door, path).map(|()| 0).map_err(number)
     })
 }
-global_asm!(".symver fattach, fattach@@STMF_1.0");
+global_asm!(".symver fattach, fattach@@@STMF_1.0");
 
 /// Undoes `fattach`.
 ///
@@ -533,7 +533,7 @@ pub unsafe extern "C" fn fdetach(path: *const c_char) -> c_int {
         attach::detach(path).map(|()| 0).map_err(number)
     })
 }
-global_asm!(".symver fdetach, fdetach@@STMF_1.0");
+global_asm!(".symver fdetach, fdetach@@@STMF_1.0");
 
 /// Opens the door at a path; of the flags `O_CLOEXEC` counts.
 ///
@@ -551,4 +551,4 @@ pub unsafe extern "C" fn door_open(path: *const c_char, flags: c_int) -> c_int {
         Ok(door.into_raw_fd())
     })
 }
-global_asm!(".symver door_open, door_open@@STMF_1.0");
+global_asm!(".symver door_open, door_open@@@STMF_1.0");

@@ -473,7 +473,7 @@ pub fn process_id() -> i32 {
     unsafe { libc::getpid() }
 }
 
-/// Another name for the file; for system calls that want C strings.
+/// A path for system calls that want C strings.
 pub fn c_path(path: &std::path::Path) -> io::Result<CString> {
     CString::new(path.as_os_str().as_encoded_bytes()).map_err(|_| error(libc::EINVAL))
 }

@@ -57,7 +57,7 @@ impl Attentions {
             return;
         };
         if bit & RESET_CLASS != 0 {
-            // Of several resets the first names the cause; one report is enough.
+            // One report of a reset is enough; the newest names the cause.
             self.0.store(bit, Ordering::Release);
         } else {
             self.0.fetch_or(bit, Ordering::AcqRel);

@@ -347,7 +347,7 @@ impl Framework {
         lu.set_state(state.initial(state.lus_online));
         state.names.insert(lu.name(), lu.guid);
         state.lus.insert(lu.guid, lu.clone());
-        let unmapped = state.remap_lu(&lu.guid);
+        let unmapped = state.remap_lu(&lu);
         drop(state);
         unmapped.stop_unattended();
     }
@@ -396,11 +396,11 @@ impl Framework {
         let Some(lu) = inner.lu.take() else { return };
         let mut state = self.state.lock();
         state.lus.remove(&cell.guid);
+        lu.set_state(ObjectState::Offline);
         if state.names.get(&lu.name()) == Some(&cell.guid) {
             state.names.remove(&lu.name());
         }
-        let unmapped = state.remap_lu(&cell.guid);
-        lu.set_state(ObjectState::Offline);
+        let unmapped = state.remap_lu(&lu);
         drop(state);
         unmapped.stop_unattended();
     }

@@ -16,7 +16,7 @@ pub(super) fn report_luns(task: &Task, map: &LunMap) -> Outcome {
         return Outcome::check(Sense::INVALID_FIELD_IN_CDB);
     }
     let mut luns: Vec<Lun> = match cdb[2] {
-        0x00 | 0x02 => map.luns().collect(),
+        0x00 | 0x02 => map.itls().map(|itl| itl.lun).collect(),
         // Well-known units only, and administrative ones: there are none.
         0x01 | 0x11 => Vec::new(),
         _ => return Outcome::check(Sense::INVALID_FIELD_IN_CDB),

@@ -96,7 +96,7 @@ impl Framework {
             lun: entry.lun,
         })])?;
         state.views.add(*guid, entry.clone());
-        let unmapped = state.remap_lu(guid);
+        let unmapped = state.remap_guid(guid);
         drop(state);
         unmapped.stop_unattended();
         Ok(entry)
@@ -107,7 +107,7 @@ impl Framework {
         state.views.check_remove(guid, index)?;
         self.commit(&[Change::RemoveView { guid: *guid, index }])?;
         state.views.remove(guid, index);
-        let unmapped = state.remap_lu(guid);
+        let unmapped = state.remap_guid(guid);
         drop(state);
         unmapped.stop_unattended();
         Ok(())

@@ -50,6 +50,19 @@ impl Identity {
         known.serial = Some(serial);
     }
 
+    /// Vendor, product and revision, as far as they are known.
+    pub fn words(&self) -> Option<Inquiry> {
+        let known = self.known.lock();
+        let learned = known.answers.get(&None).and_then(|data| {
+            Some(Inquiry {
+                vendor: data.get(8..16)?.try_into().ok()?,
+                product: data.get(16..32)?.try_into().ok()?,
+                revision: data.get(32..36)?.try_into().ok()?,
+            })
+        });
+        learned.or(known.inquiry)
+    }
+
     /// Remembers an answer to INQUIRY, if it is complete.
     pub fn learn(&self, cdb: &[u8; 16], outcome: &Outcome) {
         let data = &outcome.data;

@@ -5,6 +5,7 @@ use super::live::{Finale, LiveTask, Stop, TaskState};
 use super::logical_unit::LogicalUnit;
 use super::{Handler, Nexus};
 use crate::scsi::Sense;
+use crate::types::Lun;
 use parking_lot::Mutex;
 use std::sync::{Arc, Weak};
 
@@ -46,6 +47,8 @@ impl Tasks {
 /// The pair.
 pub(super) struct Itl {
     pub lu: Arc<LogicalUnit>,
+    /// The number under which the nexus sees the LU. A pair that gets another number is another pair.
+    pub lun: Lun,
     pub nexus: Weak<Nexus>,
     pub nexus_id: u64,
     pub attentions: Attentions,
@@ -55,9 +58,10 @@ pub(super) struct Itl {
 
 impl Itl {
     /// `closed`: the LU admits no tasks at present.
-    pub fn new(lu: Arc<LogicalUnit>, nexus: &Arc<Nexus>, closed: bool) -> Arc<Itl> {
+    pub fn new(lu: Arc<LogicalUnit>, nexus: &Arc<Nexus>, lun: Lun, closed: bool) -> Arc<Itl> {
         let itl = Itl {
             lu,
+            lun,
             nexus: Arc::downgrade(nexus),
             nexus_id: nexus.id,
             attentions: Attentions::default(),
@@ -159,6 +163,11 @@ impl Itl {
         if tasks.refuse == Some(Refused::Closed) {
             tasks.refuse = None;
         }
+    }
+
+    /// True once the LUN was unmapped.
+    pub fn unmapped(&self) -> bool {
+        self.tasks.lock().refuse == Some(Refused::Unmapped)
     }
 
     /// True when it is unmapped and its last task is gone.

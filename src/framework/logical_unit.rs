@@ -5,9 +5,10 @@ use super::itl::{Itl, Refused};
 use super::live::{Finale, Stop};
 use super::{Handler, LuNexuses, Nexus, ObjectState, Unit};
 use crate::scsi::Sense;
-use crate::types::{AccessState, Guid};
+use crate::types::{AccessState, Guid, Lun};
 use arc_swap::{ArcSwap, Guard};
 use parking_lot::Mutex;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -142,12 +143,19 @@ impl LogicalUnit {
     // --- nexuses ----------------------------------------------------------------------------------------------------
 
     /// The LU is mapped on a nexus from now on.
-    pub fn attach(self: &Arc<Self>, nexus: &Arc<Nexus>) -> Arc<Itl> {
+    pub fn attach(self: &Arc<Self>, nexus: &Arc<Nexus>, lun: Lun) -> Arc<Itl> {
         let mut itls = self.itls.lock();
         itls.list.retain(|itl| !itl.finished());
-        let itl = Itl::new(self.clone(), nexus, itls.closed);
+        let itl = Itl::new(self.clone(), nexus, lun, itls.closed);
         itls.list.push(itl.clone());
         itl
+    }
+
+    /// The pairs that are mapped, by nexus.
+    pub fn mapped(&self) -> HashMap<*const Nexus, Arc<Itl>> {
+        let itls = self.itls.lock();
+        let mapped = itls.list.iter().filter(|itl| !itl.unmapped());
+        mapped.map(|itl| (itl.nexus.as_ptr(), itl.clone())).collect()
     }
 
     /// An unmapped pair whose last task is gone.

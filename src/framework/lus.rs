@@ -45,12 +45,12 @@ impl Framework {
         info.state = Some(lu.state());
         info.provider = lu.provider.to_owned();
         info.alias = lu.name();
-        if let Some(unit) = lu.unit() {
-            let inquiry = unit.inquiry();
-            (info.vendor, info.product, info.revision) = (inquiry.vendor, inquiry.product, inquiry.revision);
-            if let Some(alias) = unit.properties().alias {
-                info.alias = alias;
-            }
+        let unit = lu.unit();
+        if let Some(alias) = unit.as_ref().and_then(|unit| unit.properties().alias) {
+            info.alias = alias;
+        }
+        if let Some(words) = unit.map(|unit| unit.inquiry()).or_else(|| lu.identity.words()) {
+            (info.vendor, info.product, info.revision) = (words.vendor, words.product, words.revision);
         }
         cut(&mut info.alias, MAX_ALIAS);
         Ok(info)
@@ -209,7 +209,7 @@ impl Framework {
     pub(super) fn bring_online(&self, lu: &Arc<LogicalUnit>) {
         let state = self.state.lock();
         lu.set_state(ObjectState::Online);
-        let unmapped = state.remap_lu(&lu.guid);
+        let unmapped = state.remap_lu(lu);
         drop(state);
         unmapped.stop_unattended();
     }
@@ -226,7 +226,7 @@ impl Framework {
         let unmapped = {
             let state = self.state.lock();
             lu.set_state(ObjectState::Offlining);
-            state.remap_lu(&lu.guid)
+            state.remap_lu(lu)
         };
         unmapped.stop(&finale);
         drop(finale);

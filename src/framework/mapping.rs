@@ -24,7 +24,7 @@ impl Unmapped {
     /// All pairs of a nexus that ends.
     pub fn all_of(map: &LunMap) -> Unmapped {
         let mut unmapped = Unmapped::default();
-        map.entries().for_each(|(_, itl)| unmapped.add(itl));
+        map.itls().for_each(|itl| unmapped.add(itl));
         unmapped
     }
 
@@ -53,29 +53,35 @@ impl State {
     }
 
     /// Adjusts the maps of all nexuses to one LU.
-    pub fn remap_lu(&self, guid: &Guid) -> Unmapped {
+    pub fn remap_lu(&self, lu: &Arc<LogicalUnit>) -> Unmapped {
         let mut unmapped = Unmapped::default();
-        let lu = self.lus.get(guid);
+        let registered = self.lus.get(&lu.guid).is_some_and(|known| Arc::ptr_eq(known, lu));
+        let mapped = lu.mapped();
         for nexus in &self.nexuses {
-            let map = nexus.lun_map.load_full();
-            let have = map.of_lu(guid);
-            let wanted = lu.and_then(|lu| Some((self.wanted(lu, nexus)?, lu)));
-            if have.map(|(lun, _)| lun) == wanted.map(|(lun, _)| lun)
-                && have.is_none_or(|(_, itl)| lu.is_some_and(|lu| Arc::ptr_eq(&itl.lu, lu)))
-            {
+            let have = mapped.get(&Arc::as_ptr(nexus));
+            let wanted = self.wanted(lu, nexus).filter(|_| registered);
+            if have.map(|itl| itl.lun) == wanted {
                 continue;
             }
-            let mut next = map.without(guid);
-            if let Some((lun, lu)) = wanted {
-                next = next.with(lun, lu.attach(nexus));
-            }
-            nexus.lun_map.store(Arc::new(next));
-            if let Some((_, itl)) = have {
+            let mut next = LunMap::clone(&nexus.lun_map.load());
+            if let Some(itl) = have {
+                next.remove(itl.lun);
                 unmapped.add(itl);
             }
+            if let Some(lun) = wanted {
+                next.insert(lu.attach(nexus, lun));
+            }
+            nexus.lun_map.store(Arc::new(next));
             changed(nexus);
         }
         unmapped
+    }
+
+    /// As [`State::remap_lu`], for a GUID that may have no LU.
+    pub fn remap_guid(&self, guid: &Guid) -> Unmapped {
+        self.lus
+            .get(guid)
+            .map_or_else(Unmapped::default, |lu| self.remap_lu(lu))
     }
 
     /// Adjusts the maps of all nexuses for which `which` holds, after a change of a group or of many LUs.
@@ -100,13 +106,13 @@ impl State {
                 Some(itl) => itl.clone(),
                 None => {
                     differs = true;
-                    lu.attach(nexus)
+                    lu.attach(nexus, lun)
                 }
             };
-            next.insert(lun, itl);
+            next.insert(itl);
         }
         // A pair of the old map is in the new one under the same number, or it is gone.
-        for (_, itl) in old.entries().filter(|(lun, itl)| !next.holds(*lun, itl)) {
+        for itl in old.itls().filter(|itl| !next.holds(itl)) {
             differs = true;
             unmapped.add(itl);
         }

@@ -3,6 +3,15 @@
 //!
 //! Sockets, files and clocks come in as traits: [`LuProvider`]/[`Unit`] (disk), [`PeerLink`] (proxy),
 //! [`PortControl`] (iSCSI).
+//!
+//! | subject | files |
+//! |---|---|
+//! | the contract with the neighbours | `api`, `task`, `unit`, `peer`, `port` |
+//! | the way of a command | `routing`, then `dlun0` (no LU), `standby` (to the peer), `identity` (INQUIRY in their stead) |
+//! | one nexus on one LU | `itl`, `attention` (unit attentions), `live` (tasks), `task_management` |
+//! | who sees what | `views` (pure), `groups` (the calls), `mapping`, `lun_map` |
+//! | management | `state`, `service`, `lus`, `ports` |
+//! | access state | `alua` (pure), `cell` (performs its actions for one LU), `alua_mode`, `peer_events` |
 #![forbid(unsafe_code)]
 
 pub mod alua;

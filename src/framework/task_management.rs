@@ -42,10 +42,10 @@ pub(super) fn task_management(framework: &Framework, request: TmRequest, done: T
         TmFunction::TargetWarmReset | TmFunction::TargetColdReset
     ) {
         let finale = Answer::new().finale(done);
-        for (lun, itl) in map.entries() {
+        for itl in map.itls() {
             // For the peer each LU is reset by itself.
             let part = TmRequest {
-                lun: lun.to_sam(),
+                lun: itl.lun.to_sam(),
                 function: TmFunction::LunReset,
                 ..request.clone()
             };

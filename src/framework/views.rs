@@ -186,11 +186,18 @@ impl Views {
             .filter(|(other, _)| overlap(other, sides))
             .map(|(_, luns)| luns)
             .collect();
-        let free = |lun: &Lun| !overlapping.iter().any(|luns| luns.contains(lun));
         match wanted {
-            Some(lun) if free(&lun) => Ok(lun),
-            Some(_) => Err(Status::LunInUse),
-            None => (0..=Lun::MAX).filter_map(Lun::new).find(free).ok_or(Status::Error),
+            Some(lun) if overlapping.iter().any(|luns| luns.contains(&lun)) => Err(Status::LunInUse),
+            Some(lun) => Ok(lun),
+            None => {
+                let mut used = vec![false; usize::from(Lun::MAX) + 1];
+                overlapping
+                    .into_iter()
+                    .flatten()
+                    .for_each(|lun| used[usize::from(lun.get())] = true);
+                let free = used.iter().position(|used| !used);
+                free.and_then(|n| Lun::new(u16::try_from(n).ok()?)).ok_or(Status::Error)
+            }
         }
     }
 

@@ -181,6 +181,7 @@ impl Sender {
     /// Sequence numbers are given here: in the order of the door calls.
     fn stamp(&self, mut message: Message, wire: Option<Capabilities>) -> (Vec<u8>, Message) {
         let Some(capabilities) = wire else {
+            message.strip_extensions();
             return (message.encode(), message);
         };
         message.extensions.incarnation = Some(self.life.seeds.incarnation);

@@ -143,12 +143,12 @@ fn delete_target(parsed: &Parsed, service: &dyn Service) -> Result<(), Failure> 
         })
 }
 
-/// With no target configured nothing is printed, not even the heading. The newest comes first (`cli.md` 1.9).
+/// With no target configured nothing is printed, not even the heading. Targets come in the service's order, which is by
+/// name: it does not keep the order of creation that `cli.md` 1.9 asks for.
 fn list_target(parsed: &Parsed, service: &dyn Service, console: &mut Console<'_>) -> Result<(), Failure> {
     let mut targets = service
         .iscsi_target_list()
         .map_err(|status| refused(parsed, status, "Error retrieving iSCSI target configuration"))?;
-    targets.reverse();
     if let Some(name) = parsed.operands.first() {
         targets.retain(|target| target.name.eq_ignore_ascii_case(name));
         if targets.is_empty() {
@@ -250,8 +250,8 @@ mod tests {
             sessions,
         };
         vec![
-            target(RACK, None, Some(false), 0),
             target(LONG, Some("rack4-front"), Some(true), 2),
+            target(RACK, None, Some(false), 0),
         ]
     }
 
@@ -362,7 +362,7 @@ iqn.2010-08.org.illumos:02:4b1c7f6e-0d35-4c11-9a57-6f0e2b9d1a44\tonline   2     
         let err = "Target iqn.x not found!\nitadm list-target failed with error 1\n";
         assert_eq!(itadm("list-target iqn.x", &list()), ran(1, "", err));
         let mut unknown = targets();
-        unknown[0].online = None;
+        unknown[1].online = None;
         let script = online().ok("iscsi_target_list()", unknown);
         assert!(itadm("list-target -p", &script).out.ends_with("rack4\t-\t0\n"));
     }

@@ -46,7 +46,9 @@ fn a_standby_lu_forwards() {
     assert_eq!(b.command(&on_b, 0, READ, &[]), Outcome::data_in(vec![42]));
     assert_eq!(sense(&b.command(&on_b, 0, WRITE, &[1])), (2, 4, 0x0b));
     assert_eq!(luns(&b.command(&on_b, 0, LUNS, &[])), [0]);
+    assert_eq!(b.framework.lu_info(&guid(1)).unwrap().vendor, [0; 8], "not known");
     assert_eq!(&b.command(&on_b, 0, INQUIRY, &[]).data[8..13], b"MODEL");
+    assert_eq!(&b.framework.lu_info(&guid(1)).unwrap().vendor, b"MODEL   ", "learned");
     let expected = groups(0x80, 0x02, 0);
     assert_eq!(a.command(&on_a, 0, RTPG, &[]).data, expected);
     assert_eq!(b.command(&on_b, 0, RTPG, &[]).data, expected, "both nodes say the same");

@@ -2,7 +2,7 @@
 
 use super::model::*;
 use crate::framework::*;
-use crate::store::Store;
+use crate::store::{Change, Store};
 use crate::types::*;
 use std::path::Path;
 use std::sync::Arc;
@@ -184,4 +184,49 @@ fn break_database(directory: &Path) {
     for table in tables {
         database.execute(&format!("DROP TABLE \"{table}\""), []).unwrap();
     }
+}
+
+#[test]
+fn settings_take_effect_at_the_next_start() {
+    let (directory, shared) = (tempfile::tempdir().unwrap(), Arc::<Shared>::default());
+    let node = start(0, &shared, directory.path());
+    node.create("/a", 1).unwrap();
+    let settings = [
+        ("default-lu-state", "offline"),
+        ("default-target-state", "offline"),
+        ("alua/standby-reads", "refuse"),
+    ];
+    let changes = settings.map(|(key, value)| Change::PutSetting {
+        key: key.to_owned(),
+        value: value.to_owned(),
+    });
+    node.framework.store().commit(&changes).unwrap();
+    crash(node, &shared);
+
+    let node = start(0, &shared, directory.path());
+    node.framework.online().unwrap();
+    let lu_state = |n| node.framework.lu_info(&guid(n)).unwrap().state;
+    assert_eq!(lu_state(1), Some(ObjectState::Offline));
+    node.create("/b", 2).unwrap();
+    assert_eq!(lu_state(2), Some(ObjectState::Offline));
+    node.framework.lu_online(&guid(1)).unwrap();
+    assert_eq!(lu_state(1), Some(ObjectState::Online), "one by one");
+    let control = Arc::new(ModelPort {
+        framework: Arc::downgrade(&node.framework),
+        devid: devid("iqn.t"),
+        nexuses: Default::default(),
+    });
+    let spec = PortSpec {
+        devid: devid("iqn.t"),
+        protocol: Protocol::Iscsi,
+        provider: "iscsit",
+        alias: String::new(),
+        image_rtpid: None,
+        control,
+    };
+    assert_eq!(
+        node.framework.port_register(spec).unwrap().state(),
+        ObjectState::Offline
+    );
+    assert!(!node.framework.standby_reads());
 }

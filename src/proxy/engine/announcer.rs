@@ -5,7 +5,7 @@ use super::super::message::{Body, Lun, Message, PortId, Sync};
 use super::held::Object;
 use super::{Announcement, Capabilities, Class, Context, Output, PeerEvent};
 use crate::types::{AccessState, DevId, Guid};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 /// LU provider of disks (`alua-proxy.md` 1.2).
@@ -37,6 +37,8 @@ pub(super) struct Announcer {
     round: Option<(BTreeSet<Object>, Duration)>,
     /// Some were announced before anything could be sent.
     unsent: bool,
+    /// Of our LUs.
+    generations: HashMap<Guid, u64>,
 }
 
 impl Announcer {
@@ -60,12 +62,9 @@ impl Announcer {
             .is_some_and(|entry| entry.accepted)
     }
 
-    /// Ownership generation of an LU that is Active here.
+    /// Ownership generation under which an LU is Active here, or was last. Whether it still is, the framework knows.
     pub fn generation(&self, guid: &Guid) -> Option<u64> {
-        match self.objects.get(&Object::Lu(*guid))?.announcement {
-            Announcement::LuRegister { generation, .. } | Announcement::LuActive { generation, .. } => Some(generation),
-            _ => None,
-        }
+        self.generations.get(guid).copied()
     }
 
     /// `direct`: messages may be sent now.
@@ -75,6 +74,13 @@ impl Announcer {
         {
             log::error!("pppt: LU {guid} cannot be announced: its name has {} bytes", name.len());
             return;
+        }
+        match announcement {
+            Announcement::LuRegister { guid, generation, .. } | Announcement::LuActive { guid, generation, .. } => {
+                self.generations.insert(guid, generation);
+            }
+            Announcement::LuDeregister { guid } => drop(self.generations.remove(&guid)),
+            _ => {}
         }
         let object = object_of(&announcement);
         if let Some(known) = self.objects.get(&object) {

@@ -7,11 +7,14 @@ use super::{Capabilities, Class, Context, Done, Outcome, Output, TmDone, TmFunct
 use crate::framework::Expected;
 use crate::scsi::{ScsiStatus, Sense};
 use crate::types::{DevId, Guid, TransportId};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 /// WRITE (6), (10), (12), (16): forwarded only when the peer agreed (7.7).
 const WRITES: [u8; 4] = [0x0a, 0x2a, 0xaa, 0x8a];
+
+/// Pieces that may be kept for one task until those before them arrive; a sender has fewer unconfirmed.
+const EARLY_PIECES: usize = 16;
 
 /// Through which nexus something came.
 #[derive(Debug, Clone)]
@@ -56,11 +59,37 @@ struct Forwarded {
     /// Bytes that went with the command.
     sent: u64,
     data: Vec<u8>,
+    /// Pieces that overtook others in a daemon of many threads, by offset.
+    early: BTreeMap<usize, Vec<u8>>,
     deadline: Duration,
     /// The outcome is TASK ABORTED, whatever the peer still says.
     aborted: bool,
     /// What an abort of it would need.
     origin: Origin,
+}
+
+impl Forwarded {
+    /// Puts a piece in its place. False when more is missing before it than can be on the way.
+    fn take(&mut self, offset: usize, piece: Vec<u8>) -> bool {
+        if offset > self.data.len() && self.early.len() >= EARLY_PIECES {
+            return false;
+        }
+        self.early.insert(offset, piece);
+        while let Some(next) = self.early.first_entry().filter(|next| *next.key() <= self.data.len()) {
+            let (offset, piece) = next.remove_entry();
+            // Clamp: an original peer sends the size of its buffer, not of the data (hazard H20). Repeated bytes are
+            // dropped.
+            let wanted = if self.expected.read {
+                self.expected.length as usize
+            } else {
+                0
+            };
+            let room = wanted.saturating_sub(self.data.len());
+            let fresh = piece.get(self.data.len() - offset..).unwrap_or_default();
+            self.data.extend_from_slice(&fresh[..fresh.len().min(room)]);
+        }
+        true
+    }
 }
 
 enum Waiting {
@@ -132,6 +161,7 @@ impl Standby {
                 expected: command.expected,
                 sent,
                 data: Vec::new(),
+                early: BTreeMap::new(),
                 deadline: cx.now + cx.config.command,
                 aborted: false,
                 origin: command.origin,
@@ -227,28 +257,20 @@ impl Standby {
             return transfer_done(cx, message.task, 0, codes::FAILED);
         };
         task.deadline = now + wait;
-        let wanted = if task.expected.read {
-            task.expected.length as usize
-        } else {
-            0
-        };
+        let session = task.session;
         let offset = message
             .offset
             .filter(|_| ours)
             .map_or(task.data.len(), |offset| offset as usize);
-        let session = task.session;
-        if offset > task.data.len() {
+        let taken = task.take(offset, message.data);
+        if !taken {
             log::error!(
-                "pppt: data of task {:#x} is missing before offset {offset}; the command is ended",
+                "pppt: data of task {:#x} is missing before offset {offset}",
                 message.task
             );
             transfer_done(cx, message.task, session, codes::FAILED);
             return self.complete(cx, message.task, Outcome::status(ScsiStatus::Busy));
         }
-        // Clamp: an original peer sends the size of its buffer, not of the data (hazard H20). Repeated bytes are dropped.
-        let fresh = message.data.get(task.data.len() - offset..).unwrap_or_default();
-        let room = wanted.saturating_sub(task.data.len());
-        task.data.extend_from_slice(&fresh[..fresh.len().min(room)]);
         transfer_done(cx, message.task, session, codes::SUCCESS);
     }
 
@@ -284,7 +306,12 @@ impl Standby {
             if overrun {
                 implied = edtl + residual;
             }
-            if task.expected.read && !overrun && edtl.saturating_sub(if underrun { residual } else { 0 }) != moved {
+            let should = match (overrun, underrun) {
+                (false, false) => Some(edtl),
+                (false, true) => Some(edtl.saturating_sub(residual)),
+                (true, _) => (status == ScsiStatus::Good).then_some(edtl),
+            };
+            if task.expected.read && should.is_some_and(|should| should != moved) {
                 log::error!(
                     "pppt: data of task {:#x} was lost on the way; the command is ended",
                     message.task

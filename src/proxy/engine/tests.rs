@@ -130,7 +130,7 @@ impl Node {
             message.extensions.incarnation = Some(self.seeds.incarnation);
             message.extensions.seq = Some(self.seq);
         } else {
-            message.extensions = Extensions::default();
+            message.strip_extensions();
         }
         let compact = wire.is_some_and(|c| c.has(Capabilities::COMPACT));
         self.to_peer.push_back(if compact {

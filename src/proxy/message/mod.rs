@@ -255,6 +255,20 @@ impl Message {
         }
     }
 
+    /// Takes out everything that an original node does not send.
+    pub fn strip_extensions(&mut self) {
+        self.extensions = Extensions::default();
+        match &mut self.body {
+            Body::RegisterLun(lun) | Body::DeregisterLun(lun) | Body::LunActive(lun) => {
+                (lun.generation, lun.access_state) = (None, None);
+            }
+            Body::ScsiCmd(cmd) => (cmd.referenced, cmd.generation) = (None, None),
+            Body::ScsiData(data) => data.offset = None,
+            Body::Status { full, .. } => *full = None,
+            _ => {}
+        }
+    }
+
     /// The bytes that every receiver understands: a packed nvlist.
     pub fn encode(&self) -> Vec<u8> {
         encode::list(self, encode::Payload::Inside).pack()

@@ -22,7 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub fn config() -> Config {
     Config {
         probe: Duration::from_millis(200),
-        silence: Duration::from_millis(1500),
+        // A busy machine is not a dead peer; tests of PeerDown wait as long as the default says.
+        silence: PATIENCE,
         greeting: Duration::from_millis(50),
         registration: Duration::from_millis(500),
         round: Duration::from_millis(500),
@@ -136,12 +137,12 @@ pub struct Node {
 }
 
 impl Node {
-    fn new(number: u8) -> Node {
+    fn new(number: u8, config: Config) -> Node {
         let framework = Framework::new(Store::volatile());
         let node = NodeId::new(number).unwrap();
         let disks = disk::Config::new([number + 1; 16], 7, Arc::new(move || node));
         framework.register_lu_provider(Arc::new(disk::Provider::new(disks)));
-        let proxy = Proxy::new(&framework, config()).unwrap();
+        let proxy = Proxy::new(&framework, config).unwrap();
         framework.set_peer_link(proxy.clone());
         framework.load().unwrap();
         framework.online().unwrap();
@@ -316,8 +317,18 @@ pub fn content() -> Vec<u8> {
 impl Pair {
     /// Doors installed, nothing enabled; `prepare` may change the wires.
     pub fn prepared(prepare: impl Fn(&Pair)) -> Pair {
+        Pair::configured(config(), prepare)
+    }
+
+    /// A peer that falls silent is noticed.
+    pub fn watchful(prepare: impl Fn(&Pair)) -> Pair {
+        let silence = Config::default().silence;
+        Pair::configured(Config { silence, ..config() }, prepare)
+    }
+
+    fn configured(config: Config, prepare: impl Fn(&Pair)) -> Pair {
         let directory = tempfile::tempdir().unwrap();
-        let (a, b) = (Node::new(0), Node::new(1));
+        let (a, b) = (Node::new(0, config), Node::new(1, config));
         a.install();
         b.install();
         a.wire.connect(&b.proxy, *b.door.lock());

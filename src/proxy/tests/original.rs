@@ -1,6 +1,6 @@
 //! Acceptance list 11: node a behaves at message level like an original node.
 
-use super::super::message::{Body, Extensions, Message};
+use super::super::message::{Body, Message};
 use super::nodes::*;
 use super::pair::compare_reads;
 use crate::framework::PeerLink;
@@ -14,21 +14,11 @@ const BUFFER: usize = 128 << 10;
 
 /// What an original node would have sent: no extensions, the size of its buffer instead of that of the data (hazard H20).
 fn as_original(mut message: Message, long: &Mutex<HashSet<u64>>) -> Vec<Message> {
-    message.extensions = Extensions::default();
+    message.strip_extensions();
     match &mut message.body {
         Body::EchoRequest(_) => return Vec::new(),
-        Body::Status { full, .. } => *full = None,
-        Body::RegisterLun(lun) | Body::DeregisterLun(lun) | Body::LunActive(lun) => {
-            (lun.generation, lun.access_state) = (None, None);
-        }
-        Body::ScsiData(data) => {
-            data.offset = None;
-            if data.data.len() == BUFFER {
-                long.lock().insert(data.task);
-            } else if long.lock().contains(&data.task) {
-                data.data.resize(BUFFER, 0xee);
-            }
-        }
+        Body::ScsiData(data) if data.data.len() == BUFFER => drop(long.lock().insert(data.task)),
+        Body::ScsiData(data) if long.lock().contains(&data.task) => data.data.resize(BUFFER, 0xee),
         _ => {}
     }
     vec![message]
@@ -36,12 +26,12 @@ fn as_original(mut message: Message, long: &Mutex<HashSet<u64>>) -> Vec<Message>
 
 /// Node a is the original one. Its decoder refuses nothing, but knows no extensions; ECHO is answered with a copy.
 fn with_original() -> Pair {
-    let pair = Pair::prepared(|pair| {
+    let pair = Pair::watchful(|pair| {
         let long = Mutex::default();
         pair.a.wire.filter(move |message| as_original(message, &long));
         let back = Arc::downgrade(&pair.a.wire);
         pair.b.wire.filter(move |mut message| {
-            message.extensions = Extensions::default();
+            message.strip_extensions();
             if let Body::EchoRequest(data) = &message.body {
                 let copy = Message::new(0, Body::EchoReply(data.clone()));
                 back.upgrade().expect("the pair lives").inject(&copy);

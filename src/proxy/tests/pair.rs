@@ -14,6 +14,13 @@ pub fn compare_reads(active: &Node, standby: &Node) {
     for at in [0, 7 * BLOCK] {
         for size in SIZES {
             let (here, there) = (active.read(at, size), standby.read(at, size));
+            for (path, outcome) in [("active", &here), ("standby", &there)] {
+                assert_eq!(
+                    (outcome.status, &outcome.sense[..]),
+                    (ScsiStatus::Good, &[][..]),
+                    "{size} bytes at {at} through the {path} path"
+                );
+            }
             assert!(
                 here.data == there.data && here.data == content()[at..at + size],
                 "{size} bytes at {at}"
@@ -89,7 +96,8 @@ fn cut_after(pair: &Pair, messages: usize) {
 
 #[test]
 fn a_channel_cut_in_the_middle_of_a_read_ends_it_and_heals() {
-    let pair = Pair::new();
+    let pair = Pair::watchful(|_| ());
+    pair.enable();
     assert_eq!(pair.b.read(0, BLOCK).status, ScsiStatus::Good);
     cut_after(&pair, 3);
     let outcome = pair.b.start(&cdb(0x28, 0, 4 << 20), read(4 << 20), &[]);

@@ -4,7 +4,7 @@ use super::super::super::message::{PortId, RemotePort, Session};
 use super::*;
 use crate::scsi::ScsiStatus;
 
-/// A SCSI_CMD of an original peer through the image of `port(1)`.
+/// A SCSI_CMD without extensions through the image of `port(1)`.
 fn command(task: u64, session: u64) -> ScsiCmd {
     let initiator = DevId::new(b"iqn.1998-01.com.example:esx01").unwrap();
     ScsiCmd {
@@ -69,7 +69,7 @@ fn a_command_opens_its_session_once() {
 
 #[test]
 fn what_cannot_be_started_is_answered() {
-    let mut pair = Pair::with_original();
+    let mut pair = Pair::up();
     let elsewhere = ScsiCmd {
         target: PortId::new(5, port(9)),
         ..command(1, 7)
@@ -90,7 +90,7 @@ fn what_cannot_be_started_is_answered() {
 /// 3.8.
 #[test]
 fn a_higher_session_id_replaces_and_a_lower_one_is_refused() {
-    let mut pair = Pair::with_original();
+    let mut pair = Pair::up();
     send(&mut pair, command(1, 7));
     send(&mut pair, command(2, 9));
     assert_eq!((pair.a.opened.clone(), pair.a.closed.clone()), (vec![7, 9], vec![7]));
@@ -154,7 +154,7 @@ fn a_refused_session_answers_all_that_waited() {
 /// H17, 8.4.
 #[test]
 fn ended_sessions_do_not_come_back() {
-    let mut pair = Pair::with_original();
+    let mut pair = Pair::up();
     send(&mut pair, command(1, 7));
     destroy(&mut pair, 7);
     assert_eq!(pair.a.closed, [7]);

@@ -1,0 +1,168 @@
+//! The tools as processes against a real `stmfd`: what a script sees (`cli.md` chapter 8).
+
+mod common;
+
+use common::{Stmfd, build_dir, must, run};
+use std::process::{Command, Stdio};
+
+fn status_and_err(command: &mut Command) -> (Option<i32>, String) {
+    let output = run(command);
+    assert_eq!(output.stdout, b"");
+    (output.status.code(), String::from_utf8(output.stderr).expect("UTF-8"))
+}
+
+#[test]
+fn a_disk_from_nothing_to_visible_and_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let stmfd = Stmfd::start(dir.path());
+    let tool = |name: &str, line: &str| stmfd.tool(name, &line.split(' ').collect::<Vec<_>>());
+    let store = dir.path().join("disk.img");
+    std::fs::File::create(&store).unwrap().set_len(10 << 20).unwrap();
+    let store = store.to_str().unwrap();
+
+    let out = must(&mut tool(
+        "stmfadm",
+        &format!("create-lu -p alias=disk -p vid=ACME -s 4m {store}"),
+    ));
+    let guid = out
+        .strip_prefix("Logical unit created: ")
+        .unwrap()
+        .trim_end()
+        .to_owned();
+    let lower = guid.to_lowercase();
+    let (code, err) = status_and_err(&mut tool("stmfadm", &format!("create-lu {store}")));
+    assert_eq!((code, err), (Some(1), format!("stmfadm: filename {store}: in use\n")));
+
+    must(&mut tool("stmfadm", "create-hg hosts"));
+    must(&mut tool("stmfadm", "add-hg-member -g hosts iqn.1998-01.com.example:A"));
+    must(&mut tool("stmfadm", &format!("add-view -h hosts -n 4 {lower}")));
+    let (code, err) = status_and_err(&mut tool("stmfadm", &format!("add-view -h hosts {guid}")));
+    assert_eq!((code, err.as_str()), (Some(1), "stmfadm: view entry exists\n"));
+    let (code, err) = status_and_err(&mut tool("stmfadm", "delete-hg hosts"));
+    assert_eq!(
+        (code, err.as_str()),
+        (Some(1), "stmfadm: hosts: group is in use by existing view entry\n")
+    );
+    assert_eq!(
+        must(&mut tool("stmfadm", &format!("list-view -l {guid}"))),
+        "View Entry: 0\n    Host group   : hosts\n    Target group : All\n    LUN          : 4\n"
+    );
+    assert_eq!(
+        must(&mut tool("stmfadm", "list-hg -v")),
+        "Host Group: hosts\n\tMember: iqn.1998-01.com.example:a\n"
+    );
+    let expected = format!(
+        "LU Name: {guid}\n    Operational Status: Online\n    Provider Name     : sbd\n    Alias             : disk\n    \
+         View Entry Count  : 1\n    Data File         : {store}\n    Meta File         : not set\n    \
+         Size              : 4194304\n    Block Size        : 512\n    Management URL    : not set\n    \
+         Vendor ID         : ACME    \n    Product ID        : COMSTAR         \n    \
+         Serial Num        : not set\n    Write Protect     : Disabled\n    Writeback Cache   : Enabled\n    \
+         Access State      : Active\n"
+    );
+    assert_eq!(must(&mut tool("stmfadm", "list-lu -v")), expected);
+
+    assert_eq!(must(&mut tool("stmfadm", &format!("offline-lu {guid}"))), "");
+    assert!(must(&mut tool("stmfadm", "list-lu -v")).contains("Operational Status: Offline\n"));
+    assert_eq!(must(&mut tool("stmfadm", &format!("online-lu {guid}"))), "");
+
+    assert_eq!(must(&mut tool("stmfadm", &format!("delete-lu -k {guid}"))), "");
+    let unloaded = must(&mut tool("stmfadm", "list-lu -v"));
+    assert_eq!(unloaded.lines().nth(1), Some("    Operational Status: unregistered"));
+    assert_eq!(
+        must(&mut tool("stmfadm", &format!("import-lu {store}"))),
+        format!("Logical unit imported: {guid}\n")
+    );
+    assert_eq!(must(&mut tool("stmfadm", &format!("delete-lu {guid}"))), "");
+    let (code, err) = status_and_err(&mut tool("stmfadm", &format!("delete-lu {guid}")));
+    assert_eq!((code, err), (Some(1), format!("stmfadm: {lower}: not found\n")));
+    assert_eq!(must(&mut tool("stmfadm", "list-lu")), "");
+    stmfd.stop();
+}
+
+#[test]
+fn targets() {
+    let dir = tempfile::tempdir().unwrap();
+    let stmfd = Stmfd::start(dir.path());
+    let tool = |name: &str, line: &str| stmfd.tool(name, &line.split(' ').collect::<Vec<_>>());
+    let name = "iqn.2010-08.org.illumos:02:rack4";
+    assert_eq!(must(&mut tool("itadm", "list-target")), "");
+    let create = "create-target -l front -n iqn.2010-08.org.illumos:02:RACK4";
+    assert_eq!(
+        must(&mut tool("itadm", create)),
+        format!("Target {name} successfully created\n")
+    );
+    let (code, err) = status_and_err(&mut tool("itadm", create));
+    assert_eq!(code, Some(17));
+    assert!(err.ends_with("itadm create-target failed with error 17\n"), "{err}");
+    assert_eq!(
+        must(&mut tool("itadm", "list-target -p")),
+        format!("{name}\tonline\t0\n")
+    );
+    let verbose = must(&mut tool("stmfadm", "list-target -v"));
+    assert_eq!(
+        verbose,
+        format!(
+            "Target: {name}\n    Operational Status: Online\n    Provider Name     : iscsit\n    \
+             Alias             : front\n    Protocol          : iSCSI\n    Sessions          : 0\n"
+        )
+    );
+    let (code, err) = status_and_err(&mut tool("itadm", &format!("delete-target {name}")));
+    assert_eq!(code, Some(16));
+    assert!(err.ends_with("itadm delete-target failed with error 16\n"), "{err}");
+    assert_eq!(must(&mut tool("stmfadm", &format!("offline-target {name}"))), "");
+    assert_eq!(must(&mut tool("itadm", &format!("delete-target {name}"))), "");
+    let (code, err) = status_and_err(&mut tool("itadm", &format!("delete-target {name} -f")));
+    assert_eq!(
+        (code, err.lines().next()),
+        (Some(1), Some(&*format!("Target {name} not found")))
+    );
+}
+
+#[test]
+fn alua() {
+    let dir = tempfile::tempdir().unwrap();
+    let stmfd = Stmfd::start(dir.path());
+    let tool = |name: &str, line: &str| stmfd.tool(name, &line.split(' ').collect::<Vec<_>>());
+    assert_eq!(must(&mut tool("aluaadm", "enable 1")), "");
+    assert!(must(&mut tool("stmfadm", "list-state")).ends_with("ALUA Status       : enabled\nALUA Node         : 1\n"));
+    assert_eq!(must(&mut tool("aluaadm", "fenced")), "");
+    assert_eq!(must(&mut tool("aluaadm", "disable")), "");
+    assert!(
+        must(&mut tool("stmfadm", "list-state")).ends_with("ALUA Status       : disabled\nALUA Node         : 1\n")
+    );
+    let guid = "600144F0C73ABF00000065A1B2C30001";
+    let (code, err) = status_and_err(&mut tool("aluaadm", &format!("standby {guid}")));
+    assert_eq!((code, err), (Some(2), format!("aluaadm: {guid}: not found\n")));
+}
+
+/// Never a framework of the tool's own: its changes would end with it.
+#[test]
+fn without_a_service() {
+    let tool = |name: &str, line: &str, endpoint: &str| {
+        let mut command = Command::new(build_dir().join(name));
+        command.args(line.split(' ')).env("STMF_ENDPOINT", endpoint);
+        status_and_err(&mut command)
+    };
+    let nobody = "daemon:/nonexistent/door";
+    let not_found = |tool: &str| format!("{tool}: STMF service not found\n");
+    assert_eq!(tool("stmfadm", "list-state", nobody), (Some(9), not_found("stmfadm")));
+    assert_eq!(tool("stmfadm", "create-hg x", nobody), (Some(1), not_found("stmfadm")));
+    assert_eq!(tool("aluaadm", "enable 0", nobody), (Some(9), not_found("aluaadm")));
+    assert_eq!(tool("itadm", "list-target", nobody).0, Some(1));
+    let (code, err) = tool("stmfadm", "list-state", "deamon");
+    assert_eq!(code, Some(1));
+    assert!(err.starts_with("stmfadm: STMF_ENDPOINT='deamon': "), "{err}");
+}
+
+#[test]
+fn a_reader_that_leaves_is_no_news() {
+    let mut child = Command::new(build_dir().join("stmfadm"))
+        .arg("-?")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.stderr, b"");
+}

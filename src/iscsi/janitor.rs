@@ -10,6 +10,7 @@ use super::worker::{Established, Mail};
 use crate::framework::NexusSpec;
 use crate::types::{DevId, Status, TransportId};
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -57,7 +58,7 @@ pub fn run(node: Arc<Node>, jobs: &Receiver<Job>) {
         };
         match job {
             Ok(Job::Quit) | Err(RecvTimeoutError::Disconnected) => return,
-            Ok(job) => janitor.perform(job),
+            Ok(job) => janitor.guarded(job),
             Err(RecvTimeoutError::Timeout) => {}
         }
         janitor.tick(Instant::now());
@@ -65,6 +66,13 @@ pub fn run(node: Arc<Node>, jobs: &Receiver<Job>) {
 }
 
 impl Janitor {
+    /// A panic, which is a bug, costs one job and not all logins to come.
+    fn guarded(&mut self, job: Job) {
+        if catch_unwind(AssertUnwindSafe(|| self.perform(job))).is_err() {
+            log::error!("the iSCSI janitor has panicked and goes on");
+        }
+    }
+
     fn perform(&mut self, job: Job) {
         match job {
             Job::Establish(applicant) => self.establish(applicant),

@@ -1,14 +1,14 @@
 //! The provider: targets of the configuration, and the life of everything below it.
 
 use super::config::{Config as Stored, PROVIDER, TARGETS_MAX, TargetConfig};
-use super::engine::{Epoll, mailbox::Mailbox, thread};
+use super::engine::{mailbox::Mailbox, thread};
 use super::janitor::{self, Job, devid};
 use super::name::{self, InvalidName};
 use super::node::Node;
 use super::portal::{Acceptor, PortalError, Portals};
 use super::sessions::Sessions;
 use super::target::{Control, Target};
-use super::worker::{Mail, Worker};
+use super::worker::{self, Mail};
 use crate::framework::{Framework, ObjectState, PortSpec};
 use crate::service::TargetInfo;
 use crate::store::{Change, ProviderRow, StoreError};
@@ -198,9 +198,9 @@ impl Provider {
         self.restore().map_err(StartError::Targets)?;
         let mut workers = Vec::new();
         for number in 0..self.node.workers.len() {
-            let worker = Epoll::new().and_then(|poller| Worker::new(number, self.node.clone(), poller));
-            let worker = worker.map_err(StartError::System)?;
-            workers.push(thread::spawn("iscsi-worker", move || worker.run()).map_err(StartError::System)?);
+            let node = self.node.clone();
+            workers
+                .push(thread::spawn("iscsi-worker", move || worker::run(number, &node)).map_err(StartError::System)?);
         }
         let acceptor = Acceptor::start(portals, self.node.clone(), self.config.connections_max);
         *threads = Some(Threads {

@@ -2,12 +2,15 @@
 
 mod initiator;
 mod node;
+mod odd;
 mod tools;
 
 use initiator::{Initiator, read10, write10};
 use node::{BLOCK, Node, TARGET, wait};
+use odd::OddProvider;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
 use stmf::iscsi::pdu::{Header, NO_TAG, opcode};
 use stmf::iscsi::{Config, TargetError};
@@ -439,4 +442,70 @@ fn a_wildcard_portal_is_announced_by_the_address_that_was_reached() {
         "{}",
         String::from_utf8_lossy(&answer)
     );
+}
+
+fn odd_node() -> Node {
+    let config = Config {
+        portals: vec!["127.0.0.1:0".parse().unwrap()],
+        workers: Some(1),
+        ..Config::default()
+    };
+    Node::on(Arc::new(OddProvider), config)
+}
+
+#[test]
+fn a_panic_costs_the_connections_of_its_worker_and_nothing_else() {
+    let node = odd_node();
+    for _ in 0..3 {
+        let mut initiator = Initiator::login(node.address, HOST, TARGET, KEYS);
+        initiator.test_unit_ready();
+        initiator.request(Initiator::command(&[odd::PANIC; 6], 0x80, 0), &[]);
+        assert!(initiator.closed());
+        wait(|| node.sessions() == 0);
+    }
+    Initiator::login(node.address, HOST, TARGET, KEYS).logout();
+}
+
+#[test]
+fn task_management_and_logout_end_commands_that_execute() {
+    let node = odd_node();
+    let mut initiator = Initiator::login(node.address, HOST, TARGET, KEYS);
+    initiator.test_unit_ready();
+    // ABORT TASK, ABORT TASK SET, LOGICAL UNIT RESET.
+    for function in [1, 2, 5] {
+        let number = initiator.cmd_sn;
+        let held = initiator.request(Initiator::command(&[odd::HOLD; 6], 0x80, 0), &[]);
+        let mut request = Header::new(opcode::TASK_MANAGEMENT);
+        request
+            .set_byte::<1>(0x80 | function)
+            .set_word::<20>(held)
+            .set_word::<32>(number);
+        let itt = initiator.request(request, &[]);
+        let answer = initiator.receive().header;
+        assert_eq!(
+            (answer.opcode(), answer.itt(), answer.0[2]),
+            (opcode::TASK_MANAGEMENT_RESPONSE, itt, 0)
+        );
+        initiator.test_unit_ready();
+    }
+    // The LUN is not mapped.
+    let mut request = Header::new(opcode::TASK_MANAGEMENT);
+    request.set_byte::<1>(0x85).set_byte::<9>(77).set_word::<20>(NO_TAG);
+    initiator.request(request, &[]);
+    assert_eq!(initiator.receive().header.0[2], 2);
+    initiator.request(Initiator::command(&[odd::HOLD; 6], 0x80, 0), &[]);
+    initiator.logout();
+    wait(|| node.sessions() == 0);
+}
+
+#[test]
+fn a_session_whose_commands_hang_is_reinstated() {
+    let node = odd_node();
+    let mut old = Initiator::login(node.address, HOST, TARGET, KEYS);
+    old.test_unit_ready();
+    old.request(Initiator::command(&[odd::HOLD; 6], 0x80, 0), &[]);
+    let mut new = Initiator::login(node.address, HOST, TARGET, KEYS);
+    assert!(old.closed());
+    new.test_unit_ready();
+    wait(|| node.sessions() == 1);
 }

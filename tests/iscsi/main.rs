@@ -1,5 +1,7 @@
 //! The iSCSI target over real sockets: a raw initiator that may say anything, and the initiators of the distribution.
 
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
 mod initiator;
 mod node;
 mod odd;

@@ -2,9 +2,10 @@
 //!
 //! | floor | modules |
 //! |---|---|
-//! | pure | [`pdu`], [`decoder`], [`output`], [`text`], [`name`], [`parameters`], [`security`], [`login`], [`window`], [`directory`], [`connection`] |
+//! | pure | [`pdu`], [`decoder`], [`output`], [`text`], [`name`], [`parameters`], [`chap`], [`security`], [`login`], [`window`], [`directory`], [`connection`] |
 //! | shell | `engine` (sockets), `worker` (connections), `portal` (listeners), `janitor` (what may wait), `sessions`, `target`, `config` (persistence), [`Provider`] |
 
+pub mod chap;
 pub mod connection;
 pub mod decoder;
 pub mod directory;

@@ -115,7 +115,7 @@ fn host_addresses() -> Vec<IpAddr> {
 }
 
 impl Directory for Node {
-    fn find(&self, name: &str, _local: SocketAddr) -> Result<TargetView, LoginStatus> {
+    fn find(&self, name: &str, _initiator: &str, _local: SocketAddr) -> Result<TargetView, LoginStatus> {
         let target = self.target(name).ok_or(LoginStatus::NOT_FOUND)?;
         if target.state() != TargetState::Online {
             return Err(LoginStatus::UNAVAILABLE);

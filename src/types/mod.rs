@@ -7,6 +7,7 @@ mod guid;
 mod lu_properties;
 mod lun;
 mod names;
+mod secret;
 mod status;
 mod transport_id;
 
@@ -16,6 +17,7 @@ pub use guid::Guid;
 pub use lu_properties::LuProperties;
 pub use lun::Lun;
 pub use names::{GroupName, InvalidName};
+pub use secret::{Secret, SecretLength};
 pub use status::Status;
 pub use transport_id::TransportId;
 

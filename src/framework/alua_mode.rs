@@ -47,6 +47,7 @@ impl Framework {
             original: status.original == Some(true),
             says,
             fenced: self.state.lock().fenced,
+            cold_start: false,
         }
     }
 

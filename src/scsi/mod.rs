@@ -6,6 +6,7 @@ pub mod cdb;
 pub mod inquiry;
 pub mod mode;
 pub mod opcodes;
+pub mod reservation;
 mod sense;
 pub mod vpd;
 

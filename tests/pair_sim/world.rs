@@ -169,7 +169,6 @@ impl World {
         let node = &self.nodes[n];
         PeerView {
             cold_start: false,
-            cold_start: false,
             reachable: node.peer_up,
             original: false,
             says: node.says,

@@ -5,17 +5,20 @@ use super::block_file;
 use super::command::{self, Call, Job};
 use super::gate::{Gate, TaskKey};
 use super::medium::Medium;
-use super::metadata::{LuInfo, SHARED_SIZE};
+use super::metadata::{LuInfo, Metadata, SHARED_SIZE};
 use super::ownership::Ownership;
 use super::pool::Pool;
+use super::range::Locks;
 use super::registry::Registration;
-use crate::framework::{Done, Handler, Inquiry, Nexus, Release, Start, Task, Unit};
-use crate::scsi::mode;
+use super::reservations::{self, Reservations};
+use crate::framework::{Done, Handler, Inquiry, LuNexuses, Nexus, Release, Start, Task, Unit};
 use crate::scsi::vpd::TargetPort;
+use crate::scsi::{Sense, mode};
 use crate::types::{Guid, LuProperties, Status};
 use parking_lot::Mutex;
-use std::sync::Arc;
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// What an LU is made of, for commands and management.
 pub struct Lu {
@@ -24,8 +27,16 @@ pub struct Lu {
     medium: Medium,
     ownership: Arc<Ownership>,
     pool: Arc<Pool>,
+    /// The metadata as they are on the store.
+    saved: Mutex<Metadata>,
     /// Present state of the write cache: MODE SELECT may differ from what is saved.
     write_cache: AtomicBool,
+    write_cache_saved: AtomicBool,
+    /// Software write protect, until a reset.
+    software_protected: AtomicBool,
+    reservations: Reservations,
+    locks: Arc<Locks>,
+    nexuses: OnceLock<Arc<dyn LuNexuses>>,
     /// Until release its files back no other LU.
     files: Mutex<Vec<Registration>>,
 }
@@ -36,14 +47,22 @@ pub struct Disk(Arc<Lu>);
 impl Lu {
     /// An LU over an owned store.
     pub fn new(
-        info: LuInfo,
+        metadata: Metadata,
         medium: Medium,
         ownership: Arc<Ownership>,
         pool: Arc<Pool>,
         files: Vec<Registration>,
+        reservations: Reservations,
     ) -> Lu {
+        let info = metadata.info.clone();
         Lu {
+            saved: Mutex::new(metadata),
             write_cache: AtomicBool::new(!info.write_cache_disabled),
+            write_cache_saved: AtomicBool::new(!info.write_cache_disabled),
+            software_protected: AtomicBool::new(false),
+            reservations,
+            locks: Arc::default(),
+            nexuses: OnceLock::new(),
             info,
             name: ownership.path().to_owned(),
             medium,
@@ -53,7 +72,7 @@ impl Lu {
         }
     }
 
-    /// What the metadata say.
+    /// What the metadata said when the LU was opened; the write cache has a state of its own.
     pub fn info(&self) -> &LuInfo {
         &self.info
     }
@@ -75,12 +94,67 @@ impl Lu {
 
     /// Writes are refused.
     pub fn write_protected(&self) -> bool {
-        self.info.write_protected
+        self.info.write_protected || self.software_protected.load(Ordering::Relaxed)
+    }
+
+    /// Blocks may be deallocated.
+    pub fn thin(&self) -> bool {
+        self.medium.thin()
     }
 
     /// Writes need not be durable before their status.
     pub fn write_cache(&self) -> bool {
         self.write_cache.load(Ordering::Relaxed)
+    }
+
+    /// MODE SELECT: state of the write cache, and software write protect.
+    pub fn set_mode(&self, write_cache: bool, software_protected: bool) {
+        self.write_cache.store(write_cache, Ordering::Relaxed);
+        self.software_protected.store(software_protected, Ordering::Relaxed);
+    }
+
+    /// Makes the state of the write cache the one after a reset.
+    pub fn save_write_cache(&self, write_cache: bool) -> io::Result<()> {
+        self.save(|metadata| metadata.info.write_cache_disabled = !write_cache)?;
+        self.write_cache_saved.store(write_cache, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Changes the metadata on the store, durably. Blocks.
+    pub fn save(&self, change: impl FnOnce(&mut Metadata)) -> io::Result<()> {
+        let mut saved = self.saved.lock();
+        let mut next = saved.clone();
+        change(&mut next);
+        if next != *saved {
+            self.ownership.with_file(|file| match file.writable() {
+                true => file.write_metadata(&next),
+                false => Err(io::ErrorKind::ReadOnlyFilesystem.into()),
+            })?;
+            *saved = next;
+        }
+        Ok(())
+    }
+
+    /// Reservations in force.
+    pub fn reservations(&self) -> &Reservations {
+        &self.reservations
+    }
+
+    /// Atomicity on ranges of blocks.
+    pub fn locks(&self) -> &Arc<Locks> {
+        &self.locks
+    }
+
+    /// The way to the nexuses; `None` before the framework has attached the LU.
+    pub fn nexuses(&self) -> Option<&Arc<dyn LuNexuses>> {
+        self.nexuses.get()
+    }
+
+    /// Queues a unit attention on every nexus for which `to` holds.
+    pub fn attention(&self, sense: Sense, to: &dyn Fn(&Nexus) -> bool) {
+        if let Some(nexuses) = self.nexuses() {
+            nexuses.attention(sense, to);
+        }
     }
 
     /// The user data.
@@ -119,8 +193,31 @@ impl Lu {
             blocks: self.blocks(),
             block_length: self.block_length(),
             write_cache: self.write_cache(),
-            write_cache_saved: !self.info.write_cache_disabled,
+            write_cache_saved: self.write_cache_saved.load(Ordering::Relaxed),
             write_protected: self.write_protected(),
+            software_protected: self.software_protected.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl Lu {
+    /// At release: all reservations for the next owner (`alua-proxy.md` 6.5). False when there are none, or they cannot be
+    /// saved; those with APTPL are on the store anyhow.
+    fn save_reservations(&self) -> bool {
+        let (state, generation) = (self.reservations.state(), self.ownership.generation());
+        if generation == 0 || (state.is_empty() && state.generation == 0) {
+            return false;
+        }
+        let saved = self.save(|metadata| reservations::put(metadata, &state, Some(generation)));
+        saved
+            .inspect_err(|error| log::error!("{}: reservations are not handed over: {error}", self.name))
+            .is_ok()
+    }
+
+    /// The LU is no longer Active here: a reservation by RESERVE(6) ends, and its holder hears of it.
+    fn drop_reserve(&self) {
+        if let Some(holder) = self.reservations.reset() {
+            self.attention(Sense::RESERVATIONS_PREEMPTED, &|nexus| nexus.id == holder);
         }
     }
 }
@@ -132,7 +229,6 @@ impl Disk {
     }
 
     /// What commands work on.
-    #[cfg(test)]
     pub fn lu(&self) -> &Arc<Lu> {
         &self.0
     }
@@ -164,9 +260,14 @@ impl Handler for Disk {
             cdb: *task.cdb.head(),
             expected: task.expected,
             key: Disk::key(&task.nexus, task.tag),
+            nexus: task.nexus,
             data,
             done,
         });
+    }
+
+    fn reservation_conflict(&self, task: &Task) -> bool {
+        self.0.reservations.refuse(&task.nexus, task.cdb.head())
     }
 
     fn abort(&self, nexus: &Nexus, tag: u64) {
@@ -221,6 +322,16 @@ impl Unit for Disk {
         self.0.ownership.on_lost(lost);
     }
 
+    fn attach(&self, nexuses: Arc<dyn LuNexuses>) {
+        if self.0.nexuses.set(nexuses).is_err() {
+            log::error!("{}: attached twice", self.0.name);
+        }
+    }
+
+    fn nexus_lost(&self, nexus: u64) {
+        self.0.reservations.nexus_lost(nexus);
+    }
+
     fn release(&self, how: Release) -> Result<(), Status> {
         let lu = &*self.0;
         lu.gate().close();
@@ -229,14 +340,20 @@ impl Unit for Disk {
             let _ = lu.medium.close(false);
             lu.ownership.abandon();
             lu.files.lock().clear();
+            lu.drop_reserve();
             return Ok(());
         }
-        let file = lu.medium.close(true).inspect_err(|_| lu.gate().reopen())?;
+        let file = match lu.medium.close(true) {
+            // What is lost is lost; the store can still be given up in order.
+            Err(_) if how == Release::Discard => lu.medium.close(false)?,
+            result => result.inspect_err(|_| lu.gate().reopen())?,
+        };
+        let handover = lu.save_reservations();
         // Everything is flushed: what is cached here would only grow stale once the next owner writes.
         if let Some(error) = file.as_ref().and_then(|file| block_file::invalidate(file).err()) {
             log::warn!("{}: dropping its cached pages: {error}", lu.name);
         }
-        if let Err(error) = lu.ownership.release() {
+        if let Err(error) = lu.ownership.release(handover) {
             log::error!("{}: not given up: {error}", lu.name);
             if let Some(file) = file {
                 lu.medium.reopen(file);
@@ -245,13 +362,14 @@ impl Unit for Disk {
             return Err(Status::Error);
         }
         lu.files.lock().clear();
+        lu.drop_reserve();
         Ok(())
     }
 
     fn reset(&self) {
-        self.0
-            .write_cache
-            .store(!self.0.info.write_cache_disabled, Ordering::Relaxed);
+        let lu = &*self.0;
+        lu.set_mode(lu.write_cache_saved.load(Ordering::Relaxed), false);
+        lu.reservations.reset();
     }
 
     fn flush(&self) -> Result<(), Status> {

@@ -7,10 +7,11 @@ use super::guid;
 use super::lease::{Identity, Leases};
 use super::lu::{Disk, Lu, data_offset};
 use super::medium::Medium;
-use super::metadata::{LuInfo, Metadata, Order, SHARED_SIZE};
+use super::metadata::{LuInfo, Metadata, MetadataError, Order, SHARED_SIZE};
 use super::ownership::{self, ClaimError, Ownership};
 use super::pool::Pool;
 use super::registry::{Registration, Registry};
+use super::reservations::Reservations;
 use super::size;
 use crate::framework::alua::ownership::InstallationId;
 use crate::framework::{ImportError, LuProvider, PeerView, Unit};
@@ -51,14 +52,23 @@ impl Provider {
 
     fn open_lu(
         &self,
-        info: LuInfo,
+        metadata: Metadata,
         data: File,
         path: &str,
         owner: Arc<Ownership>,
         files: Vec<Registration>,
-    ) -> Arc<Disk> {
-        let medium = Medium::new(path.to_owned(), data, data_offset(&info));
-        Arc::new(Disk::new(Lu::new(info, medium, owner, Arc::clone(&self.pool), files)))
+    ) -> Result<Arc<Disk>, MetadataError> {
+        let medium = Medium::new(path.to_owned(), data, data_offset(&metadata.info), metadata.info.size);
+        let reservations = Reservations::load(&metadata, owner.handover())?;
+        let pool = Arc::clone(&self.pool);
+        Ok(Arc::new(Disk::new(Lu::new(
+            metadata,
+            medium,
+            owner,
+            pool,
+            files,
+            reservations,
+        ))))
     }
 }
 
@@ -131,14 +141,15 @@ impl Provider {
         };
         let metadata = Metadata {
             order: Order::NATIVE,
-            info: info.clone(),
+            info,
             others: Vec::new(),
         };
         if let Err(error) = owner.with_file(|file| file.write_metadata(&metadata)) {
             owner.undo_create(&backup);
             return Err(failed(&path, "writing metadata", &error, Status::MetaCreation));
         }
-        Ok(self.open_lu(info, store.data, data_path, owner, files))
+        self.open_lu(metadata, store.data, data_path, owner, files)
+            .map_err(|error| refuse(&path, error, Status::Error))
     }
 
     /// [`LuProvider::import`].
@@ -198,8 +209,9 @@ impl Provider {
         size::check_stored(&data, data_kind, &data_path, info)?;
         block_file::invalidate(&data)
             .map_err(|error| failed(&data_path, "dropping its cached pages", &error, Status::DataFileName))?;
-        let info = follow_move(metadata, path, owner);
-        Ok(self.open_lu(info, data, &data_path, Arc::clone(owner), files))
+        let metadata = follow_move(metadata, path, owner);
+        self.open_lu(metadata, data, &data_path, Arc::clone(owner), files)
+            .map_err(|error| refuse(path, error, Status::MetaFileName))
     }
 }
 
@@ -293,7 +305,7 @@ fn open_data(path: &str, kind: Kind, write: bool, separate: bool) -> Result<File
 }
 
 /// Metadata of a file that was moved get its present name. When they cannot be written the LU works all the same.
-fn follow_move(mut metadata: Metadata, path: &str, owner: &Ownership) -> LuInfo {
+fn follow_move(mut metadata: Metadata, path: &str, owner: &Ownership) -> Metadata {
     let info = &mut metadata.info;
     let name = if info.separate_meta {
         &mut info.meta_name
@@ -310,7 +322,7 @@ fn follow_move(mut metadata: Metadata, path: &str, owner: &Ownership) -> LuInfo 
             log::warn!("{path}: its new name could not be stored: {error}");
         }
     }
-    metadata.info
+    metadata
 }
 
 fn lu_info(properties: &LuProperties, guid: Guid, size: u64, block_shift: u8) -> LuInfo {

@@ -1,7 +1,8 @@
 //! INQUIRY (SPC-4 6.6).
 
-use super::{Action, Call, Command, MAX_TRANSFER, cut};
-use crate::scsi::vpd::{self, BlockLimits};
+use super::{Action, Call, Command, MAX_TRANSFER, atomic, cut, write_same};
+use crate::scsi::provisioning::{MAX_UNMAP_BLOCKS, MAX_UNMAP_DESCRIPTORS};
+use crate::scsi::vpd::{self, BlockLimits, UnmapLimits};
 use crate::scsi::{Sense, cdb, inquiry};
 
 pub const COMMANDS: &[Command] = &[Command {
@@ -50,6 +51,13 @@ fn vpd_page(call: &Call<'_>) -> Result<Vec<u8>, Sense> {
         limits: BlockLimits {
             optimal_granularity: u16::try_from(granularity).expect("at most 8"),
             max_transfer,
+            max_compare_and_write: atomic::MAX_COMPARE_AND_WRITE,
+            max_write_same: write_same::MAX_BYTES >> lu.block_shift(),
+            unmap: lu.thin().then_some(UnmapLimits {
+                max_blocks: MAX_UNMAP_BLOCKS,
+                max_descriptors: MAX_UNMAP_DESCRIPTORS,
+                granularity,
+            }),
         },
     };
     vpd::page(call.cdb[2], &unit, &call.port).ok_or(Sense::INVALID_FIELD_IN_CDB.at_cdb_byte(2))

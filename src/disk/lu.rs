@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::block_file;
-use super::command::{self, Call, Job};
+use super::command::{self, Call, Copies, Job};
 use super::gate::{Gate, TaskKey};
 use super::medium::Medium;
 use super::metadata::{LuInfo, Metadata, SHARED_SIZE};
@@ -36,6 +36,7 @@ pub struct Lu {
     software_protected: AtomicBool,
     reservations: Reservations,
     locks: Arc<Locks>,
+    copies: Copies,
     nexuses: OnceLock<Arc<dyn LuNexuses>>,
     /// Until release its files back no other LU.
     files: Mutex<Vec<Registration>>,
@@ -62,6 +63,7 @@ impl Lu {
             software_protected: AtomicBool::new(false),
             reservations,
             locks: Arc::default(),
+            copies: Copies::default(),
             nexuses: OnceLock::new(),
             info,
             name: ownership.path().to_owned(),
@@ -143,6 +145,11 @@ impl Lu {
     /// Atomicity on ranges of blocks.
     pub fn locks(&self) -> &Arc<Locks> {
         &self.locks
+    }
+
+    /// Results of EXTENDED COPY.
+    pub fn copies(&self) -> &Copies {
+        &self.copies
     }
 
     /// The way to the nexuses; `None` before the framework has attached the LU.
@@ -245,6 +252,7 @@ impl Handler for Disk {
             lu: &self.0,
             cdb: task.cdb.head(),
             expected: task.expected,
+            nexus: task.nexus.id,
             port: TargetPort {
                 protocol: port.protocol,
                 devid: &port.devid,

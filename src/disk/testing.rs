@@ -84,6 +84,7 @@ pub fn start(disk: &Disk, cdb: &[u8; 16], expected: Expected) -> Start {
         lu,
         cdb,
         expected,
+        nexus: 1,
         port,
     })
 }

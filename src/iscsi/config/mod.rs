@@ -1,152 +1,166 @@
-//! The persistent configuration: provider data of `iscsit`, an nvlist (`iscsi-target.md` 16.1). Pairs that this version
-//! does not use are kept as they are.
+//! The configuration of the provider: targets, portal groups, initiators, defaults (`iscsi-target.md` chapter 16). Values
+//! only: [`stored`] turns them into provider data and back, [`change`] applies what an administrator asks for.
 
+mod change;
+mod stored;
+
+use super::admin::{Auth, DefaultsInfo, GroupInfo, InitiatorInfo};
 use super::name;
-use crate::nvlist::{DecodeError, Limits, NvList, Value};
+use crate::nvlist::NvList;
+use crate::types::Secret;
+use std::net::SocketAddr;
+
+pub use stored::{SECRETS, StoredError};
 
 /// Port provider name, in listings and as the key of the stored data.
 pub const PROVIDER: &str = "iscsit";
-/// Version of the layout.
-const VERSION: u32 = 1;
 /// Targets a node may have (`iscsi-target.md` chapter 17).
 pub const TARGETS_MAX: usize = 255;
+/// Initiator contexts, and portal groups, that a node may have: a bound for the size of the configuration.
+const OTHERS_MAX: usize = 4096;
+/// Portals that a group may have.
+const PORTALS_MAX: usize = 64;
+/// Tag of the default portal group.
+pub const DEFAULT_TAG: u16 = 1;
 
-/// A configured target.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TargetConfig {
+/// A target.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Target {
     /// Canonical name.
     pub name: String,
     /// Alias.
     pub alias: Option<String>,
+    /// Authentication; `None`: the default.
+    pub auth: Option<Auth>,
+    /// User name for mutual CHAP; `None`: the name.
+    pub chap_user: Option<String>,
+    /// Secret for mutual CHAP.
+    pub secret: Option<Secret>,
+    /// Portal groups in the order of their addition; empty: the default group.
+    pub bindings: Vec<Binding>,
+    /// Counts the changes.
+    generation: u64,
+    /// Properties that this version does not know.
+    rest: NvList,
 }
 
-/// The configuration.
+/// A target's use of a portal group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Binding {
+    /// The group.
+    pub group: String,
+    /// Portal group tag, unique within the target.
+    pub tag: u16,
+}
+
+/// A portal group.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Group {
+    /// Name.
+    pub name: String,
+    /// Portals in the order of their addition.
+    pub portals: Vec<SocketAddr>,
+    generation: u64,
+}
+
+/// An initiator context.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Initiator {
+    /// Name as typed; compared in canonical form.
+    pub name: String,
+    /// User name; `None`: the name.
+    pub chap_user: Option<String>,
+    /// Secret.
+    pub secret: Option<Secret>,
+    generation: u64,
+    rest: NvList,
+}
+
+/// The configuration, an immutable value: who changes it makes a new one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Config {
-    list: NvList,
+    /// Targets in the order of their creation.
+    pub targets: Vec<Target>,
+    groups: Vec<Group>,
+    initiators: Vec<Initiator>,
+    auth: Option<Auth>,
+    /// Global properties that this version only shows.
+    globals: NvList,
+    /// Pairs of the stored data that this version does not know, and entries of its lists that make no sense to it, by
+    /// list. They are kept.
+    rest: NvList,
+    odd: Vec<(&'static str, NvList)>,
 }
 
 impl Config {
-    /// From stored bytes.
-    pub fn unpack(bytes: &[u8]) -> Result<Config, DecodeError> {
-        Ok(Config {
-            list: NvList::unpack(bytes, &Limits::PROVIDER_DATA)?,
-        })
+    /// A target by its canonical name.
+    pub fn target(&self, name: &str) -> Option<&Target> {
+        self.targets.iter().find(|target| target.name == name)
     }
 
-    /// To stored bytes.
-    pub fn pack(&self) -> Vec<u8> {
-        self.list.pack()
+    /// A portal group.
+    pub fn group(&self, name: &str) -> Option<&Group> {
+        self.groups.iter().find(|group| group.name == name)
     }
 
-    /// The targets. What is stored under a name that is none, or is no target, is left out (and kept in the list).
-    pub fn targets(&self) -> Vec<TargetConfig> {
-        let Some(Value::List(targets)) = self.list.get("targetList") else {
-            return Vec::new();
+    /// An initiator context, by a name in any letter case.
+    pub fn initiator(&self, name: &str) -> Option<&Initiator> {
+        self.initiators.iter().find(|known| same_name(&known.name, name))
+    }
+
+    /// How initiators of a target must authenticate.
+    pub fn auth(&self, target: &Target) -> Auth {
+        target.auth.or(self.auth).unwrap_or(Auth::None)
+    }
+
+    /// The portals that targets with these names use besides the default ones.
+    pub fn portals_of<'a>(&'a self, uses: impl Fn(&str) -> bool + 'a) -> impl Iterator<Item = SocketAddr> + 'a {
+        let bindings = self
+            .targets
+            .iter()
+            .filter(move |target| uses(&target.name))
+            .flat_map(|target| &target.bindings);
+        bindings
+            .filter_map(|binding| self.group(&binding.group))
+            .flat_map(|group| group.portals.iter().copied())
+    }
+
+    /// Portal groups for listings.
+    pub fn list_groups(&self) -> Vec<GroupInfo> {
+        let info = |group: &Group| GroupInfo {
+            name: group.name.clone(),
+            portals: group.portals.iter().rev().copied().collect(),
         };
-        let target = |(name, value): (&str, &Value)| {
-            let name = name::canonical_target(name).ok()?;
-            let Value::List(fields) = value else { return None };
-            let alias = match fields.get("properties") {
-                Some(Value::List(properties)) => text(properties.get("alias")),
-                _ => None,
-            };
-            Some(TargetConfig { name, alias })
+        self.groups.iter().rev().map(info).collect()
+    }
+
+    /// Initiator contexts for listings.
+    pub fn list_initiators(&self) -> Vec<InitiatorInfo> {
+        let info = |initiator: &Initiator| InitiatorInfo {
+            name: initiator.name.clone(),
+            chap_user: initiator.chap_user.clone(),
+            secret: initiator.secret.is_some(),
         };
-        targets.iter().filter_map(target).take(TARGETS_MAX).collect()
+        self.initiators.iter().rev().map(info).collect()
     }
 
-    /// Adds a target; one of the same name is replaced.
-    pub fn put(&mut self, target: &TargetConfig) {
-        let mut properties = NvList::new();
-        if let Some(alias) = &target.alias {
-            properties.push("alias", Value::String(alias.clone().into_bytes()));
-        }
-        let mut fields = NvList::new();
-        fields.push("properties", Value::List(properties));
-        fields.push("generation", Value::UInt64(1));
-        fields.push("tpgtList", Value::List(NvList::new()));
-        let mut targets = self.take_targets();
-        targets.take(&target.name);
-        targets.push(&target.name, Value::List(fields));
-        self.replace_targets(targets);
-    }
-
-    /// Removes a target.
-    pub fn remove(&mut self, name: &str) {
-        let mut targets = self.take_targets();
-        targets.take(name);
-        self.replace_targets(targets);
-    }
-
-    fn take_targets(&mut self) -> NvList {
-        match self.list.take("targetList") {
-            Some(Value::List(targets)) => targets,
-            _ => NvList::new(),
-        }
-    }
-
-    fn replace_targets(&mut self, targets: NvList) {
-        if self.list.get("cfgVersion").is_none() {
-            self.list.push("cfgVersion", Value::UInt32(VERSION));
-        }
-        self.list.push("targetList", Value::List(targets));
+    /// Defaults for listings.
+    pub fn list_defaults(&self) -> DefaultsInfo {
+        stored::defaults(&self.globals, self.auth)
     }
 }
 
-fn text(value: Option<&Value>) -> Option<String> {
-    match value {
-        Some(Value::String(bytes)) => String::from_utf8(bytes.clone()).ok(),
-        _ => None,
+/// Names of initiators are equal when their canonical forms are.
+fn same_name(a: &str, b: &str) -> bool {
+    match (name::canonical(a), name::canonical(b)) {
+        (Ok(a), Ok(b)) => a == b,
+        _ => a == b,
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn target(name: &str, alias: Option<&str>) -> TargetConfig {
-        TargetConfig {
-            name: name.into(),
-            alias: alias.map(Into::into),
-        }
-    }
-
-    #[test]
-    fn targets_survive_packing() {
-        let mut config = Config::default();
-        let (a, b) = (
-            target("iqn.2026-11.example:a", Some("disk a")),
-            target("iqn.2026-11.example:b", None),
-        );
-        config.put(&a);
-        config.put(&b);
-        let again = Config::unpack(&config.pack()).unwrap();
-        assert_eq!(again.targets(), [a.clone(), b]);
-        let mut again = again;
-        again.remove("iqn.2026-11.example:b");
-        assert_eq!(again.targets(), [a]);
-    }
-
-    #[test]
-    fn what_is_not_understood_is_kept() {
-        let mut list = NvList::new();
-        list.push("iniList", Value::List(NvList::new()));
-        list.push("future", Value::UInt64(9));
-        let mut config = Config::unpack(&list.pack()).unwrap();
-        config.put(&target("iqn.2026-11.example:a", None));
-        assert_eq!(config.list.get("future"), Some(&Value::UInt64(9)));
-        assert_eq!(config.list.get("cfgVersion"), Some(&Value::UInt32(VERSION)));
-    }
-
-    #[test]
-    fn rubbish_is_refused_and_odd_entries_are_left_out() {
-        assert!(Config::unpack(b"rubbish").is_err());
-        let mut targets = NvList::new();
-        targets.push("not a name", Value::List(NvList::new()));
-        targets.push("iqn.2026-11.example:a", Value::UInt64(1));
-        let mut list = NvList::new();
-        list.push("targetList", Value::List(targets));
-        assert_eq!(Config::unpack(&list.pack()).unwrap().targets(), []);
-    }
+/// Do a configured portal and a local address mean the same? A wildcard stands for every address of its port.
+pub fn covers(portal: SocketAddr, local: SocketAddr) -> bool {
+    let (portal_ip, local_ip) = (portal.ip().to_canonical(), local.ip().to_canonical());
+    let wildcard = portal.ip().is_unspecified() && (portal.is_ipv6() || local_ip.is_ipv4());
+    portal.port() == local.port() && (portal_ip == local_ip || wildcard)
 }

@@ -31,6 +31,8 @@ mod reservations;
 mod size;
 mod sys;
 #[cfg(test)]
+mod reservation_tests;
+#[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;

@@ -22,6 +22,7 @@ mod lease;
 mod lu;
 mod medium;
 mod metadata;
+mod modify;
 mod ownership;
 mod pool;
 mod provider;

@@ -39,14 +39,15 @@ impl Framework {
         self.standby_reads.load(Ordering::Acquire)
     }
 
-    /// What a claimant needs to know of the peer. `says`: its last announcement of the LU.
-    pub(super) fn peer_view(&self, says: Option<AccessState>) -> PeerView {
+    /// What a claimant needs to know of the peer. `says`: its last announcement of the LU; `fence`: a declaration that
+    /// this claim may use.
+    pub(super) fn peer_view(&self, says: Option<AccessState>, fence: Option<u64>) -> PeerView {
         let status = self.link().map(|link| link.status()).unwrap_or_default();
         PeerView {
             reachable: status.reachable,
             original: status.original == Some(true),
             says,
-            fenced: self.state.lock().fenced,
+            fenced: fence.is_some(),
             cold_start: false,
         }
     }

@@ -317,9 +317,16 @@ impl Framework {
         let state = self.state.lock();
         (state.alua, state.node.unwrap_or(NodeId::new(0).expect("0 is a node")))
     }
-    /// `aluaadm fenced`: the cluster software vouches that the peer cannot write; cleared at PeerUp.
+    /// `aluaadm fenced`: the cluster software vouches that the peer cannot write. The peer counts as gone from now on,
+    /// whatever it said last. Holds for one import of each LU, and until the peer is heard again: a peer that has come back
+    /// unheard may own an LU again.
     pub fn peer_fenced(&self) {
-        self.state.lock().fenced = true;
+        if let Some(link) = self.link() {
+            link.presume_gone();
+        }
+        let mut state = self.state.lock();
+        state.fences += 1;
+        state.fenced = Some(state.fences);
     }
     /// The proxy decoded something the peer said. Never blocks: it queues work for the LU.
     pub fn peer_event(&self, event: PeerEvent) {

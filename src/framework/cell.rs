@@ -36,6 +36,8 @@ pub(super) struct Inner {
     unit: Option<Arc<dyn Unit>>,
     /// Access state in the peer's last announcement.
     pub says: Option<AccessState>,
+    /// Number of the last fence declaration that an import of this LU has used up.
+    fence_used: u64,
     sent_active: Option<Instant>,
     /// How the next release treats what cannot be flushed.
     pub release: Release,
@@ -77,6 +79,7 @@ impl Cell {
                 lu: None,
                 unit: None,
                 says: None,
+                fence_used: 0,
                 sent_active: None,
                 release: Release::Handover,
                 on_delete: Release::Handover,
@@ -272,14 +275,25 @@ impl Framework {
             return failed(Status::Error);
         };
         let path = source.path.unwrap_or_default();
-        let view = if source.boot { PEER_HAS_IT } else { self.peer_view(says) };
+        let fenced = self.state.lock().fenced;
+        let fence = fenced.filter(|number| *number > cell.lock().fence_used);
+        let view = if source.boot {
+            PEER_HAS_IT
+        } else {
+            self.peer_view(says, fence)
+        };
         match provider.import(path, view) {
             Ok(unit) if unit.guid() != cell.guid => {
                 log::error!("{path}: holds LU {} where LU {} was expected", unit.guid(), cell.guid);
                 give_back(&*unit);
                 failed(Status::MetaFileName)
             }
-            Ok(unit) => self.store_import(cell, unit),
+            Ok(unit) => {
+                if let Some(number) = fence {
+                    cell.lock().fence_used = number;
+                }
+                self.store_import(cell, unit)
+            }
             Err(ImportError::Refused(guid)) => {
                 log::warn!("LU {guid}: {path} belongs to the other node");
                 (Event::ImportFailed(ImportFailure::Refused), None)

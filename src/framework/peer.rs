@@ -130,6 +130,9 @@ pub trait PeerLink: Send + Sync {
     /// ALUA mode was switched off.
     fn disabled(&self);
 
+    /// The peer was declared fenced: it counts as unreachable when this returns, until it is heard again.
+    fn presume_gone(&self);
+
     /// Forwards a command of a Standby LU to the peer, with the host's data. Ends within bounded time (8.2).
     fn forward(&self, lu: Guid, task: Task, data: Vec<u8>, done: Done);
 

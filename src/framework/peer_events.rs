@@ -129,7 +129,7 @@ impl Framework {
                 self.state.lock().peer_ports.remove(&port);
             }
             PeerEvent::Up => {
-                self.state.lock().fenced = false;
+                self.state.lock().fenced = None;
                 self.announce_ports();
                 self.feed_all(Event::PeerUp);
             }

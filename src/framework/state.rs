@@ -52,8 +52,10 @@ pub(super) struct State {
     pub alua: bool,
     /// Last node id that was enabled.
     pub node: Option<NodeId>,
-    /// The cluster software declared the peer fenced.
-    pub fenced: bool,
+    /// `aluaadm fenced` calls so far.
+    pub fences: u64,
+    /// The last of them, until the peer is heard again.
+    pub fenced: Option<u64>,
 }
 
 impl Default for State {
@@ -76,7 +78,8 @@ impl Default for State {
             last_nexus: 0,
             alua: false,
             node: None,
-            fenced: false,
+            fences: 0,
+            fenced: None,
         }
     }
 }

@@ -10,6 +10,7 @@ use super::worker::{Established, Mail};
 use crate::framework::NexusSpec;
 use crate::types::{DevId, Status, TransportId};
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -57,7 +58,7 @@ pub fn run(node: Arc<Node>, jobs: &Receiver<Job>) {
         };
         match job {
             Ok(Job::Quit) | Err(RecvTimeoutError::Disconnected) => return,
-            Ok(job) => janitor.perform(job),
+            Ok(job) => janitor.guarded(job),
             Err(RecvTimeoutError::Timeout) => {}
         }
         janitor.tick(Instant::now());
@@ -65,6 +66,13 @@ pub fn run(node: Arc<Node>, jobs: &Receiver<Job>) {
 }
 
 impl Janitor {
+    /// A panic, which is a bug, costs one job and not all logins to come.
+    fn guarded(&mut self, job: Job) {
+        if catch_unwind(AssertUnwindSafe(|| self.perform(job))).is_err() {
+            log::error!("the iSCSI janitor has panicked and goes on");
+        }
+    }
+
     fn perform(&mut self, job: Job) {
         match job {
             Job::Establish(applicant) => self.establish(applicant),
@@ -169,6 +177,7 @@ impl Janitor {
         }
         if let (Some(target), Some(devid)) = (self.node.target(name), devid(name)) {
             target.set_state(TargetState::Online);
+            self.node.portals_changed();
             self.node.framework.port_changed(&devid, true);
             log::info!("target {name} is online");
         }
@@ -186,6 +195,7 @@ impl Janitor {
 fn went_offline(node: &Node, name: &str) {
     if let Some(target) = node.target(name) {
         target.set_state(TargetState::Offline);
+        node.portals_changed();
     }
     if let Some(devid) = devid(name) {
         node.framework.port_changed(&devid, false);

@@ -4,7 +4,7 @@ use super::connection::{Action, Command, Connection, Fate};
 use super::directory::{Directory, LoginStatus, SessionKey};
 use super::engine::mailbox::{Local, Mailbox};
 use super::engine::socket::{SLICES_MAX, receive_into, send};
-use super::engine::{Event, Interest, Poller};
+use super::engine::{Epoll, Event, Interest, Poller};
 use super::janitor::Job;
 use super::node::Node;
 use super::sessions::{Applicant, ConnectionId};
@@ -15,6 +15,7 @@ use std::collections::HashMap;
 use std::io::{ErrorKind, IoSlice};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -164,8 +165,6 @@ impl<P: Poller> Worker<P> {
                 .stopping
                 .is_some_and(|since| self.clients.is_empty() || self.now > since + STOP_TIME)
             {
-                let ids: Vec<_> = self.clients.keys().copied().collect();
-                ids.into_iter().for_each(|id| self.close(id, "the service stops"));
                 return;
             }
         }
@@ -418,6 +417,33 @@ impl<P: Poller> Worker<P> {
         drop(client.running);
         if let Some((key, tsih)) = client.session {
             self.node.job(Job::End(key, tsih));
+        }
+    }
+}
+
+impl<P: Poller> Drop for Worker<P> {
+    /// Also when the thread unwinds: its sessions end, their tasks with them.
+    fn drop(&mut self) {
+        let ids: Vec<_> = self.clients.keys().copied().collect();
+        ids.into_iter().for_each(|id| self.close(id, "the worker has ended"));
+    }
+}
+
+/// The body of a worker's thread. A panic, which is a bug, costs the connections of this worker and nothing else: their
+/// initiators log in again, and what was acknowledged to them is on the LUs.
+pub fn run(number: usize, node: &Arc<Node>) {
+    loop {
+        let worker = match Epoll::new().and_then(|poller| Worker::new(number, node.clone(), poller)) {
+            Ok(worker) => worker,
+            Err(error) => {
+                log::error!("iSCSI worker {number}: {error}");
+                std::thread::sleep(TICK);
+                continue;
+            }
+        };
+        match catch_unwind(AssertUnwindSafe(|| worker.run())) {
+            Ok(()) => return,
+            Err(_) => log::error!("iSCSI worker {number} has panicked; its connections are closed and it starts again"),
         }
     }
 }

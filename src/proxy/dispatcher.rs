@@ -93,6 +93,7 @@ impl Dispatcher {
             Event::SendFailed(message) => engine.send_failed(now, &message),
             Event::Enabled(node) => engine.enabled(now, node),
             Event::Disabled => engine.disabled(now),
+            Event::PresumeGone => engine.presume_gone(now),
             Event::Announce(announcement) => engine.announce(now, announcement),
             Event::Forward(command, done) => {
                 let congested = self.shared.sender().is_some_and(|sender| sender.congested());

@@ -251,6 +251,12 @@ impl PeerLink for Proxy {
         self.shared.queue.push(Event::Disabled);
     }
 
+    fn presume_gone(&self) {
+        // Whoever asks next must see it, before the dispatcher has come to it.
+        self.shared.status.write().0.reachable = false;
+        self.shared.queue.push(Event::PresumeGone);
+    }
+
     fn forward(&self, lu: Guid, task: Task, data: Vec<u8>, done: Done) {
         let command = Command {
             lu,

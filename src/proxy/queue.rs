@@ -17,6 +17,7 @@ pub(super) enum Event {
     SendFailed(Message),
     Enabled(NodeId),
     Disabled,
+    PresumeGone,
     Announce(Announcement),
     Forward(Command, Done),
     Abort {

@@ -1,16 +1,23 @@
 //! The iSCSI target over real sockets: a raw initiator that may say anything, and the initiators of the distribution.
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
+#![allow(clippy::unwrap_used, reason = "a test may")]
 
 mod initiator;
 mod node;
+mod odd;
 mod tools;
 
 use initiator::{Initiator, read10, write10};
 use node::{BLOCK, Node, TARGET, wait};
+use odd::OddProvider;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
+use stmf::iscsi::admin::Refusal;
 use stmf::iscsi::pdu::{Header, NO_TAG, opcode};
-use stmf::iscsi::{Config, TargetError};
+use stmf::iscsi::{ChangeError, Config};
 use stmf::types::DevId;
 
 const HOST: &str = "iqn.2026-11.example:host";
@@ -316,7 +323,7 @@ fn a_target_that_goes_offline_asks_for_logout_and_can_be_deleted() {
     initiator.test_unit_ready();
     assert!(matches!(
         node.provider.delete_target(TARGET, false),
-        Err(TargetError::Busy(_))
+        Err(ChangeError::Refused(Refusal::Busy(_)))
     ));
     let devid = DevId::new(TARGET.as_bytes()).unwrap();
     node.framework.port_offline(&devid).unwrap();
@@ -328,10 +335,10 @@ fn a_target_that_goes_offline_asks_for_logout_and_can_be_deleted() {
     initiator.logout();
     wait(|| !node.online(TARGET) && node.sessions() == 0);
     wait(|| node.provider.delete_target(TARGET, false).is_ok());
-    assert!(node.provider.list_targets().is_empty());
+    assert!(node.provider.listing().targets.is_empty());
     assert!(matches!(
         node.provider.delete_target(TARGET, false),
-        Err(TargetError::NotFound(_))
+        Err(ChangeError::Refused(Refusal::NotFound(_)))
     ));
 }
 
@@ -347,9 +354,9 @@ fn targets_have_canonical_names_and_errors_name_them() {
         .provider
         .create_target(Some("iqn.2026-11.EXAMPLE:upper"), None)
         .unwrap_err();
-    assert_eq!(error.to_string(), "target iqn.2026-11.example:upper exists already");
+    assert_eq!(error.to_string(), "iqn.2026-11.example:upper exists already");
     let error = node.provider.create_target(Some("disk"), None).unwrap_err();
-    assert!(error.to_string().starts_with("target 'disk': "));
+    assert!(error.to_string().starts_with("'disk': "));
     assert!(
         node.provider
             .create_target(None, None)
@@ -399,7 +406,7 @@ fn targets_are_restored_from_the_store() {
     assert_eq!((row.name.as_str(), row.kind), ("iscsit", 2));
     drop((framework, provider));
     let (_framework, provider) = open();
-    let target = provider.list_targets().remove(0);
+    let target = provider.listing().targets.remove(0);
     assert_eq!(
         (target.name.as_str(), target.alias.as_deref()),
         (TARGET, Some("a disk"))
@@ -439,4 +446,70 @@ fn a_wildcard_portal_is_announced_by_the_address_that_was_reached() {
         "{}",
         String::from_utf8_lossy(&answer)
     );
+}
+
+fn odd_node() -> Node {
+    let config = Config {
+        portals: vec!["127.0.0.1:0".parse().unwrap()],
+        workers: Some(1),
+        ..Config::default()
+    };
+    Node::on(Arc::new(OddProvider), config)
+}
+
+#[test]
+fn a_panic_costs_the_connections_of_its_worker_and_nothing_else() {
+    let node = odd_node();
+    for _ in 0..3 {
+        let mut initiator = Initiator::login(node.address, HOST, TARGET, KEYS);
+        initiator.test_unit_ready();
+        initiator.request(Initiator::command(&[odd::PANIC; 6], 0x80, 0), &[]);
+        assert!(initiator.closed());
+        wait(|| node.sessions() == 0);
+    }
+    Initiator::login(node.address, HOST, TARGET, KEYS).logout();
+}
+
+#[test]
+fn task_management_and_logout_end_commands_that_execute() {
+    let node = odd_node();
+    let mut initiator = Initiator::login(node.address, HOST, TARGET, KEYS);
+    initiator.test_unit_ready();
+    // ABORT TASK, ABORT TASK SET, LOGICAL UNIT RESET.
+    for function in [1, 2, 5] {
+        let number = initiator.cmd_sn;
+        let held = initiator.request(Initiator::command(&[odd::HOLD; 6], 0x80, 0), &[]);
+        let mut request = Header::new(opcode::TASK_MANAGEMENT);
+        request
+            .set_byte::<1>(0x80 | function)
+            .set_word::<20>(held)
+            .set_word::<32>(number);
+        let itt = initiator.request(request, &[]);
+        let answer = initiator.receive().header;
+        assert_eq!(
+            (answer.opcode(), answer.itt(), answer.0[2]),
+            (opcode::TASK_MANAGEMENT_RESPONSE, itt, 0)
+        );
+        initiator.test_unit_ready();
+    }
+    // The LUN is not mapped.
+    let mut request = Header::new(opcode::TASK_MANAGEMENT);
+    request.set_byte::<1>(0x85).set_byte::<9>(77).set_word::<20>(NO_TAG);
+    initiator.request(request, &[]);
+    assert_eq!(initiator.receive().header.0[2], 2);
+    initiator.request(Initiator::command(&[odd::HOLD; 6], 0x80, 0), &[]);
+    initiator.logout();
+    wait(|| node.sessions() == 0);
+}
+
+#[test]
+fn a_session_whose_commands_hang_is_reinstated() {
+    let node = odd_node();
+    let mut old = Initiator::login(node.address, HOST, TARGET, KEYS);
+    old.test_unit_ready();
+    old.request(Initiator::command(&[odd::HOLD; 6], 0x80, 0), &[]);
+    let mut new = Initiator::login(node.address, HOST, TARGET, KEYS);
+    assert!(old.closed());
+    new.test_unit_ready();
+    wait(|| node.sessions() == 1);
 }

@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use stmf::disk;
-use stmf::framework::{Framework, ViewRequest};
+use stmf::framework::{Framework, LuProvider, ViewRequest};
 use stmf::iscsi::{Config, Provider};
 use stmf::store::Store;
-use stmf::types::{DevId, Guid, LuProperties, NodeId};
+use stmf::types::{DevId, LuProperties, NodeId};
 use tempfile::TempDir;
 
 pub const TARGET: &str = "iqn.2026-11.example:disk";
@@ -17,7 +17,6 @@ pub struct Node {
     pub framework: Arc<Framework>,
     pub provider: Provider,
     pub address: SocketAddr,
-    pub guid: Guid,
     _directory: TempDir,
 }
 
@@ -30,14 +29,15 @@ impl Node {
     }
 
     pub fn with(config: Config) -> Node {
+        let node = NodeId::new(0).unwrap();
+        let provider = disk::Provider::new(disk::Config::new([7; 16], 1, Arc::new(move || node)));
+        Node::on(Arc::new(provider), config)
+    }
+
+    pub fn on(disks: Arc<dyn LuProvider>, config: Config) -> Node {
         let directory = tempfile::tempdir().unwrap();
         let framework = Framework::new(Store::volatile());
-        let node = NodeId::new(0).unwrap();
-        framework.register_lu_provider(Arc::new(disk::Provider::new(disk::Config::new(
-            [7; 16],
-            1,
-            Arc::new(move || node),
-        ))));
+        framework.register_lu_provider(disks);
         framework.load().unwrap();
         framework.online().unwrap();
         let provider = Provider::new(&framework, config).unwrap();
@@ -51,22 +51,17 @@ impl Node {
             ..LuProperties::default()
         };
         let guid = framework.lu_create(&properties).unwrap();
-        framework
-            .view_add(
-                &guid,
-                &ViewRequest {
-                    host_group: None,
-                    target_group: None,
-                    lun: None,
-                },
-            )
-            .unwrap();
+        let everywhere = ViewRequest {
+            host_group: None,
+            target_group: None,
+            lun: None,
+        };
+        framework.view_add(&guid, &everywhere).unwrap();
         let address = provider.portals()[0];
         let node = Node {
             framework,
             provider,
             address,
-            guid,
             _directory: directory,
         };
         wait(|| node.online(TARGET));
@@ -75,7 +70,8 @@ impl Node {
 
     pub fn online(&self, name: &str) -> bool {
         self.provider
-            .list_targets()
+            .listing()
+            .targets
             .iter()
             .any(|target| target.name == name && target.online == Some(true))
     }

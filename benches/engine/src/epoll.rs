@@ -23,7 +23,9 @@ struct Connection {
 
 /// Serves these connections on this thread until the last one is closed.
 pub fn serve(connections: Vec<TcpStream>, file: File) {
+    // SAFETY: a system call without pointers.
     let epoll = cvt(unsafe { libc::epoll_create1(0) });
+    // SAFETY: a system call without pointers.
     let wake = cvt(unsafe { libc::eventfd(0, libc::EFD_NONBLOCK) });
     watch(epoll, wake, u64::MAX);
     let (to_pool, jobs) = mpsc::channel::<(u64, Request)>();
@@ -41,6 +43,7 @@ pub fn serve(connections: Vec<TcpStream>, file: File) {
                 },
             ));
             let one = 1u64;
+            // SAFETY: eight readable bytes.
             unsafe { libc::write(wake, (&raw const one).cast(), 8) };
         }
     });
@@ -59,13 +62,16 @@ pub fn serve(connections: Vec<TcpStream>, file: File) {
         );
     }
     let mut buffer = vec![0; 65536];
+    // SAFETY: all zeros is a valid value of this C struct.
     let mut events: [libc::epoll_event; 64] = unsafe { std::mem::zeroed() };
     while !live.is_empty() {
+        // SAFETY: the array has room for 64 events.
         let n = unsafe { libc::epoll_wait(epoll, events.as_mut_ptr(), 64, -1) };
         for event in &events[..usize::try_from(n).unwrap_or(0)] {
             let key = event.u64;
             if key == u64::MAX {
                 let mut count = 0u64;
+                // SAFETY: eight writable bytes.
                 unsafe { libc::read(wake, (&raw mut count).cast(), 8) };
                 while let Ok((key, answer)) = results.try_recv() {
                     if let Some(c) = live.get_mut(&key) {
@@ -112,10 +118,12 @@ pub fn read_cached(file: &File, request: &Request) -> Option<Vec<u8>> {
         iov_base: data.as_mut_ptr().cast(),
         iov_len: request.length as usize,
     };
+    // SAFETY: the vector has the capacity that the iovec names.
     let n = unsafe { libc::preadv2(file.as_raw_fd(), &iov, 1, request.offset as i64, libc::RWF_NOWAIT) };
     if n != request.length as isize {
         return None;
     }
+    // SAFETY: preadv2 has initialised this many bytes.
     unsafe { data.set_len(request.length as usize) };
     Some(data)
 }
@@ -134,9 +142,11 @@ fn send(c: &mut Connection) {
     }
     let mut rest = &mut iov[..];
     while !rest.is_empty() {
+        // SAFETY: all zeros is a valid value of this C struct.
         let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
         message.msg_iov = rest.as_mut_ptr();
         message.msg_iovlen = rest.len().min(1024);
+        // SAFETY: headers and data outlive the call.
         let n = unsafe { libc::sendmsg(c.stream.as_raw_fd(), &message, libc::MSG_NOSIGNAL) };
         let Ok(mut n) = usize::try_from(n) else {
             if std::io::Error::last_os_error().kind() != std::io::ErrorKind::WouldBlock {
@@ -148,6 +158,7 @@ fn send(c: &mut Connection) {
                 events: libc::POLLOUT,
                 revents: 0,
             };
+            // SAFETY: one pollfd.
             unsafe { libc::poll(&mut poll, 1, -1) };
             continue;
         };
@@ -158,6 +169,7 @@ fn send(c: &mut Connection) {
         }
         rest = &mut rest[done..];
         if let Some(first) = rest.first_mut() {
+            // SAFETY: inside of the slice: n is below its length.
             first.iov_base = unsafe { first.iov_base.byte_add(n) };
             first.iov_len -= n;
         }
@@ -170,6 +182,7 @@ fn watch(epoll: RawFd, fd: RawFd, key: u64) {
         events: libc::EPOLLIN as u32,
         u64: key,
     };
+    // SAFETY: the event outlives the call.
     cvt(unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, fd, &mut event) });
 }
 

@@ -99,7 +99,9 @@ fn serve(engine: &str, connections: usize, path: &Path) {
     for worker in workers {
         worker.join().expect("worker");
     }
+    // SAFETY: all zeros is a valid value of this C struct.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: a writable struct of the right type.
     unsafe { libc::getrusage(libc::RUSAGE_SELF, &mut usage) };
     let us = |t: libc::timeval| t.tv_sec * 1_000_000 + t.tv_usec;
     println!("{}", us(usage.ru_utime) + us(usage.ru_stime));

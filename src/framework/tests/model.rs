@@ -166,6 +166,9 @@ impl Unit for MemoryUnit {
     fn attach(&self, nexuses: Arc<dyn LuNexuses>) {
         *self.nexuses.lock() = Some(nexuses);
     }
+    fn modify(&self, _change: &LuChange) -> Result<(), Status> {
+        Ok(())
+    }
     fn release(&self, how: Release) -> Result<(), Status> {
         if how == Release::Handover && self.behaviour.fail_release.load(Ordering::Acquire) {
             return Err(Status::Error);
@@ -368,6 +371,9 @@ impl PeerLink for ModelLink {
         self.enabled.lock().push(node);
     }
     fn disabled(&self) {}
+    fn presume_gone(&self) {
+        self.up.store(false, Ordering::Release);
+    }
     fn forward(&self, lu: Guid, task: Task, data: Vec<u8>, done: Done) {
         let Some(peer) = self.peer() else {
             return done(Outcome::check(Sense::ALUA_UNAVAILABLE));

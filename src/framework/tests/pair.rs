@@ -121,9 +121,11 @@ fn an_unreachable_peer() {
 
     // Node a dies and is fenced; the cluster software imports.
     assert_eq!(b.framework.lu_import("/x"), Err((Status::AccessStateSet, None)));
+    b.link.up.store(true, Ordering::Release);
+    *b.link.peer.lock() = Arc::downgrade(&a.framework);
     b.framework.peer_fenced();
     a.link.up.store(false, Ordering::Release);
-    assert_eq!(b.framework.lu_import("/x"), Ok(guid(1)));
+    assert_eq!(b.framework.lu_import("/x"), Ok(guid(1)), "the fence counts at once");
     b.clear(&on_b, 0);
     assert_eq!(b.command(&on_b, 0, RTPG, &[]).data, groups_unreachable());
 
@@ -134,6 +136,26 @@ fn an_unreachable_peer() {
     }
     b.framework.peer_event(PeerEvent::Up);
     active_on(&b, &a);
+}
+
+/// A declaration that outlived the fence would let this node take what the peer, back but unheard, owns again.
+#[test]
+fn a_fence_declaration_serves_one_import_of_an_lu() {
+    let (a, b, _, _) = served();
+    b.framework.peer_fenced();
+    assert_eq!(b.framework.lu_import("/x"), Ok(guid(1)));
+    a.link.up.store(false, Ordering::Release);
+    // The peer restarts while the channel is cut, and takes its LU back.
+    assert_eq!(b.framework.lu_standby(&guid(1)), Ok(()));
+    let taken_by_the_peer = a.provider.node;
+    b.provider.shared.0.lock().get_mut("/x").unwrap().owner = Some(taken_by_the_peer);
+    assert_eq!(b.framework.lu_import("/x"), Err((Status::AccessStateSet, None)));
+    b.framework.peer_fenced();
+    assert_eq!(
+        b.framework.lu_import("/x"),
+        Ok(guid(1)),
+        "a new declaration counts again"
+    );
 }
 
 /// Node b is Active and cannot reach a: the images are remembered and listed as unavailable.

@@ -341,6 +341,13 @@ impl Engine {
     }
 
     /// Time has passed.
+    /// The peer was declared fenced: as if it had been silent too long.
+    pub fn presume_gone(&mut self, now: Duration) {
+        if self.link.up {
+            self.peer_down(now, true);
+        }
+    }
+
     pub fn tick(&mut self, now: Duration) {
         if self.link.open() {
             if self.link.silent(now, &self.config) {

@@ -102,6 +102,25 @@ fn registrations_go_out_even_if_nobody_answers_probes() {
 }
 
 #[test]
+fn a_peer_declared_fenced_is_down_at_once() {
+    let mut pair = Pair::up();
+    pair.a.events.clear();
+    pair.a.read(pair.now, 1, 512);
+    pair.a.engine.presume_gone(pair.now);
+    pair.a.perform(pair.now);
+    assert_eq!(pair.a.events, [PeerEvent::Down]);
+    assert_eq!(
+        pair.a.outcomes(),
+        [(1, Outcome::check(crate::scsi::Sense::ALUA_UNAVAILABLE))]
+    );
+    assert!(!pair.a.engine.peer_status().reachable);
+    // It was not dead after all: its next words count.
+    pair.settle();
+    pair.pass(3 * SECOND);
+    assert!(pair.a.engine.peer_status().reachable);
+}
+
+#[test]
 fn silence_is_peer_down_and_the_first_answer_peer_up() {
     let mut pair = Pair::up();
     pair.b.engine.announce(

@@ -100,3 +100,15 @@ impl Default for LeaseTimes {
         }
     }
 }
+
+/// For fuzzing: what is understood of a metadata area is written and understood the same way again.
+#[cfg(fuzzing)]
+pub fn fuzz_metadata(area: &[u8]) {
+    let Ok(metadata) = metadata::Metadata::decode(area) else {
+        return;
+    };
+    let _ = reservations::Reservations::load(&metadata, Some(1));
+    if let Some(again) = metadata.encode() {
+        assert_eq!(metadata::Metadata::decode(&again), Ok(metadata));
+    }
+}

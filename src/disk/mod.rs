@@ -32,6 +32,8 @@ mod reservations;
 mod size;
 mod sys;
 #[cfg(test)]
+mod reservation_tests;
+#[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
@@ -96,5 +98,17 @@ impl Default for LeaseTimes {
             renewal: rules::RENEWAL,
             margin: rules::SAFETY_MARGIN,
         }
+    }
+}
+
+/// For fuzzing: what is understood of a metadata area is written and understood the same way again.
+#[cfg(fuzzing)]
+pub fn fuzz_metadata(area: &[u8]) {
+    let Ok(metadata) = metadata::Metadata::decode(area) else {
+        return;
+    };
+    let _ = reservations::Reservations::load(&metadata, Some(1));
+    if let Some(again) = metadata.encode() {
+        assert_eq!(metadata::Metadata::decode(&again), Ok(metadata));
     }
 }

@@ -265,4 +265,6 @@ fn cut(mut data: Vec<u8>, allocation: u32) -> Vec<u8> {
 }
 
 #[cfg(test)]
+mod block_tests;
+#[cfg(test)]
 mod tests;

@@ -137,7 +137,10 @@ fn write_lengths() {
     let bench = bench(|_| {});
     let two = &[0x2a, 0, 0, 0, 0, 0, 0, 0, 2, 0];
     let whole = || run(&bench.disk, &[0x28, 0, 0, 0, 0, 0, 0, 0, 2, 0], read(1024), &[]).data;
-    for expected in [0, 200, 1000] {
+    let nothing = run(&bench.disk, two, NONE, &[]);
+    assert_good(&nothing);
+    assert_eq!(nothing.residual(NONE, 0), Residual::Overflow(1024));
+    for expected in [200, 1000] {
         let outcome = run(&bench.disk, two, write(expected), &[1; 1024]);
         assert_sense(&outcome, Sense::INVALID_FIELD_IN_IU);
         assert_eq!(

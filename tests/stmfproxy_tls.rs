@@ -398,15 +398,15 @@ fn forge(pair: &Pair, from: i64, to: i64) -> (PathBuf, PathBuf) {
         pair.copy("0", &format!("calls{from}")),
         pair.copy("1", &format!("listens{from}")),
     );
-    let key = KeyPair::generate().unwrap();
-    let mut parameters = CertificateParams::new(vec!["stmfproxy".to_owned()]).unwrap();
+    let key = KeyPair::generate().expect("a key");
+    let mut parameters = CertificateParams::new(vec!["stmfproxy".to_owned()]).expect("parameters");
     parameters.not_before = OffsetDateTime::now_utc() + Duration::days(from);
     parameters.not_after = OffsetDateTime::now_utc() + Duration::days(to);
-    let certificate = parameters.self_signed(&key).unwrap().pem();
+    let certificate = parameters.self_signed(&key).expect("a certificate").pem();
     let file = format!("stmfproxy-pairing: 1\nhost: old\ncluster: san\nnode: 0\n{certificate}");
-    fs::write(calls.join("node.pair"), &file).unwrap();
-    fs::write(calls.join("node.key"), key.serialize_pem()).unwrap();
-    fs::write(listens.join("peer.pair"), &file).unwrap();
+    fs::write(calls.join("node.pair"), &file).expect("written");
+    fs::write(calls.join("node.key"), key.serialize_pem()).expect("written");
+    fs::write(listens.join("peer.pair"), &file).expect("written");
     (calls, listens)
 }
 

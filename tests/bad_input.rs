@@ -233,7 +233,9 @@ fn a_full_file_system_under_a_disk() {
         let url = serve(&stmfd, &disk_file(&store.join("disk"), 64 * MIB));
         let io = |commands: &[&str]| {
             let mut qemu = Command::new("qemu-io");
-            commands.iter().for_each(|c| drop(qemu.args(["-c", c])));
+            for command in commands {
+                qemu.args(["-c", command]);
+            }
             run(qemu.args(["-f", "raw", &url]))
         };
         let succeeded = |output: &std::process::Output| {

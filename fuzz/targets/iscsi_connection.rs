@@ -14,7 +14,7 @@ use stmf::iscsi::pdu::{Header, opcode};
 struct AnyTarget;
 
 impl Directory for AnyTarget {
-    fn find(&self, _: &str, _: SocketAddr) -> Result<TargetView, LoginStatus> {
+    fn find(&self, _: &str, _: &str, _: SocketAddr) -> Result<TargetView, LoginStatus> {
         Ok(TargetView { alias: None, portal_group: 1, auth: AuthPolicy::None })
     }
     fn list(&self, _: Option<&str>, _: SocketAddr) -> Vec<TargetRecord> {

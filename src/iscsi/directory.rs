@@ -1,5 +1,7 @@
 //! What login and discovery ask about the node's targets. The provider answers from memory; nothing here blocks.
 
+use super::chap::CHALLENGE;
+use crate::types::Secret;
 use std::net::SocketAddr;
 
 /// A login failure: Status-Class and Status-Detail (`iscsi-target.md` 5.2).
@@ -30,12 +32,30 @@ impl std::fmt::Display for LoginStatus {
     }
 }
 
-/// How initiators of a target must authenticate. CHAP and RADIUS will be further variants.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
+/// How the initiator of a login must authenticate.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AuthPolicy {
     /// Not at all.
     None,
+    /// By CHAP.
+    Chap(Box<ChapPolicy>),
+}
+
+/// What a CHAP exchange is about, and what is random in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChapPolicy {
+    /// CHAP_N that the initiator must send.
+    pub user: String,
+    /// The initiator's secret; without one its login fails.
+    pub secret: Option<Secret>,
+    /// CHAP_N that the target sends.
+    pub target_user: String,
+    /// The target's secret; without one mutual authentication fails.
+    pub target_secret: Option<Secret>,
+    /// CHAP_I, random.
+    pub identifier: u8,
+    /// CHAP_C, random.
+    pub challenge: [u8; CHALLENGE],
 }
 
 /// A target as a login sees it.
@@ -60,8 +80,8 @@ pub struct TargetRecord {
 
 /// The node's targets.
 pub trait Directory: Send + Sync {
-    /// Looks a target up for a login that arrived on `local`.
-    fn find(&self, name: &str, local: SocketAddr) -> Result<TargetView, LoginStatus>;
+    /// Looks a target up for a login of an initiator that arrived on `local`. Both names are canonical.
+    fn find(&self, name: &str, initiator: &str, local: SocketAddr) -> Result<TargetView, LoginStatus>;
 
     /// Targets visible through `local`: all of them, or the one with this canonical name.
     fn list(&self, name: Option<&str>, local: SocketAddr) -> Vec<TargetRecord>;

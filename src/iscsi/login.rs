@@ -123,7 +123,7 @@ impl Login {
         }
         let bytes = std::mem::take(&mut self.text);
         let pairs = text::parse(&bytes).map_err(|_| LoginStatus::INITIATOR_ERROR)?;
-        let operational = self.declare(&pairs, stage)?;
+        let keys = self.declare(&pairs, stage)?;
         if self.identity.is_none() {
             self.identify(directory)?;
         }
@@ -133,11 +133,19 @@ impl Login {
             }
             text::push(&mut reply.text, "TargetPortalGroupTag", &view.portal_group.to_string());
         }
-        self.negotiate(&operational, stage, &mut reply.text)?;
-        if stage == OPERATIONAL && !self.security.satisfied()? {
+        let (security, operational): (Vec<_>, Vec<_>) = keys.into_iter().partition(|pair| is_security_key(pair.key));
+        let mut granted = request.transit();
+        if stage == SECURITY {
+            let (answers, leaves) = self.security.request(&security, granted)?;
+            answers
+                .iter()
+                .for_each(|(key, value)| text::push(&mut reply.text, key, value));
+            granted = leaves;
+        } else if !self.security.proved() {
             return Err(LoginStatus::AUTHENTICATION_FAILED);
         }
-        if request.transit() && self.security.satisfied()? {
+        self.negotiate(&operational, stage, &mut reply.text)?;
+        if granted {
             reply.transit = true;
             reply.next = request.next_stage();
             self.stage = Some(reply.next);
@@ -215,9 +223,9 @@ impl Login {
         };
         if !discovery {
             key.target = self.named.target.clone().ok_or(LoginStatus::MISSING_PARAMETER)?;
-            let view = directory.find(&key.target, self.local)?;
+            let view = directory.find(&key.target, &key.initiator, self.local)?;
             key.portal_group = view.portal_group;
-            self.security = Security::new(view.auth);
+            self.security = Security::new(view.auth.clone());
             self.introduced = Some(view);
         }
         if first.tsih != 0 {
@@ -241,11 +249,6 @@ impl Login {
 
     fn negotiate(&mut self, pairs: &[Pair<'_>], stage: u8, reply: &mut Vec<u8>) -> Result<(), LoginStatus> {
         for pair in pairs {
-            if stage == SECURITY && is_security_key(pair.key) {
-                let value = self.security.offer(pair)?;
-                text::push(reply, pair.key, &value);
-                continue;
-            }
             // Tried on a copy, so that a key of the wrong stage changes nothing.
             let mut tried = self.parameters.clone();
             match tried.offer(pair) {

@@ -8,7 +8,7 @@ const TARGET: &str = "iqn.2026-11.example:disk";
 struct OneTarget;
 
 impl Directory for OneTarget {
-    fn find(&self, name: &str, _: SocketAddr) -> Result<TargetView, LoginStatus> {
+    fn find(&self, name: &str, _: &str, _: SocketAddr) -> Result<TargetView, LoginStatus> {
         match name {
             TARGET => Ok(TargetView {
                 alias: Some("d".into()),

@@ -1,91 +1,190 @@
-//! The SecurityNegotiation stage (`iscsi-target.md` chapter 13). Only AuthMethod=None for now: a further method is one
-//! more variant of [`AuthPolicy`] and its exchange here.
+//! The SecurityNegotiation stage (RFC 7143 12.1, `iscsi-target.md` chapter 13): AuthMethod None, and CHAP one-way and mutual.
+//!
+//! What must stay true: a target that demands CHAP lets a login leave the stage only after a right response.
 
-use super::directory::{AuthPolicy, LoginStatus};
+use super::chap::{self, Algorithm};
+use super::directory::{AuthPolicy, ChapPolicy, LoginStatus};
 use super::text::Pair;
+use subtle::ConstantTimeEq;
 
 /// Keys of this stage.
 pub fn is_security_key(key: &str) -> bool {
     key == "AuthMethod" || key.starts_with("CHAP_") || key.starts_with("KRB_") || key.starts_with("SRP_")
 }
 
+/// How far the exchange is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    /// Nothing was said.
+    Start,
+    /// The target has proposed CHAP.
+    Proposed,
+    /// CHAP is agreed.
+    Chosen,
+    /// The challenge is sent.
+    Challenged(Algorithm),
+    /// Nothing more to prove.
+    Done,
+    /// The initiator offered only other methods.
+    Refused,
+}
+
 /// Progress of authentication on one connection.
 #[derive(Debug)]
 pub struct Security {
     policy: AuthPolicy,
-    refused: bool,
+    progress: Progress,
 }
+
+/// Keys and values to be answered.
+pub type Answers = Vec<(&'static str, String)>;
 
 impl Security {
     /// Nothing is proved yet.
     pub fn new(policy: AuthPolicy) -> Security {
-        Security { policy, refused: false }
+        Security {
+            policy,
+            progress: Progress::Start,
+        }
     }
 
-    /// Takes one security key; the value to be answered under the same key.
-    pub fn offer(&mut self, pair: &Pair<'_>) -> Result<String, LoginStatus> {
-        match (self.policy, pair.key) {
-            (AuthPolicy::None, "AuthMethod") => {
-                let none = pair.value.split(',').any(|method| method.eq_ignore_ascii_case("None"));
-                self.refused = !none;
-                Ok(if none { "None" } else { "Reject" }.into())
+    /// Takes the security keys of one request of the stage; `transit`: the request wants to leave it. Gives the answers,
+    /// and whether it may.
+    pub fn request(&mut self, pairs: &[Pair<'_>], transit: bool) -> Result<(Answers, bool), LoginStatus> {
+        let before = self.progress;
+        let answers = match &self.policy {
+            AuthPolicy::None => self.without(pairs)?,
+            AuthPolicy::Chap(policy) => {
+                let (answers, progress) = chap(policy, self.progress, pairs)?;
+                self.progress = progress;
+                answers
             }
-            // A key of a method that was not chosen.
-            (AuthPolicy::None, _) => Err(LoginStatus::INVALID_REQUEST),
+        };
+        // Who does not go on with the exchange shall not leave the stage by asking again.
+        if transit && !self.proved() && (self.progress == before || self.progress == Progress::Refused) {
+            return Err(LoginStatus::AUTHENTICATION_FAILED);
+        }
+        Ok((answers, transit && self.proved()))
+    }
+
+    /// May the login be in a later stage?
+    pub fn proved(&self) -> bool {
+        match self.policy {
+            AuthPolicy::None => self.progress != Progress::Refused,
+            AuthPolicy::Chap(_) => self.progress == Progress::Done,
         }
     }
 
-    /// May the login leave the stage (or skip it)?
-    pub fn satisfied(&self) -> Result<bool, LoginStatus> {
-        match self.policy {
-            AuthPolicy::None if self.refused => Err(LoginStatus::AUTHENTICATION_FAILED),
-            AuthPolicy::None => Ok(true),
+    fn without(&mut self, pairs: &[Pair<'_>]) -> Result<Answers, LoginStatus> {
+        let mut answers = Vec::new();
+        for pair in pairs {
+            // A key of a method that was not chosen.
+            if pair.key != "AuthMethod" {
+                return Err(LoginStatus::INVALID_REQUEST);
+            }
+            let none = offers(pair.value, "None");
+            self.progress = if none { Progress::Done } else { Progress::Refused };
+            answers.push(("AuthMethod", if none { "None" } else { "Reject" }.to_owned()));
         }
+        Ok(answers)
     }
+}
+
+fn offers(list: &str, method: &str) -> bool {
+    list.split(',').any(|item| item.eq_ignore_ascii_case(method))
+}
+
+fn value<'a>(pairs: &[Pair<'a>], key: &str) -> Option<&'a str> {
+    pairs.iter().find(|pair| pair.key == key).map(|pair| pair.value)
+}
+
+/// One request of a CHAP exchange.
+fn chap(policy: &ChapPolicy, mut progress: Progress, pairs: &[Pair<'_>]) -> Result<(Answers, Progress), LoginStatus> {
+    let known = ["AuthMethod", "CHAP_A", "CHAP_N", "CHAP_R", "CHAP_I", "CHAP_C"];
+    if policy.secret.is_none() {
+        return Err(LoginStatus::AUTHENTICATION_FAILED);
+    }
+    if pairs.iter().any(|pair| !known.contains(&pair.key)) {
+        return Err(LoginStatus::INVALID_REQUEST);
+    }
+    let mut answers = Vec::new();
+    match (value(pairs, "AuthMethod"), progress) {
+        (Some(list), Progress::Start) if offers(list, "CHAP") => {
+            answers.push(("AuthMethod", "CHAP".to_owned()));
+            progress = Progress::Chosen;
+        }
+        (Some(_), Progress::Start) => {
+            answers.push(("AuthMethod", "Reject".to_owned()));
+            progress = Progress::Refused;
+        }
+        // The answer to our proposal is not answered.
+        (Some(list), Progress::Proposed) if offers(list, "CHAP") => progress = Progress::Chosen,
+        (Some(_), Progress::Proposed) => return Err(LoginStatus::AUTHENTICATION_FAILED),
+        (Some(_), _) => return Err(LoginStatus::INVALID_REQUEST),
+        (None, Progress::Start) if pairs.is_empty() => {
+            answers.push(("AuthMethod", "CHAP".to_owned()));
+            progress = Progress::Proposed;
+        }
+        (None, _) => {}
+    }
+    if let Some(list) = value(pairs, "CHAP_A") {
+        if !matches!(progress, Progress::Proposed | Progress::Chosen) {
+            return Err(LoginStatus::INVALID_REQUEST);
+        }
+        let algorithm = Algorithm::choose(list).ok_or(LoginStatus::AUTHENTICATION_FAILED)?;
+        answers.push(("CHAP_A", algorithm.number().to_string()));
+        answers.push(("CHAP_I", policy.identifier.to_string()));
+        answers.push(("CHAP_C", chap::encode(&policy.challenge)));
+        return Ok((answers, Progress::Challenged(algorithm)));
+    }
+    if !pairs.iter().any(|pair| pair.key.starts_with("CHAP_")) {
+        return Ok((answers, progress));
+    }
+    let Progress::Challenged(algorithm) = progress else {
+        return Err(LoginStatus::INVALID_REQUEST);
+    };
+    verify(policy, algorithm, pairs)?;
+    Ok((prove(policy, algorithm, pairs)?, Progress::Done))
+}
+
+/// The initiator's response to our challenge.
+fn verify(policy: &ChapPolicy, algorithm: Algorithm, pairs: &[Pair<'_>]) -> Result<(), LoginStatus> {
+    let (Some(user), Some(response)) = (value(pairs, "CHAP_N"), value(pairs, "CHAP_R")) else {
+        return Err(LoginStatus::MISSING_PARAMETER);
+    };
+    let (Some(response), Some(secret)) = (chap::decode(response), &policy.secret) else {
+        return Err(LoginStatus::AUTHENTICATION_FAILED);
+    };
+    let right = algorithm.verify(&response, policy.identifier, secret, &policy.challenge);
+    if user == policy.user && right {
+        Ok(())
+    } else {
+        Err(LoginStatus::AUTHENTICATION_FAILED)
+    }
+}
+
+/// Our response to the initiator's challenge, if it sent one.
+fn prove(policy: &ChapPolicy, algorithm: Algorithm, pairs: &[Pair<'_>]) -> Result<Answers, LoginStatus> {
+    let (identifier, challenge) = match (value(pairs, "CHAP_I"), value(pairs, "CHAP_C")) {
+        (None, None) => return Ok(Vec::new()),
+        (Some(identifier), Some(challenge)) => (identifier, challenge),
+        _ => return Err(LoginStatus::MISSING_PARAMETER),
+    };
+    let failed = LoginStatus::AUTHENTICATION_FAILED;
+    let identifier = super::text::number(identifier).and_then(|number| u8::try_from(number).ok());
+    let (identifier, challenge) = identifier.zip(chap::decode(challenge)).ok_or(failed)?;
+    // Our own challenge sent back would make us tell the response that is asked of the initiator (RFC 7143 9.2.1).
+    if challenge.ct_eq(&policy.challenge).into() {
+        return Err(failed);
+    }
+    let secret = policy.target_secret.as_ref().ok_or(failed)?;
+    let response = algorithm.response(identifier, secret, &challenge);
+    Ok(vec![
+        ("CHAP_N", policy.target_user.clone()),
+        ("CHAP_R", chap::encode(&response)),
+    ])
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn offer(value: &str) -> (Security, String) {
-        let mut security = Security::new(AuthPolicy::None);
-        let answer = security
-            .offer(&Pair {
-                key: "AuthMethod",
-                value,
-            })
-            .unwrap();
-        (security, answer)
-    }
-
-    #[test]
-    fn none_is_chosen_from_a_list() {
-        let (security, answer) = offer("CHAP,None");
-        assert_eq!((answer.as_str(), security.satisfied()), ("None", Ok(true)));
-    }
-
-    #[test]
-    fn only_chap_is_refused_and_the_login_fails() {
-        let (security, answer) = offer("CHAP");
-        assert_eq!(
-            (answer.as_str(), security.satisfied()),
-            ("Reject", Err(LoginStatus::AUTHENTICATION_FAILED))
-        );
-    }
-
-    #[test]
-    fn the_stage_may_be_skipped() {
-        assert_eq!(Security::new(AuthPolicy::None).satisfied(), Ok(true));
-    }
-
-    #[test]
-    fn keys_of_another_method_are_out_of_sequence() {
-        let mut security = Security::new(AuthPolicy::None);
-        let result = security.offer(&Pair {
-            key: "CHAP_A",
-            value: "5",
-        });
-        assert_eq!(result, Err(LoginStatus::INVALID_REQUEST));
-    }
-}
+#[path = "security_tests.rs"]
+mod tests;

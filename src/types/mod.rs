@@ -4,18 +4,26 @@
 mod access_state;
 mod devid;
 mod guid;
+mod lu_change;
 mod lu_properties;
 mod lun;
 mod names;
+mod persist_method;
+mod provider_key;
+mod secret;
 mod status;
 mod transport_id;
 
 pub use access_state::AccessState;
 pub use devid::{DevId, Protocol};
 pub use guid::Guid;
+pub use lu_change::LuChange;
 pub use lu_properties::LuProperties;
 pub use lun::Lun;
 pub use names::{GroupName, InvalidName};
+pub use persist_method::PersistMethod;
+pub use provider_key::{ProviderKey, ProviderKind, ProviderName};
+pub use secret::{Secret, SecretLength};
 pub use status::Status;
 pub use transport_id::TransportId;
 

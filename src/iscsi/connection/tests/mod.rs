@@ -22,7 +22,7 @@ const CMD_SN: u32 = 0xffff_fff0;
 struct Targets(usize);
 
 impl Directory for Targets {
-    fn find(&self, _: &str, _: SocketAddr) -> Result<TargetView, LoginStatus> {
+    fn find(&self, _: &str, _: &str, _: SocketAddr) -> Result<TargetView, LoginStatus> {
         Ok(TargetView {
             alias: None,
             portal_group: 1,

@@ -28,11 +28,11 @@ mod pool;
 mod provider;
 mod range;
 mod registry;
+#[cfg(test)]
+mod reservation_tests;
 mod reservations;
 mod size;
 mod sys;
-#[cfg(test)]
-mod reservation_tests;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

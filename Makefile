@@ -8,7 +8,7 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 MAJOR   := 1
 PROGRAMS := stmfd stmfproxy stmfadm itadm aluaadm
 
-.PHONY: all build deps demo check bench install clean
+.PHONY: all build deps demo check conformance bench install clean
 
 all: build
 
@@ -27,6 +27,10 @@ demo: build
 check: deps
 	scripts/check
 
+# libiscsi's 230 conformance tests against a running stmfd; writes docs/conformance.md.
+conformance: build
+	scripts/conformance
+
 # Measurements; they never pass or fail.
 bench: build
 	cargo bench --bench door
@@ -39,14 +43,14 @@ install: build
 	install -m 644 target/release/libstmf.a $(DESTDIR)$(LIBDIR)/libstmf.a
 	install -m 644 include/libstmf.h include/door.h $(DESTDIR)$(PREFIX)/include/
 	[ ! -e include/sys/door.h ] || install -m 644 include/sys/door.h $(DESTDIR)$(PREFIX)/include/sys/
-	sed -e 's|@prefix@|$(PREFIX)|' -e 's|@libdir@|$(LIBDIR)|' -e 's|@version@|$(VERSION)|' packaging/libstmf.pc.in \
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(PREFIX)/include|' -e 's|@VERSION@|$(VERSION)|' packaging/libstmf.pc.in \
 		> $(DESTDIR)$(LIBDIR)/pkgconfig/libstmf.pc
 	install -m 755 $(addprefix target/release/,$(PROGRAMS)) $(DESTDIR)$(SBINDIR)/
 	for page in man/*.[1-9]; do \
 		install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/} || exit 1; done
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
 	for unit in packaging/systemd/*.service; do \
-		sed 's|@sbindir@|$(SBINDIR)|' $$unit > $(DESTDIR)$(PREFIX)/lib/systemd/system/$${unit##*/} || exit 1; done
+		sed 's|/usr/sbin|$(SBINDIR)|' $$unit > $(DESTDIR)$(PREFIX)/lib/systemd/system/$${unit##*/} || exit 1; done
 
 clean:
 	cargo clean

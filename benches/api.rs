@@ -41,7 +41,7 @@ fn run(endpoint: &str) {
     let access_state = _stmfLuProp::STMF_LU_PROP_ACCESS_STATE as u32;
     // SAFETY: all pointers are to live variables of the right types, and texts end with NUL.
     unsafe {
-        let mut get = |resource, text: &mut [_; 64]| {
+        let get = |resource, text: &mut [_; 64]| {
             let mut length = text.len();
             assert_eq!(stmfGetLuProp(resource, access_state, text.as_mut_ptr(), &mut length), 0);
         };

@@ -218,6 +218,84 @@ fn rubbish_on_the_iscsi_port_and_on_the_door() {
     });
 }
 
+#[test]
+fn a_full_file_system_under_a_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let (state, store) = (dir.path().join("state"), dir.path().join("store"));
+    fs::create_dir(&store).unwrap();
+    must(
+        Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=8m", "none"])
+            .arg(&store),
+    );
+    let result = std::panic::catch_unwind(|| {
+        let stmfd = Stmfd::start(&state);
+        let url = serve(&stmfd, &disk_file(&store.join("disk"), 64 * MIB));
+        let io = |commands: &[&str]| {
+            let mut qemu = Command::new("qemu-io");
+            for command in commands {
+                qemu.args(["-c", command]);
+            }
+            run(qemu.args(["-f", "raw", &url]))
+        };
+        let succeeded = |output: &std::process::Output| {
+            let text = String::from_utf8_lossy(&output.stdout).to_lowercase();
+            output.status.success() && !text.contains("failed") && !text.contains("error")
+        };
+        let fits = io(&["write -P 0x5a 0 1M", "flush"]);
+        assert!(succeeded(&fits), "{fits:?}");
+        let too_much = io(&["write -P 0xa5 2M 32M"]);
+        assert!(
+            !succeeded(&too_much),
+            "a write that does not fit was acknowledged: {too_much:?}"
+        );
+        let kept = io(&["read -P 0x5a 0 1M"]);
+        assert!(succeeded(&kept), "what was acknowledged is gone: {kept:?}");
+        stmfd.stop();
+    });
+    must(Command::new("umount").arg("-l").arg(&store));
+    result.unwrap();
+}
+
+#[test]
+fn a_block_device_is_a_disk_and_is_not_shared_by_accident() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = disk_file(&dir.path().join("device"), 64 * MIB);
+    let device = must(Command::new("losetup").args(["--find", "--show", &file]))
+        .trim()
+        .to_owned();
+    let result = std::panic::catch_unwind(|| {
+        let stmfd = Stmfd::start(&dir.path().join("state"));
+        let url = serve(&stmfd, &device);
+        must(Command::new("qemu-io").args(["-f", "raw", "-c", "write -P 0x3c 1M 4M", "-c", "flush", &url]));
+        let other = Stmfd::start(&dir.path().join("other"));
+        fails_with(
+            &mut other.tool("stmfadm", &["import-lu", &device]),
+            "stmfadm: unknown error",
+        );
+        let read = must(Command::new("qemu-io").args(["-f", "raw", "-c", "read -P 0x3c 1M 4M", &url]));
+        assert!(!read.contains("failed"), "{read}");
+        stmfd.stop();
+        // The record is released now.
+        must(&mut other.tool("stmfadm", &["import-lu", &device]));
+        other.stop();
+    });
+    must(Command::new("losetup").args(["--detach", &device]));
+    result.unwrap();
+}
+
+/// Creates an LU on the path, maps it to everybody on a target of its own, and gives its URL.
+fn serve(stmfd: &Stmfd, path: &str) -> String {
+    let guid = create_lu(stmfd, path);
+    must(&mut stmfd.tool("stmfadm", &["add-view", "-n", "0", &guid]));
+    let target = "iqn.2026-11.example:t";
+    must(&mut stmfd.tool("itadm", &["create-target", "-n", target]));
+    wait_for("the target is online", || {
+        must(&mut stmfd.tool("itadm", &["list-target"])).contains("online ")
+    });
+    format!("iscsi://{}/{target}/0", stmfd.portal)
+}
+
 /// Sends bytes to a Unix socket, whatever its type.
 const DOOR_RUBBISH: &str = "
 import socket, sys

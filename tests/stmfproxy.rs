@@ -143,6 +143,48 @@ fn an_original_peer_calls_and_its_lu_appears() {
     assert_eq!(proxy.wait().code(), Some(0));
 }
 
+/// Every golden message with each of its words damaged in turn, and noise: all of it is dropped, and what comes after is
+/// heard.
+#[test]
+fn a_peer_that_sends_rubbish_is_endured() {
+    let dir = tempfile::tempdir().unwrap();
+    let stmfd = Stmfd::start(dir.path());
+    let port = free_port();
+    let _proxy = Proxy::start(&["--listen", &format!("127.0.0.1:{port}")], &stmfd);
+    let mut peer = call(port);
+    peer.write_all(GREETING).unwrap();
+    wait_for_alua(&stmfd, 1);
+    let mut ears = peer.try_clone().unwrap();
+    // Answers are read and thrown away, or the daemon would have to wait for room.
+    std::thread::spawn(move || std::io::copy(&mut ears, &mut std::io::sink()));
+    let send = |peer: &mut TcpStream, message: &[u8]| {
+        peer.write_all(&(message.len() as u32).to_be_bytes()).unwrap();
+        peer.write_all(message).unwrap();
+    };
+    for entry in std::fs::read_dir("tests/vectors").unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if !name.ends_with(".bin") || name.starts_with("stream") || name.starts_with("02") || name.starts_with("14") {
+            continue;
+        }
+        let golden = std::fs::read(&path).unwrap();
+        for at in (0..golden.len()).step_by(4) {
+            let mut damaged = golden.clone();
+            damaged[at..at + 4].copy_from_slice(&[0xff, 0x7f, at as u8, 0x80]);
+            send(&mut peer, &damaged);
+            if at > 0 {
+                send(&mut peer, &golden[..at]);
+            }
+        }
+    }
+    must(&mut stmfd.tool("stmfadm", &["list-lu"]));
+    peer.write_all(&STREAM[GREETING.len()..]).unwrap();
+    wait_for("the peer's LU is there", || {
+        must(&mut stmfd.tool("stmfadm", &["list-lu"])) == format!("LU Name: {GUID}\n")
+    });
+    stmfd.stop();
+}
+
 #[test]
 fn calls_again_and_again() {
     let dir = tempfile::tempdir().unwrap();

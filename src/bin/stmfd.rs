@@ -79,6 +79,7 @@ fn main() -> ExitCode {
 
 /// Serves until a signal asks to stop. Everything is restored before the door exists.
 fn run(flags: Flags) -> Result<(), Box<dyn std::error::Error>> {
+    stmf::iscsi::keep_buffers();
     let stop = signals::block_termination()?;
     let group = nix::unistd::Group::from_name(DOOR_GROUP)?.map(|group| group.gid);
     let service = Service::start(Options {

@@ -2,30 +2,48 @@
 #![forbid(unsafe_code)]
 
 use super::block_file;
-use super::command::{self, Call, Job};
+use super::command::{self, Call, Copies, Job};
 use super::gate::{Gate, TaskKey};
 use super::medium::Medium;
-use super::metadata::{LuInfo, SHARED_SIZE};
+use super::metadata::{LuInfo, Metadata, SHARED_SIZE};
 use super::ownership::Ownership;
 use super::pool::Pool;
+use super::range::Locks;
 use super::registry::Registration;
-use crate::framework::{Done, Handler, Inquiry, Nexus, Release, Start, Task, Unit};
-use crate::scsi::mode;
+use super::reservations::{self, Reservations};
+use crate::framework::{Done, Handler, Inquiry, LuNexuses, Nexus, Release, Start, Task, Unit};
 use crate::scsi::vpd::TargetPort;
-use crate::types::{Guid, LuProperties, Status};
+use crate::scsi::{Sense, mode};
+use crate::types::{Guid, LuChange, LuProperties, Status};
+use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use parking_lot::Mutex;
-use std::sync::Arc;
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+/// The management URL of all LUs that have none of their own.
+pub type SharedUrl = Arc<ArcSwapOption<String>>;
 
 /// What an LU is made of, for commands and management.
 pub struct Lu {
-    info: LuInfo,
+    info: ArcSwap<LuInfo>,
+    /// The management URL of LUs without one of their own.
+    shared_url: SharedUrl,
     name: String,
     medium: Medium,
     ownership: Arc<Ownership>,
     pool: Arc<Pool>,
+    /// The metadata as they are on the store.
+    saved: Mutex<Metadata>,
     /// Present state of the write cache: MODE SELECT may differ from what is saved.
     write_cache: AtomicBool,
+    write_cache_saved: AtomicBool,
+    /// Software write protect, until a reset.
+    software_protected: AtomicBool,
+    reservations: Reservations,
+    locks: Arc<Locks>,
+    copies: Copies,
+    nexuses: OnceLock<Arc<dyn LuNexuses>>,
     /// Until release its files back no other LU.
     files: Mutex<Vec<Registration>>,
 }
@@ -36,15 +54,26 @@ pub struct Disk(Arc<Lu>);
 impl Lu {
     /// An LU over an owned store.
     pub fn new(
-        info: LuInfo,
+        metadata: Metadata,
         medium: Medium,
         ownership: Arc<Ownership>,
         pool: Arc<Pool>,
         files: Vec<Registration>,
+        reservations: Reservations,
+        shared_url: SharedUrl,
     ) -> Lu {
+        let info = metadata.info.clone();
         Lu {
+            saved: Mutex::new(metadata),
             write_cache: AtomicBool::new(!info.write_cache_disabled),
-            info,
+            write_cache_saved: AtomicBool::new(!info.write_cache_disabled),
+            software_protected: AtomicBool::new(false),
+            reservations,
+            locks: Arc::default(),
+            copies: Copies::default(),
+            nexuses: OnceLock::new(),
+            info: ArcSwap::from_pointee(info),
+            shared_url,
             name: ownership.path().to_owned(),
             medium,
             ownership,
@@ -53,34 +82,115 @@ impl Lu {
         }
     }
 
-    /// What the metadata say.
-    pub fn info(&self) -> &LuInfo {
-        &self.info
+    /// What the metadata say; the write cache has a state of its own.
+    pub fn info(&self) -> Guard<Arc<LuInfo>> {
+        self.info.load()
+    }
+
+    /// Follows a change of the metadata.
+    pub fn update_info(&self, change: impl Fn(&mut LuInfo)) {
+        self.info.rcu(|info| {
+            let mut next = LuInfo::clone(info);
+            change(&mut next);
+            next
+        });
+    }
+
+    /// Management URLs: its own, else those of all LUs.
+    pub fn mgmt_url(&self) -> Option<String> {
+        let own = self.info().mgmt_url.clone();
+        own.or_else(|| self.shared_url.load().as_deref().cloned())
     }
 
     /// Logical blocks.
     pub fn blocks(&self) -> u64 {
-        self.info.size >> self.info.block_shift
+        let info = self.info();
+        info.size >> info.block_shift
     }
 
     /// log2 of the block length.
     pub fn block_shift(&self) -> u32 {
-        u32::from(self.info.block_shift)
+        u32::from(self.info().block_shift)
     }
 
     /// Bytes per block.
     pub fn block_length(&self) -> u32 {
-        1 << self.info.block_shift
+        1 << self.info().block_shift
     }
 
     /// Writes are refused.
     pub fn write_protected(&self) -> bool {
-        self.info.write_protected
+        self.info().write_protected || self.software_protected.load(Ordering::Relaxed)
+    }
+
+    /// Blocks may be deallocated.
+    pub fn thin(&self) -> bool {
+        self.medium.thin()
     }
 
     /// Writes need not be durable before their status.
     pub fn write_cache(&self) -> bool {
         self.write_cache.load(Ordering::Relaxed)
+    }
+
+    /// State of the write cache until a reset.
+    pub fn set_write_cache(&self, enabled: bool) {
+        self.write_cache.store(enabled, Ordering::Relaxed);
+    }
+
+    /// MODE SELECT: state of the write cache, and software write protect.
+    pub fn set_mode(&self, write_cache: bool, software_protected: bool) {
+        self.write_cache.store(write_cache, Ordering::Relaxed);
+        self.software_protected.store(software_protected, Ordering::Relaxed);
+    }
+
+    /// Makes the state of the write cache the one after a reset.
+    pub fn save_write_cache(&self, write_cache: bool) -> io::Result<()> {
+        self.save(|metadata| metadata.info.write_cache_disabled = !write_cache)?;
+        self.write_cache_saved.store(write_cache, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Changes the metadata on the store, durably. Blocks.
+    pub fn save(&self, change: impl FnOnce(&mut Metadata)) -> io::Result<()> {
+        let mut saved = self.saved.lock();
+        let mut next = saved.clone();
+        change(&mut next);
+        if next != *saved {
+            self.ownership.with_file(|file| match file.writable() {
+                true => file.write_metadata(&next),
+                false => Err(io::ErrorKind::ReadOnlyFilesystem.into()),
+            })?;
+            *saved = next;
+        }
+        Ok(())
+    }
+
+    /// Reservations in force.
+    pub fn reservations(&self) -> &Reservations {
+        &self.reservations
+    }
+
+    /// Atomicity on ranges of blocks.
+    pub fn locks(&self) -> &Arc<Locks> {
+        &self.locks
+    }
+
+    /// Results of EXTENDED COPY.
+    pub fn copies(&self) -> &Copies {
+        &self.copies
+    }
+
+    /// The way to the nexuses; `None` before the framework has attached the LU.
+    pub fn nexuses(&self) -> Option<&Arc<dyn LuNexuses>> {
+        self.nexuses.get()
+    }
+
+    /// Queues a unit attention on every nexus for which `to` holds.
+    pub fn attention(&self, sense: Sense, to: &dyn Fn(&Nexus) -> bool) {
+        if let Some(nexuses) = self.nexuses() {
+            nexuses.attention(sense, to);
+        }
     }
 
     /// The user data.
@@ -100,16 +210,16 @@ impl Lu {
 
     /// Display name: as set, or what of the LU's name fits.
     pub fn alias(&self) -> String {
-        self.info.alias.clone().unwrap_or_else(|| alias_of(&self.name))
+        self.info().alias.clone().unwrap_or_else(|| alias_of(&self.name))
     }
 
     /// Vendor, product, revision.
     pub fn inquiry_id(&self) -> Inquiry {
-        let default = Inquiry::default();
+        let (default, info) = (Inquiry::default(), self.info());
         Inquiry {
-            vendor: self.info.vendor.unwrap_or(default.vendor),
-            product: self.info.product.unwrap_or(default.product),
-            revision: self.info.revision.unwrap_or(default.revision),
+            vendor: info.vendor.unwrap_or(default.vendor),
+            product: info.product.unwrap_or(default.product),
+            revision: info.revision.unwrap_or(default.revision),
         }
     }
 
@@ -119,8 +229,31 @@ impl Lu {
             blocks: self.blocks(),
             block_length: self.block_length(),
             write_cache: self.write_cache(),
-            write_cache_saved: !self.info.write_cache_disabled,
+            write_cache_saved: self.write_cache_saved.load(Ordering::Relaxed),
             write_protected: self.write_protected(),
+            software_protected: self.software_protected.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl Lu {
+    /// At release: all reservations for the next owner (`alua-proxy.md` 6.5). False when there are none, or they cannot be
+    /// saved; those with APTPL are on the store anyhow.
+    fn save_reservations(&self) -> bool {
+        let (state, generation) = (self.reservations.state(), self.ownership.generation());
+        if generation == 0 || (state.is_empty() && state.generation == 0) {
+            return false;
+        }
+        let saved = self.save(|metadata| reservations::put(metadata, &state, Some(generation)));
+        saved
+            .inspect_err(|error| log::error!("{}: reservations are not handed over: {error}", self.name))
+            .is_ok()
+    }
+
+    /// The LU is no longer Active here: a reservation by RESERVE(6) ends, and its holder hears of it.
+    fn drop_reserve(&self) {
+        if let Some(holder) = self.reservations.reset() {
+            self.attention(Sense::RESERVATIONS_PREEMPTED, &|nexus| nexus.id == holder);
         }
     }
 }
@@ -132,7 +265,6 @@ impl Disk {
     }
 
     /// What commands work on.
-    #[cfg(test)]
     pub fn lu(&self) -> &Arc<Lu> {
         &self.0
     }
@@ -149,6 +281,7 @@ impl Handler for Disk {
             lu: &self.0,
             cdb: task.cdb.head(),
             expected: task.expected,
+            nexus: task.nexus.id,
             port: TargetPort {
                 protocol: port.protocol,
                 devid: &port.devid,
@@ -164,9 +297,14 @@ impl Handler for Disk {
             cdb: *task.cdb.head(),
             expected: task.expected,
             key: Disk::key(&task.nexus, task.tag),
+            nexus: task.nexus,
             data,
             done,
         });
+    }
+
+    fn reservation_conflict(&self, task: &Task) -> bool {
+        self.0.reservations.refuse(&task.nexus, task.cdb.head())
     }
 
     fn abort(&self, nexus: &Nexus, tag: u64) {
@@ -176,7 +314,7 @@ impl Handler for Disk {
 
 impl Unit for Disk {
     fn guid(&self) -> Guid {
-        self.0.info.guid
+        self.0.info().guid
     }
 
     fn name(&self) -> String {
@@ -192,15 +330,15 @@ impl Unit for Disk {
             block_size: Some(lu.block_length()),
             company_id: None,
             data_file: Some(lu.medium.path().to_owned()),
-            guid: Some(lu.info.guid),
-            meta_file: lu.info.separate_meta.then(|| lu.name.clone()),
-            mgmt_url: lu.info.mgmt_url.clone(),
-            size: Some(lu.info.size),
+            guid: Some(lu.info().guid),
+            meta_file: lu.info().separate_meta.then(|| lu.name.clone()),
+            mgmt_url: lu.mgmt_url(),
+            size: Some(lu.info().size),
             write_protect: Some(lu.write_protected()),
             write_cache_disable: Some(!lu.write_cache()),
             vendor: Some(text(&id.vendor)),
             product: Some(text(&id.product)),
-            serial: lu.info.serial.clone(),
+            serial: lu.info().serial.clone(),
             host_id: None,
         }
     }
@@ -221,6 +359,20 @@ impl Unit for Disk {
         self.0.ownership.on_lost(lost);
     }
 
+    fn attach(&self, nexuses: Arc<dyn LuNexuses>) {
+        if self.0.nexuses.set(nexuses).is_err() {
+            log::error!("{}: attached twice", self.0.name);
+        }
+    }
+
+    fn nexus_lost(&self, nexus: u64) {
+        self.0.reservations.nexus_lost(nexus);
+    }
+
+    fn modify(&self, change: &LuChange) -> Result<(), Status> {
+        self.0.modify(change)
+    }
+
     fn release(&self, how: Release) -> Result<(), Status> {
         let lu = &*self.0;
         lu.gate().close();
@@ -229,14 +381,20 @@ impl Unit for Disk {
             let _ = lu.medium.close(false);
             lu.ownership.abandon();
             lu.files.lock().clear();
+            lu.drop_reserve();
             return Ok(());
         }
-        let file = lu.medium.close(true).inspect_err(|_| lu.gate().reopen())?;
+        let file = match lu.medium.close(true) {
+            // What is lost is lost; the store can still be given up in order.
+            Err(_) if how == Release::Discard => lu.medium.close(false)?,
+            result => result.inspect_err(|_| lu.gate().reopen())?,
+        };
+        let handover = lu.save_reservations();
         // Everything is flushed: what is cached here would only grow stale once the next owner writes.
         if let Some(error) = file.as_ref().and_then(|file| block_file::invalidate(file).err()) {
             log::warn!("{}: dropping its cached pages: {error}", lu.name);
         }
-        if let Err(error) = lu.ownership.release() {
+        if let Err(error) = lu.ownership.release(handover) {
             log::error!("{}: not given up: {error}", lu.name);
             if let Some(file) = file {
                 lu.medium.reopen(file);
@@ -245,13 +403,14 @@ impl Unit for Disk {
             return Err(Status::Error);
         }
         lu.files.lock().clear();
+        lu.drop_reserve();
         Ok(())
     }
 
     fn reset(&self) {
-        self.0
-            .write_cache
-            .store(!self.0.info.write_cache_disabled, Ordering::Relaxed);
+        let lu = &*self.0;
+        lu.set_mode(lu.write_cache_saved.load(Ordering::Relaxed), false);
+        lu.reservations.reset();
     }
 
     fn flush(&self) -> Result<(), Status> {

@@ -1,6 +1,7 @@
 //! The user data of a disk: a file or block device, read and written at byte offsets of the LU.
 #![forbid(unsafe_code)]
 
+use super::extents;
 use super::sys::{self, Mode};
 use crate::types::Status;
 use arc_swap::{ArcSwapOption, Guard};
@@ -25,6 +26,7 @@ pub struct Medium {
     /// pool at once.
     inline_writes: AtomicBool,
     flush_failed: AtomicBool,
+    thin: bool,
 }
 
 /// The open file, as long as an access uses it.
@@ -40,15 +42,26 @@ pub enum Progress {
 }
 
 impl Medium {
-    /// User data of `file` begin at `base`.
-    pub fn new(path: String, file: File, base: u64) -> Medium {
+    /// User data of `file` are `size` bytes from `base` on.
+    pub fn new(path: String, file: File, base: u64, size: u64) -> Medium {
         Medium {
+            thin: extents::can_punch(&file, base + size),
             path,
             file: ArcSwapOption::from_pointee(file),
             base,
             inline_writes: AtomicBool::new(true),
             flush_failed: AtomicBool::new(false),
         }
+    }
+
+    /// Blocks may be deallocated.
+    pub fn thin(&self) -> bool {
+        self.thin
+    }
+
+    /// Where byte `offset` of the LU is in the file.
+    pub fn position(&self, offset: u64) -> u64 {
+        self.base + offset
     }
 
     /// Path of the file, for messages.
@@ -185,7 +198,7 @@ mod tests {
     fn medium(contents: &[u8], base: u64) -> Medium {
         let file = tempfile::tempfile().unwrap();
         file.write_all_at(contents, 0).unwrap();
-        Medium::new("test".into(), file, base)
+        Medium::new("test".into(), file, base, 1 << 20)
     }
 
     #[test]
@@ -219,7 +232,7 @@ mod tests {
         // A pipe cannot be flushed: fdatasync gives EINVAL.
         let (reader, _writer) = std::io::pipe().unwrap();
         let file = File::from(std::os::fd::OwnedFd::from(reader));
-        let medium = Medium::new("pipe".into(), file, 0);
+        let medium = Medium::new("pipe".into(), file, 0, 1 << 20);
         let good = tempfile::tempfile().unwrap();
         assert!(medium.flush(medium.open().as_ref().unwrap()).is_err());
         assert!(medium.flush(&good).is_err(), "no later success");

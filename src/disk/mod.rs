@@ -5,7 +5,9 @@
 //! | `provider` | create, import, identify |
 //! | `lu` | an open LU as the framework sees it |
 //! | `command/` | SCSI commands, one file per family, one table |
-//! | `medium` | the user data: reads, writes, flush |
+//! | `medium`, `extents` | the user data: reads, writes, flush; holes |
+//! | `range` | atomicity of commands on the same blocks |
+//! | `reservations` | reservations in force, and their way to the metadata |
 //! | `metadata/` | the format of the original, pure |
 //! | `block_file` | I/O of metadata and ownership record past the page cache; locks |
 //! | `ownership`, `lease`, `gate` | claim, renewal, fence (`alua-proxy.md` 6.6) |
@@ -13,16 +15,20 @@
 
 mod block_file;
 mod command;
+mod extents;
 mod gate;
 mod guid;
 mod lease;
 mod lu;
 mod medium;
 mod metadata;
+mod modify;
 mod ownership;
 mod pool;
 mod provider;
+mod range;
 mod registry;
+mod reservations;
 mod size;
 mod sys;
 #[cfg(test)]

@@ -56,6 +56,8 @@ struct Tenure {
     /// The record that the claim replaced.
     previous: Box<Block>,
     lease: Arc<Lease>,
+    /// Generation whose handover data this claim inherits (6.5).
+    handover: Option<u64>,
 }
 
 enum Lost {
@@ -120,6 +122,10 @@ pub fn claim(
         claim: record.claim(),
         previous,
         lease,
+        handover: match found {
+            Found::Valid(old) if old.handover_valid() && !peer.cold_start => Some(old.handover),
+            _ => None,
+        },
     };
     let owner = Ownership::new(file, Some(tenure), leases, pool);
     match written {
@@ -249,6 +255,11 @@ impl Ownership {
         self.tenure.as_ref().map_or(0, |tenure| tenure.claim.generation)
     }
 
+    /// Generation of the handover data that are valid for this claim: never at a cold start (6.5).
+    pub fn handover(&self) -> Option<u64> {
+        self.tenure.as_ref()?.handover
+    }
+
     /// Uses the carrier, while it is open.
     pub fn with_file<T>(&self, work: impl FnOnce(&BlockFile) -> io::Result<T>) -> io::Result<T> {
         let file = self.file.lock();
@@ -326,14 +337,14 @@ impl Ownership {
         }
     }
 
-    /// Marks the record released and closes the store. On failure the store stays owned. All data are flushed already.
-    pub fn release(&self) -> io::Result<()> {
+    /// Marks the record released, with `handover` data for the next owner or without, and closes the store. On failure the store stays owned. All data are flushed already.
+    pub fn release(&self, handover: bool) -> io::Result<()> {
         let mut file = self.file.lock();
         if let (Some(tenure), Some(open)) = (&self.tenure, file.as_ref()) {
             let block = open.read_block(0)?;
             match Found::decode(&block.0) {
                 found @ Found::Valid(record) if tenure.claim.holds(&found) => {
-                    write_record(open, &block, &record.released(false, wall_clock_ns()))?;
+                    write_record(open, &block, &record.released(handover, wall_clock_ns()))?;
                 }
                 found => log::error!("{}: not released, because {}", self.path, describe(&found)),
             }

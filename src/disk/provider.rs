@@ -5,12 +5,13 @@ use super::Config;
 use super::block_file::{self, Access, Backup, BlockFile, FileId, Kind};
 use super::guid;
 use super::lease::{Identity, Leases};
-use super::lu::{Disk, Lu, data_offset};
+use super::lu::{Disk, Lu, SharedUrl, data_offset};
 use super::medium::Medium;
-use super::metadata::{LuInfo, Metadata, Order, SHARED_SIZE};
+use super::metadata::{LuInfo, Metadata, MetadataError, Order, SHARED_SIZE};
 use super::ownership::{self, ClaimError, Ownership};
 use super::pool::Pool;
 use super::registry::{Registration, Registry};
+use super::reservations::Reservations;
 use super::size;
 use crate::framework::alua::ownership::InstallationId;
 use crate::framework::{ImportError, LuProvider, PeerView, Unit};
@@ -25,6 +26,7 @@ pub struct Provider {
     leases: Arc<Leases>,
     pool: Arc<Pool>,
     registry: Registry,
+    mgmt_url: SharedUrl,
 }
 
 impl Provider {
@@ -39,6 +41,7 @@ impl Provider {
             leases: Arc::new(Leases::new(identity, config.lease)),
             pool: Arc::new(Pool::new(config.io_threads)),
             registry: Registry::default(),
+            mgmt_url: SharedUrl::default(),
         }
     }
 
@@ -51,14 +54,24 @@ impl Provider {
 
     fn open_lu(
         &self,
-        info: LuInfo,
+        metadata: Metadata,
         data: File,
         path: &str,
         owner: Arc<Ownership>,
         files: Vec<Registration>,
-    ) -> Arc<Disk> {
-        let medium = Medium::new(path.to_owned(), data, data_offset(&info));
-        Arc::new(Disk::new(Lu::new(info, medium, owner, Arc::clone(&self.pool), files)))
+    ) -> Result<Arc<Disk>, MetadataError> {
+        let medium = Medium::new(path.to_owned(), data, data_offset(&metadata.info), metadata.info.size);
+        let reservations = Reservations::load(&metadata, owner.handover())?;
+        let pool = Arc::clone(&self.pool);
+        Ok(Arc::new(Disk::new(Lu::new(
+            metadata,
+            medium,
+            owner,
+            pool,
+            files,
+            reservations,
+            Arc::clone(&self.mgmt_url),
+        ))))
     }
 }
 
@@ -90,6 +103,10 @@ impl LuProvider for Provider {
 
     fn create(&self, properties: &LuProperties, taken: &dyn Fn(&Guid) -> bool) -> Result<Arc<dyn Unit>, Status> {
         Ok(self.create_disk(properties, taken)?)
+    }
+
+    fn set_mgmt_url(&self, url: Option<&str>) {
+        self.mgmt_url.store(url.map(|url| Arc::new(url.to_owned())));
     }
 
     fn identify(&self, path: &str) -> Result<Guid, Status> {
@@ -131,14 +148,15 @@ impl Provider {
         };
         let metadata = Metadata {
             order: Order::NATIVE,
-            info: info.clone(),
+            info,
             others: Vec::new(),
         };
         if let Err(error) = owner.with_file(|file| file.write_metadata(&metadata)) {
             owner.undo_create(&backup);
             return Err(failed(&path, "writing metadata", &error, Status::MetaCreation));
         }
-        Ok(self.open_lu(info, store.data, data_path, owner, files))
+        self.open_lu(metadata, store.data, data_path, owner, files)
+            .map_err(|error| refuse(&path, error, Status::Error))
     }
 
     /// [`LuProvider::import`].
@@ -198,8 +216,9 @@ impl Provider {
         size::check_stored(&data, data_kind, &data_path, info)?;
         block_file::invalidate(&data)
             .map_err(|error| failed(&data_path, "dropping its cached pages", &error, Status::DataFileName))?;
-        let info = follow_move(metadata, path, owner);
-        Ok(self.open_lu(info, data, &data_path, Arc::clone(owner), files))
+        let metadata = follow_move(metadata, path, owner);
+        self.open_lu(metadata, data, &data_path, Arc::clone(owner), files)
+            .map_err(|error| refuse(path, error, Status::MetaFileName))
     }
 }
 
@@ -269,13 +288,21 @@ fn open_carrier(path: &str, kind: Kind, write_protected: bool) -> io::Result<Opt
     Ok(locked)
 }
 
-/// Opens the data file; when it does not carry the metadata it gets a lock of its own.
+/// Opens the data file; when it does not carry the metadata it gets a lock of its own. A store that need not be written
+/// (write protect) is open for writing all the same if it can be: the protection may be lifted later.
 fn open_data(path: &str, kind: Kind, write: bool, separate: bool) -> Result<File, Status> {
-    let access = Access {
-        write,
-        exclusive: separate,
+    let open = |write| {
+        let access = Access {
+            write,
+            exclusive: separate,
+        };
+        block_file::open(path, kind, access, 0)
     };
-    let file = match block_file::open(path, kind, access, 0) {
+    let opened = match open(true) {
+        Err(error) if !write && read_only(&error) => open(false),
+        result => result,
+    };
+    let file = match opened {
         Ok(file) => file,
         Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {
             return Err(failed(path, "in use", &error, Status::FileInUse));
@@ -292,8 +319,15 @@ fn open_data(path: &str, kind: Kind, write: bool, separate: bool) -> Result<File
     Ok(file)
 }
 
+fn read_only(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EROFS | libc::EACCES | libc::EPERM | libc::ETXTBSY)
+    )
+}
+
 /// Metadata of a file that was moved get its present name. When they cannot be written the LU works all the same.
-fn follow_move(mut metadata: Metadata, path: &str, owner: &Ownership) -> LuInfo {
+fn follow_move(mut metadata: Metadata, path: &str, owner: &Ownership) -> Metadata {
     let info = &mut metadata.info;
     let name = if info.separate_meta {
         &mut info.meta_name
@@ -310,7 +344,7 @@ fn follow_move(mut metadata: Metadata, path: &str, owner: &Ownership) -> LuInfo 
             log::warn!("{path}: its new name could not be stored: {error}");
         }
     }
-    metadata.info
+    metadata
 }
 
 fn lu_info(properties: &LuProperties, guid: Guid, size: u64, block_shift: u8) -> LuInfo {

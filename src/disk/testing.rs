@@ -4,7 +4,8 @@ use super::command::{self, Call, Job};
 use super::gate::TaskKey;
 use super::lu::Disk;
 use super::{Config, LeaseTimes, Provider};
-use crate::framework::{Expected, Outcome, Start};
+use crate::framework::{Expected, Nexus, Outcome, Start};
+use crate::scsi::ScsiStatus;
 use crate::scsi::vpd::TargetPort;
 use crate::types::{DevId, LuProperties, NodeId, Protocol};
 use std::path::Path;
@@ -83,32 +84,53 @@ pub fn start(disk: &Disk, cdb: &[u8; 16], expected: Expected) -> Start {
         lu,
         cdb,
         expected,
+        nexus: 1,
         port,
     })
 }
 
-/// Begins to execute a command that was accepted.
+/// Begins to execute a command that was accepted, of nexus 1.
 pub fn execute(disk: &Disk, cdb: &[u8; 16], expected: Expected, data: &[u8]) -> mpsc::Receiver<Outcome> {
+    execute_from(&Nexus::detached(1), disk, cdb, expected, data)
+}
+
+/// Begins to execute a command that was accepted.
+pub fn execute_from(
+    nexus: &Arc<Nexus>,
+    disk: &Disk,
+    cdb: &[u8; 16],
+    expected: Expected,
+    data: &[u8],
+) -> mpsc::Receiver<Outcome> {
     let (sender, receiver) = mpsc::channel();
     command::execute(Job {
         lu: Arc::clone(disk.lu()),
         cdb: *cdb,
         expected,
         key: KEY,
+        nexus: Arc::clone(nexus),
         data: data.to_vec(),
         done: Box::new(move |outcome| sender.send(outcome).unwrap()),
     });
     receiver
 }
 
-/// Runs a whole command; of `data` as much goes as is wanted.
+/// Runs a whole command of nexus 1; of `data` as much goes as is wanted.
 pub fn run(disk: &Disk, bytes: &[u8], expected: Expected, data: &[u8]) -> Outcome {
+    run_from(&Nexus::detached(1), disk, bytes, expected, data)
+}
+
+/// Runs a whole command of a nexus, reservations included.
+pub fn run_from(nexus: &Arc<Nexus>, disk: &Disk, bytes: &[u8], expected: Expected, data: &[u8]) -> Outcome {
     let cdb = cdb(bytes);
+    if disk.lu().reservations().refuse(nexus, &cdb) {
+        return Outcome::status(ScsiStatus::ReservationConflict);
+    }
     match start(disk, &cdb, expected) {
         Start::Done(outcome) => outcome,
         Start::Execute { want } => {
             assert!(want <= expected.length);
-            let outcome = execute(disk, &cdb, expected, &data[..want as usize]);
+            let outcome = execute_from(nexus, disk, &cdb, expected, &data[..want as usize]);
             outcome.recv_timeout(Duration::from_secs(60)).unwrap()
         }
     }

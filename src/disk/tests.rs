@@ -21,6 +21,7 @@ const FENCED: PeerView = PeerView {
     original: false,
     says: None,
     fenced: true,
+    cold_start: false,
 };
 
 const ACTIVE: PeerView = PeerView {
@@ -28,6 +29,7 @@ const ACTIVE: PeerView = PeerView {
     original: false,
     says: Some(AccessState::Active),
     fenced: false,
+    cold_start: false,
 };
 
 fn path(properties: &LuProperties) -> &str {

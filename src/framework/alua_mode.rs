@@ -48,6 +48,7 @@ impl Framework {
             original: status.original == Some(true),
             says,
             fenced: fence.is_some(),
+            cold_start: false,
         }
     }
 

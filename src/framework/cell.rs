@@ -39,6 +39,10 @@ pub(super) struct Inner {
     /// Number of the last fence declaration that an import of this LU has used up.
     fence_used: u64,
     sent_active: Option<Instant>,
+    /// How the next release treats what cannot be flushed.
+    pub release: Release,
+    /// How a delete releases: a first one may fail, a second one discards.
+    pub on_delete: Release,
 }
 
 /// Runs outside of the lock; ends with an event.
@@ -77,6 +81,8 @@ impl Cell {
                 says: None,
                 fence_used: 0,
                 sent_active: None,
+                release: Release::Handover,
+                on_delete: Release::Handover,
             }),
         })
     }
@@ -131,6 +137,7 @@ impl Framework {
                     inner = cell.lock();
                     if unit.is_some() {
                         inner.unit = unit;
+                        inner.on_delete = Release::Handover;
                         self.connect(&inner);
                     }
                     event = next;
@@ -159,6 +166,7 @@ impl Framework {
     /// For a clean stop: the store is released, so that the peer may take over at once; the configuration stays.
     pub(super) fn give_up_at_shutdown(&self, cell: &Cell) {
         let mut inner = cell.lock();
+        inner.release = Release::Handover;
         let Some(unit) = inner
             .unit
             .clone()
@@ -317,12 +325,15 @@ impl Framework {
     }
 
     fn run_release(&self, cell: &Cell, unit: &dyn Unit) -> Event {
-        let lu = cell.lock().lu.clone();
+        let (lu, how) = {
+            let inner = cell.lock();
+            (inner.lu.clone(), inner.release)
+        };
         if let Some(lu) = &lu {
             lu.identity.know(unit);
             stop_and_wait(lu, Stop::HandOver);
         }
-        match unit.release(Release::Handover) {
+        match unit.release(how) {
             Ok(()) => {
                 cell.lock().unit = None;
                 Event::ReleaseOk
@@ -371,7 +382,10 @@ impl Framework {
         let (Some(lu), Some(unit)) = (&inner.lu, &inner.unit) else {
             return;
         };
-        unit.attach(Arc::new(NexusesOf(Arc::downgrade(lu))));
+        unit.attach(Arc::new(NexusesOf {
+            lu: Arc::downgrade(lu),
+            framework: self.weak.clone(),
+        }));
         let framework = self.weak.clone();
         let guid = lu.guid;
         let generation = unit.generation();
@@ -457,6 +471,7 @@ const PEER_HAS_IT: PeerView = PeerView {
     original: false,
     says: Some(AccessState::Active),
     fenced: false,
+    cold_start: true,
 };
 
 fn claim_of(inner: &Inner) -> Option<(String, u64)> {

@@ -3,9 +3,9 @@
 use super::identity::Identity;
 use super::itl::{Itl, Refused};
 use super::live::{Finale, Stop};
-use super::{Handler, LuNexuses, Nexus, ObjectState, Unit};
+use super::{Framework, Handler, LuNexuses, Nexus, ObjectState, Unit};
 use crate::scsi::Sense;
-use crate::types::{AccessState, Guid, Lun};
+use crate::types::{AccessState, DevId, Guid, Lun};
 use arc_swap::{ArcSwap, Guard};
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -198,11 +198,14 @@ impl LogicalUnit {
 }
 
 /// What a unit gets to reach the nexuses; weak, since the LU holds the unit.
-pub(super) struct NexusesOf(pub Weak<LogicalUnit>);
+pub(super) struct NexusesOf {
+    pub lu: Weak<LogicalUnit>,
+    pub framework: Weak<Framework>,
+}
 
 impl LuNexuses for NexusesOf {
     fn attention(&self, sense: Sense, to: &dyn Fn(&Nexus) -> bool) {
-        let Some(lu) = self.0.upgrade() else { return };
+        let Some(lu) = self.lu.upgrade() else { return };
         for itl in lu.itls() {
             if itl.nexus.upgrade().is_some_and(|nexus| to(&nexus)) {
                 itl.raise(sense);
@@ -210,13 +213,23 @@ impl LuNexuses for NexusesOf {
         }
     }
 
-    fn abort_tasks(&self, except: (u64, u64), of: &dyn Fn(&Nexus) -> bool) {
-        let Some(lu) = self.0.upgrade() else { return };
-        let nobody_waits = Finale::new(|| ());
+    fn abort_tasks(&self, except: (u64, u64), of: &dyn Fn(&Nexus) -> bool, gone: Box<dyn FnOnce() + Send>) {
+        let Some(lu) = self.lu.upgrade() else { return gone() };
+        let finale = Finale::new(gone);
         for itl in lu.itls() {
-            itl.abort_tasks(&nobody_waits, |task| {
-                (task.nexus.id, task.tag) != except && of(&task.nexus)
-            });
+            itl.abort_tasks(&finale, |task| (task.nexus.id, task.tag) != except && of(&task.nexus));
         }
+    }
+
+    fn ports(&self) -> Vec<(DevId, u16)> {
+        let Some(framework) = self.framework.upgrade() else {
+            return Vec::new();
+        };
+        let state = framework.state.lock();
+        state
+            .ports
+            .iter()
+            .map(|port| (port.devid.clone(), port.rtpid))
+            .collect()
     }
 }

@@ -4,7 +4,7 @@ use super::alua::machine::{Event, LuState};
 use super::cell::Source;
 use super::live::Finale;
 use super::logical_unit::LogicalUnit;
-use super::{AccessReport, Framework, LuInfo, ObjectState};
+use super::{AccessReport, Framework, LuInfo, ObjectState, Release};
 use crate::store::LuRow;
 use crate::types::{Guid, LuProperties, Status};
 use std::collections::BTreeSet;
@@ -106,7 +106,8 @@ impl Framework {
     pub(super) fn delete_lu(&self, guid: &Guid) -> Result<(), Status> {
         self.configured()?.lu(guid)?;
         let cell = self.cell(guid);
-        let inner = cell.lock_for_action()?;
+        let mut inner = cell.lock_for_action()?;
+        inner.release = inner.on_delete;
         let settled = matches!(
             inner.state,
             LuState::Active { .. } | LuState::Standby { .. } | LuState::Released { .. }
@@ -127,6 +128,10 @@ impl Framework {
                 .feed(&cell, inner, Event::LocalDelete, Source::default())
                 .unwrap_or(Ok(())),
         };
+        // What the LU could not write will never be written. Whoever deletes it again, having been told, means it.
+        if reply == Err(Status::Error) {
+            cell.lock().on_delete = Release::Discard;
+        }
         if let (Err(Status::Error), Some(lu)) = (reply, &online) {
             self.bring_online(lu);
         }
@@ -136,7 +141,8 @@ impl Framework {
     pub(super) fn standby_lu(&self, guid: &Guid) -> Result<(), Status> {
         self.configured()?.lu(guid)?;
         let cell = self.cell(guid);
-        let inner = cell.lock_for_action()?;
+        let mut inner = cell.lock_for_action()?;
+        inner.release = Release::Handover;
         let row = match (inner.state, &inner.lu) {
             (LuState::Active { busy: false, .. }, Some(lu)) => Some(LuRow {
                 guid: *guid,

@@ -31,7 +31,15 @@ impl Unmapped {
     /// Aborts the tasks, without response. The finale is held until none of them can touch a store.
     pub fn stop(self, finale: &Arc<Finale>) {
         for itl in self.0 {
-            itl.stop_tasks(Stop::Abort, finale, |_| true);
+            // The unit hears of it when no task of the pair can change it any more.
+            let (held, pair) = (finale.clone(), itl.clone());
+            let last = Finale::new(move || {
+                if let Some(unit) = pair.lu.unit() {
+                    unit.nexus_lost(pair.nexus_id);
+                }
+                drop(held);
+            });
+            itl.stop_tasks(Stop::Abort, &last, |_| true);
             if itl.finished() {
                 itl.lu.forget(&itl);
             }

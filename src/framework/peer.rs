@@ -14,6 +14,8 @@ pub struct PeerView {
     pub says: Option<AccessState>,
     /// The cluster software declared the peer fenced.
     pub fenced: bool,
+    /// The configuration is being loaded: nobody asked for this import, and what was volatile is gone.
+    pub cold_start: bool,
 }
 
 /// The peer as the proxy sees it, for answers to initiators and for listings.

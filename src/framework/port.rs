@@ -1,7 +1,7 @@
 //! Target ports and I_T nexuses (sessions).
 
-use super::LunMap;
-use crate::types::{DevId, NodeId, Protocol, TransportId};
+use super::{LunMap, Unit};
+use crate::types::{DevId, Guid, NodeId, Protocol, TransportId};
 use arc_swap::ArcSwap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -123,6 +123,47 @@ pub struct Nexus {
     pub(super) lun_map: ArcSwap<LunMap>,
     /// REPORTED LUNS DATA HAS CHANGED is pending (06/3F/0E).
     pub(super) luns_changed: AtomicBool,
+}
+
+impl Nexus {
+    /// The open unit of an LU that is mapped on this nexus and Active on this node.
+    pub fn unit(&self, guid: &Guid) -> Option<Arc<dyn Unit>> {
+        let map = self.lun_map.load();
+        map.itls().find(|itl| itl.lu.guid == *guid)?.lu.unit()
+    }
+
+    /// A nexus outside of any framework, without LUs, of initiator `iqn.i` with ISID `id`, on iSCSI port `iqn.a`.
+    #[cfg(test)]
+    pub fn detached(id: u64) -> Arc<Nexus> {
+        struct Nothing;
+        impl PortControl for Nothing {
+            fn go_online(&self) {}
+            fn go_offline(&self) {}
+        }
+        let initiator = DevId::new(b"iqn.i").expect("a name");
+        let isid = id.to_be_bytes();
+        let port = Port {
+            devid: DevId::new(b"iqn.a").expect("a name"),
+            protocol: Protocol::Iscsi,
+            provider: "test",
+            alias: String::new(),
+            rtpid: 1,
+            group: NodeId::new(0).expect("0 is a node"),
+            image: false,
+            state: AtomicU8::new(ObjectState::Online as u8),
+            control: Arc::new(Nothing),
+        };
+        Arc::new(Nexus {
+            id,
+            port: Arc::new(port),
+            transport_id: TransportId::iscsi(&initiator, [isid[2], isid[3], isid[4], isid[5], isid[6], isid[7]]),
+            initiator,
+            alias: String::new(),
+            created: 0,
+            lun_map: ArcSwap::default(),
+            luns_changed: AtomicBool::new(false),
+        })
+    }
 }
 
 impl std::fmt::Debug for Nexus {

@@ -2,7 +2,8 @@
 
 use super::{Handler, Nexus, PeerView};
 use crate::scsi::Sense;
-use crate::types::{Guid, LuProperties, Status};
+use crate::types::{DevId, Guid, LuChange, LuProperties, Status};
+use std::any::Any;
 use std::sync::Arc;
 
 /// INQUIRY identification of an LU, space-padded.
@@ -42,6 +43,8 @@ pub enum Release {
     /// Planned: flush data and metadata, save the reservations, mark the ownership record released, unlock, close. When
     /// the flush fails the unit stays open and owned and the call fails (ruling 5).
     Handover,
+    /// As `Handover`, for an LU that is deleted although what it has not written is lost: a failing flush is logged.
+    Discard,
     /// Ownership is lost: close without writing anything to the store.
     Lost,
 }
@@ -54,8 +57,11 @@ pub trait LuNexuses: Send + Sync {
     fn attention(&self, sense: Sense, to: &dyn Fn(&Nexus) -> bool);
 
     /// Aborts the tasks of every nexus for which `of` holds (PREEMPT AND ABORT), except the one with this nexus id and
-    /// tag. Does not wait for their end.
-    fn abort_tasks(&self, except: (u64, u64), of: &dyn Fn(&Nexus) -> bool);
+    /// tag. `gone` is called, on any thread, when none of them can touch the store or answer any more.
+    fn abort_tasks(&self, except: (u64, u64), of: &dyn Fn(&Nexus) -> bool, gone: Box<dyn FnOnce() + Send>);
+
+    /// All target ports, those of the peer included, with their relative target port identifiers.
+    fn ports(&self) -> Vec<(DevId, u16)>;
 }
 
 /// A provider of logical units.
@@ -68,6 +74,9 @@ pub trait LuProvider: Send + Sync {
     /// generated; `taken` tells whether a GUID is registered or has view entries.
     fn create(&self, properties: &LuProperties, taken: &dyn Fn(&Guid) -> bool) -> Result<Arc<dyn Unit>, Status>;
 
+    /// The management URL of all LUs that have none of their own; `None`: there is none.
+    fn set_mgmt_url(&self, _url: Option<&str>) {}
+
     /// The GUID in the metadata at `path`, without claiming or changing anything: `MetaFileName` when there is none.
     fn identify(&self, path: &str) -> Result<Guid, Status>;
 
@@ -76,8 +85,8 @@ pub trait LuProvider: Send + Sync {
     fn import(&self, path: &str, peer: PeerView) -> Result<Arc<dyn Unit>, ImportError>;
 }
 
-/// An open, owned logical unit.
-pub trait Unit: Handler {
+/// An open, owned logical unit. `Any`: a provider finds its own units again ([`Nexus::unit`]).
+pub trait Unit: Handler + Any {
     /// From the metadata.
     fn guid(&self) -> Guid;
 
@@ -101,6 +110,13 @@ pub trait Unit: Handler {
 
     /// Called once, before the first command: where the unit raises unit attentions.
     fn attach(&self, _nexuses: Arc<dyn LuNexuses>) {}
+
+    /// The nexus with this id ended, or the LU is no longer mapped on it; its tasks are gone.
+    fn nexus_lost(&self, _nexus: u64) {}
+
+    /// Changes a property, in the metadata first (`stmfModifyLu`): `WriteCacheSet`, `FileSizeInvalid`, `SizeOutOfRange`,
+    /// `DataFileName`, `MetaCreation`; on failure the old value stays.
+    fn modify(&self, change: &LuChange) -> Result<(), Status>;
 
     /// Gives the store up. The framework has stopped and drained the tasks before.
     fn release(&self, how: Release) -> Result<(), Status>;

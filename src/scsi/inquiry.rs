@@ -6,7 +6,7 @@ use crate::types::Protocol;
 pub const STANDARD_LENGTH: usize = 74;
 
 /// Standard INQUIRY data (`scsi-sbd.md` 2.8.1): a connected direct access block device, SPC-4, response data format 2,
-/// implicit ALUA (`alua-proxy.md` 7.1), command queuing. The identification fields are space-padded ASCII.
+/// implicit ALUA (`alua-proxy.md` 7.1), third party copy, command queuing. The identification fields are space-padded ASCII.
 pub fn standard(
     vendor: &[u8; 8],
     product: &[u8; 16],
@@ -16,12 +16,13 @@ pub fn standard(
     const VERSION_SPC4: u8 = 0x06;
     const HISUP_FORMAT_2: u8 = 0x12;
     const TPGS_IMPLICIT: u8 = 0x10;
+    const THIRD_PARTY_COPY: u8 = 0x08;
     const CMDQUE: u8 = 0x02;
     let mut data = [0; STANDARD_LENGTH];
     data[2] = VERSION_SPC4;
     data[3] = HISUP_FORMAT_2;
     data[4] = 69;
-    data[5] = TPGS_IMPLICIT;
+    data[5] = TPGS_IMPLICIT | THIRD_PARTY_COPY;
     data[7] = CMDQUE;
     data[8..16].copy_from_slice(vendor);
     data[16..32].copy_from_slice(product);
@@ -55,7 +56,7 @@ mod tests {
     fn additional_length_ends_where_the_data_end() {
         let data = standard(b"SUN     ", b"COMSTAR         ", b"1.0 ", Protocol::Iscsi);
         assert_eq!(usize::from(data[4]) + 5, data.len());
-        assert_eq!(data[..8], [0, 0, 6, 0x12, 0x45, 0x10, 0, 2]);
+        assert_eq!(data[..8], [0, 0, 6, 0x12, 0x45, 0x18, 0, 2]);
         assert_eq!(&data[8..36], b"SUN     COMSTAR         1.0 ");
         assert_eq!(data[58..66], [0x00, 0x80, 0x09, 0x60, 0x04, 0x60, 0x04, 0xc0]);
     }

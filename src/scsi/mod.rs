@@ -3,9 +3,12 @@
 
 pub mod capacity;
 pub mod cdb;
+pub mod copy;
 pub mod inquiry;
 pub mod mode;
 pub mod opcodes;
+pub mod provisioning;
+pub mod reservation;
 mod sense;
 pub mod vpd;
 

@@ -40,6 +40,8 @@ pub struct Medium {
     pub write_cache_saved: bool,
     /// Writes are refused.
     pub write_protected: bool,
+    /// SWP of the control page: one of the reasons for it.
+    pub software_protected: bool,
 }
 
 /// Caching mode page.
@@ -53,6 +55,8 @@ const CONTROL: u8 = 0x0a;
 
 /// WCE of the caching page, byte 2.
 pub const WCE: u8 = 0x04;
+/// SWP of the control page, byte 4.
+pub const SWP: u8 = 0x08;
 
 /// Mode parameter header and the page `code`/`subpage`, complete: allocation length is the caller's business. `long` for
 /// MODE SENSE(10). No block descriptor ever. `05/24/00` for a page that does not exist.
@@ -67,7 +71,7 @@ pub fn sense(medium: &Medium, long: bool, control: PageControl, code: u8, subpag
         (FORMAT_DEVICE, &format_device(medium, control)[..]),
         (RIGID_GEOMETRY, &rigid_geometry(medium, control)),
         (CACHING, &caching(medium, control)),
-        (CONTROL, &control_page(control)),
+        (CONTROL, &control_page(medium, control)),
     ] {
         if all || page == code {
             pages.extend_from_slice(bytes);
@@ -148,15 +152,93 @@ fn caching(medium: &Medium, control: PageControl) -> [u8; 20] {
     page
 }
 
-/// TST 0, unrestricted reordering, D_SENSE 0, TAS 0, SWP 0.
-fn control_page(control: PageControl) -> [u8; 12] {
+/// TST 0, unrestricted reordering, D_SENSE 0, TAS 0; SWP can be changed, until a reset.
+fn control_page(medium: &Medium, control: PageControl) -> [u8; 12] {
     const UNRESTRICTED_REORDERING: u8 = 0x10;
     let mut page = [0; 12];
     page[..2].copy_from_slice(&[CONTROL, 10]);
     if control != PageControl::Changeable {
         page[3] = UNRESTRICTED_REORDERING;
     }
+    let swp = match control {
+        PageControl::Current => medium.software_protected,
+        PageControl::Changeable => true,
+        PageControl::Default | PageControl::Saved => false,
+    };
+    page[4] = if swp { SWP } else { 0 };
     page
+}
+
+/// What MODE SELECT asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Selection {
+    /// WCE.
+    pub write_cache: bool,
+    /// SWP.
+    pub software_protected: bool,
+}
+
+/// Decodes the parameter list of MODE SELECT(6), or (10) when `long` (SPC-4 6.11, `scsi-sbd.md` 2.8.4). Only WCE and SWP
+/// may differ from the current values. An empty list changes nothing.
+pub fn select(medium: &Medium, long: bool, list: &[u8]) -> Result<Selection, Sense> {
+    const PAGE_CODE: u8 = 0x3f;
+    const SUBPAGE_FORMAT: u8 = 0x40;
+    let too_short = Sense::PARAMETER_LIST_LENGTH;
+    let invalid = |at: usize| {
+        let byte = u16::try_from(at).unwrap_or(u16::MAX);
+        Sense::INVALID_FIELD_IN_PARAMETER_LIST.at_parameter_byte(byte)
+    };
+    let mut selection = Selection {
+        write_cache: medium.write_cache,
+        software_protected: medium.software_protected,
+    };
+    if list.is_empty() {
+        return Ok(selection);
+    }
+    let (header, descriptors) = match (long, list) {
+        (true, [_, _, _, _, _, _, high, low, ..]) => (8, usize::from(u16::from_be_bytes([*high, *low]))),
+        (false, [_, _, _, length, ..]) => (4, usize::from(*length)),
+        _ => return Err(too_short),
+    };
+    let mut at = header + descriptors;
+    match (descriptors, list.get(header..at)) {
+        (_, None) => return Err(too_short),
+        (0, _) => {}
+        (8, Some(descriptor)) if keeps_block_length(medium, descriptor) => {}
+        _ => return Err(invalid(header)),
+    }
+    while at < list.len() {
+        let code = list[at] & PAGE_CODE;
+        let current = match code {
+            _ if list[at] & SUBPAGE_FORMAT != 0 => return Err(invalid(at)),
+            CACHING => caching(medium, PageControl::Current).to_vec(),
+            CONTROL => control_page(medium, PageControl::Current).to_vec(),
+            _ => return Err(invalid(at)),
+        };
+        let length = usize::from(*list.get(at + 1).ok_or(too_short)?) + 2;
+        let page = list.get(at..at + length).filter(|page| page.len() == current.len());
+        let page = page.ok_or(too_short)?;
+        let (byte, bit) = if code == CACHING { (2, WCE) } else { (4, SWP) };
+        // PS is reserved in MODE SELECT, so byte 0 is not compared.
+        let differs = |n: &usize| (page[*n] ^ current[*n]) & if *n == byte { !bit } else { 0xff } != 0;
+        if let Some(wrong) = (2..page.len()).find(differs) {
+            return Err(invalid(at + wrong));
+        }
+        let on = page[byte] & bit != 0;
+        if code == CACHING {
+            selection.write_cache = on;
+        } else {
+            selection.software_protected = on;
+        }
+        at += length;
+    }
+    Ok(selection)
+}
+
+/// One short block descriptor, whose number of blocks is not looked at.
+fn keeps_block_length(medium: &Medium, descriptor: &[u8]) -> bool {
+    let length = descriptor[5..8].iter().fold(0, |n, b| n << 8 | u32::from(*b));
+    length == 0 || length == medium.block_length
 }
 
 #[cfg(test)]
@@ -169,6 +251,7 @@ mod tests {
         write_cache: false,
         write_cache_saved: true,
         write_protected: true,
+        software_protected: false,
     };
 
     #[test]
@@ -220,5 +303,46 @@ mod tests {
             0,
         );
         assert_eq!(page.unwrap()[6..10], [0xff, 0xff, 0xff, 254]);
+    }
+
+    #[test]
+    fn select_changes_wce_and_swp_only() {
+        let list = |long, code, byte: usize, value: u8| {
+            let mut list = sense(&MEDIUM, long, PageControl::Current, code, 0).unwrap();
+            let header = if long { 8 } else { 4 };
+            list[header + byte] ^= value;
+            select(&MEDIUM, long, &list)
+        };
+        let selection = |write_cache, software_protected| {
+            Ok(Selection {
+                write_cache,
+                software_protected,
+            })
+        };
+        for long in [false, true] {
+            assert_eq!(list(long, CACHING, 2, 0), selection(false, false));
+            assert_eq!(list(long, CACHING, 2, WCE), selection(true, false));
+            assert_eq!(list(long, CONTROL, 4, SWP), selection(false, true));
+            assert_eq!(list(long, CACHING, 0, 0x80), selection(false, false), "PS");
+            let at = if long { 10 } else { 6 };
+            let wrong = Err(Sense::INVALID_FIELD_IN_PARAMETER_LIST.at_parameter_byte(at));
+            assert_eq!(list(long, CACHING, 2, 0x01), wrong);
+            assert_eq!(list(long, CONTROL, 2, 0x04), wrong, "D_SENSE");
+            assert!(list(long, FORMAT_DEVICE, 0, 0).is_err());
+            assert_eq!(list(long, CACHING, 1, 0x01), Err(Sense::PARAMETER_LIST_LENGTH));
+        }
+        assert_eq!(select(&MEDIUM, false, &[]), selection(false, false));
+        assert_eq!(select(&MEDIUM, false, &[0; 3]), Err(Sense::PARAMETER_LIST_LENGTH));
+        assert_eq!(select(&MEDIUM, false, &[0; 4]), selection(false, false));
+        let descriptor = |length: u8| select(&MEDIUM, false, &[0, 0, 0, 8, 0, 0, 0, 0, 0, 0, length, 0]);
+        assert_eq!(descriptor(2), selection(false, false));
+        assert!(descriptor(4).is_err());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_list_is_decoded_or_refused(long: bool, list in proptest::collection::vec(proptest::num::u8::ANY, 0..80)) {
+            let _ = select(&MEDIUM, long, &list);
+        }
     }
 }

@@ -94,12 +94,28 @@ impl Sense {
     pub const LUN_NOT_SUPPORTED: Sense = Sense::new(0x5, 0x25, 0x00);
     /// 05/26/00: invalid field in parameter list.
     pub const INVALID_FIELD_IN_PARAMETER_LIST: Sense = Sense::new(0x5, 0x26, 0x00);
+    /// 05/26/04: invalid release of persistent reservation.
+    pub const INVALID_RELEASE: Sense = Sense::new(0x5, 0x26, 0x04);
+    /// 05/26/06: too many target descriptors.
+    pub const TOO_MANY_TARGETS: Sense = Sense::new(0x5, 0x26, 0x06);
+    /// 05/26/07: unsupported target descriptor type code.
+    pub const UNSUPPORTED_TARGET: Sense = Sense::new(0x5, 0x26, 0x07);
+    /// 05/26/08: too many segment descriptors.
+    pub const TOO_MANY_SEGMENTS: Sense = Sense::new(0x5, 0x26, 0x08);
+    /// 05/26/09: unsupported segment descriptor type code.
+    pub const UNSUPPORTED_SEGMENT: Sense = Sense::new(0x5, 0x26, 0x09);
+    /// 05/55/04: insufficient registration resources.
+    pub const INSUFFICIENT_REGISTRATION_RESOURCES: Sense = Sense::new(0x5, 0x55, 0x04);
     /// 06/29/00: power on, reset, or bus device reset occurred.
     pub const POWER_ON: Sense = Sense::new(0x6, 0x29, 0x00);
     /// 06/2A/01: mode parameters changed.
     pub const MODE_PARAMETERS_CHANGED: Sense = Sense::new(0x6, 0x2a, 0x01);
     /// 06/2A/03: reservations preempted.
     pub const RESERVATIONS_PREEMPTED: Sense = Sense::new(0x6, 0x2a, 0x03);
+    /// 06/2A/04: reservations released.
+    pub const RESERVATIONS_RELEASED: Sense = Sense::new(0x6, 0x2a, 0x04);
+    /// 06/2A/05: registrations preempted.
+    pub const REGISTRATIONS_PREEMPTED: Sense = Sense::new(0x6, 0x2a, 0x05);
     /// 06/2A/06: asymmetric access state changed.
     pub const ACCESS_STATE_CHANGED: Sense = Sense::new(0x6, 0x2a, 0x06);
     /// 06/2A/09: capacity data has changed.
@@ -108,13 +124,24 @@ impl Sense {
     pub const LUNS_CHANGED: Sense = Sense::new(0x6, 0x3f, 0x0e);
     /// 07/27/00: write protected.
     pub const WRITE_PROTECTED: Sense = Sense::new(0x7, 0x27, 0x00);
-
+    /// 0A/0D/02: copy target device not reachable.
+    pub const COPY_TARGET_UNREACHABLE: Sense = Sense::new(0xa, 0x0d, 0x02);
+    /// 0A/08/04: copy aborted, unreachable copy target.
+    pub const COPY_UNREACHABLE: Sense = Sense::new(0xa, 0x08, 0x04);
+    /// 0A/0D/01: third party device failure.
+    pub const COPY_DEVICE_FAILURE: Sense = Sense::new(0xa, 0x0d, 0x01);
     /// 0E/1D/00: miscompare during verify operation.
     pub const MISCOMPARE: Sense = Sense::new(0xe, 0x1d, 0x00);
 
     /// With the field pointer at a byte of the CDB.
     pub const fn at_cdb_byte(mut self, byte: u16) -> Sense {
         self.field_pointer = Some((true, byte));
+        self
+    }
+
+    /// With the field pointer at a byte of the parameter list.
+    pub const fn at_parameter_byte(mut self, byte: u16) -> Sense {
+        self.field_pointer = Some((false, byte));
         self
     }
 

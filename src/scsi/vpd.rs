@@ -12,6 +12,7 @@ pub mod page {
     pub const EXTENDED_INQUIRY: u8 = 0x86;
     pub const BLOCK_LIMITS: u8 = 0xb0;
     pub const BLOCK_CHARACTERISTICS: u8 = 0xb1;
+    pub const PROVISIONING: u8 = 0xb2;
 }
 
 /// What the pages say of a logical unit.
@@ -47,6 +48,23 @@ pub struct BlockLimits {
     pub optimal_granularity: u16,
     /// MAXIMUM TRANSFER LENGTH.
     pub max_transfer: u32,
+    /// MAXIMUM COMPARE AND WRITE LENGTH.
+    pub max_compare_and_write: u8,
+    /// MAXIMUM WRITE SAME LENGTH.
+    pub max_write_same: u64,
+    /// What UNMAP can do; `None` on a fully provisioned unit, which has no page B2 either.
+    pub unmap: Option<UnmapLimits>,
+}
+
+/// UNMAP, for page B0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnmapLimits {
+    /// MAXIMUM UNMAP LBA COUNT.
+    pub max_blocks: u32,
+    /// MAXIMUM UNMAP BLOCK DESCRIPTOR COUNT.
+    pub max_descriptors: u32,
+    /// OPTIMAL UNMAP GRANULARITY.
+    pub granularity: u32,
 }
 
 /// The page `code`; `None` when this unit has no such page. Every page that page 00 lists is `Some`.
@@ -59,6 +77,7 @@ pub fn page(code: u8, unit: &Unit<'_>, port: &TargetPort<'_>) -> Option<Vec<u8>>
         page::EXTENDED_INQUIRY => extended_inquiry(),
         page::BLOCK_LIMITS => limits(&unit.limits),
         page::BLOCK_CHARACTERISTICS => characteristics(),
+        page::PROVISIONING => unit.limits.unmap.map(|_| provisioning())?,
         _ => return None,
     };
     let length = u16::try_from(body.len()).unwrap_or(u16::MAX).to_be_bytes();
@@ -73,6 +92,9 @@ fn supported(unit: &Unit<'_>) -> Vec<u8> {
         pages.push(page::MANAGEMENT_ADDRESSES);
     }
     pages.extend([page::EXTENDED_INQUIRY, page::BLOCK_LIMITS, page::BLOCK_CHARACTERISTICS]);
+    if unit.limits.unmap.is_some() {
+        pages.push(page::PROVISIONING);
+    }
     pages
 }
 
@@ -129,7 +151,24 @@ fn limits(limits: &BlockLimits) -> Vec<u8> {
     let mut data = vec![0; 60];
     data[2..4].copy_from_slice(&limits.optimal_granularity.to_be_bytes());
     data[4..8].copy_from_slice(&limits.max_transfer.to_be_bytes());
+    // WSNZ (byte 0) is 0: WRITE SAME of no blocks goes to the end.
+    data[1] = limits.max_compare_and_write;
+    if let Some(unmap) = limits.unmap {
+        const UGAVALID: u8 = 0x80;
+        data[16..20].copy_from_slice(&unmap.max_blocks.to_be_bytes());
+        data[20..24].copy_from_slice(&unmap.max_descriptors.to_be_bytes());
+        data[24..28].copy_from_slice(&unmap.granularity.to_be_bytes());
+        data[28] = UGAVALID;
+    }
+    data[32..40].copy_from_slice(&limits.max_write_same.to_be_bytes());
     data
+}
+
+/// UNMAP, WRITE SAME(10) and (16) unmap; unmapped blocks read as zeros; thin provisioned, no thresholds (SBC-3 6.6.7).
+fn provisioning() -> Vec<u8> {
+    const LBPU_LBPWS_LBPWS10_LBPRZ: u8 = 0xe4;
+    const THIN: u8 = 2;
+    vec![0, LBPU_LBPWS_LBPWS10_LBPRZ, THIN, 0]
 }
 
 /// MEDIUM ROTATION RATE 0000h: not reported.
@@ -151,6 +190,13 @@ mod tests {
             limits: BlockLimits {
                 optimal_granularity: 8,
                 max_transfer: 131_072,
+                max_compare_and_write: 32,
+                max_write_same: 1 << 21,
+                unmap: Some(UnmapLimits {
+                    max_blocks: 1 << 20,
+                    max_descriptors: 256,
+                    granularity: 8,
+                }),
             },
         };
         let port = TargetPort {
@@ -204,8 +250,20 @@ mod tests {
         with(|unit, port| {
             let data = page(page::BLOCK_LIMITS, unit, port).unwrap();
             assert_eq!(data.len(), 64);
-            assert_eq!(data[6..12], [0, 8, 0, 2, 0, 0]);
-            assert_eq!(data[12..], [0; 52]);
+            assert_eq!(data[4..12], [0, 32, 0, 8, 0, 2, 0, 0]);
+            assert_eq!(data[20..36], [0, 16, 0, 0, 0, 0, 1, 0, 0, 0, 0, 8, 0x80, 0, 0, 0]);
+            assert_eq!(data[36..44], (1_u64 << 21).to_be_bytes());
+            assert_eq!(data[44..], [0; 20]);
+            assert_eq!(page(page::PROVISIONING, unit, port).unwrap()[4..], [0, 0xe4, 2, 0]);
+            let thick = Unit {
+                limits: BlockLimits {
+                    unmap: None,
+                    ..unit.limits
+                },
+                ..*unit
+            };
+            assert_eq!(page(page::PROVISIONING, &thick, port), None);
+            assert_eq!(page(page::BLOCK_LIMITS, &thick, port).unwrap()[20..36], [0; 16]);
         });
     }
 

@@ -68,6 +68,7 @@ pub(super) fn apply(transaction: &Transaction<'_>, change: &Change) -> rusqlite:
             params![lu.guid.0, lu.path, lu.standby],
         ),
         Change::RemoveLu(guid) => run("DELETE FROM lu WHERE guid = ?", params![guid.0]),
+        Change::RemoveAllLus => run("DELETE FROM lu", params![]),
         Change::PutView(view) => run(
             "INSERT OR REPLACE INTO view VALUES (?, ?, ?, ?, ?)",
             params![
@@ -82,7 +83,7 @@ pub(super) fn apply(transaction: &Transaction<'_>, change: &Change) -> rusqlite:
             run("DELETE FROM view WHERE guid = ? AND idx = ?", params![guid.0, index])
         }
         Change::PutGroup { table, name } => run(
-            "INSERT INTO grp (kind, name) VALUES (?, ?)",
+            "INSERT OR REPLACE INTO grp (kind, name) VALUES (?, ?)",
             params![*table as u8, name.as_str()],
         ),
         Change::RemoveGroup { table, name } => run(

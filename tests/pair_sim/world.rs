@@ -168,6 +168,7 @@ impl World {
     pub fn peer_view(&self, n: usize) -> PeerView {
         let node = &self.nodes[n];
         PeerView {
+            cold_start: false,
             reachable: node.peer_up,
             original: false,
             says: node.says,

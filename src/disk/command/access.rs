@@ -3,10 +3,12 @@
 
 use super::super::gate::{TaskKey, Verdict};
 use super::super::lu::Lu;
+use super::super::range::{Held, Share, Wish};
 use super::super::sys::Mode;
 use crate::framework::{Done, Outcome};
 use crate::scsi::{ScsiStatus, Sense};
 use std::fs::File;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// What every access carries.
@@ -21,6 +23,8 @@ pub enum Step<A> {
     Done(Outcome),
     /// Go on with this on the pool.
     Pool(A),
+    /// The store is not needed any more, but the outcome comes later.
+    Later(Box<dyn FnOnce(Done) + Send>),
 }
 
 /// An access under way.
@@ -32,6 +36,36 @@ pub trait Access: Send + Sized + 'static {
 /// Runs `access` to its end, here as far as nothing blocks.
 pub fn run<A: Access>(task: Task, access: A) {
     advance(task, access, Mode::NoWait);
+}
+
+/// As [`run`], with blocks locked against others meanwhile: from before the first step, when all data are there, to the
+/// last one.
+pub fn run_locked<A: Access>(task: Task, blocks: Range<u64>, share: Share, access: A) {
+    match task.lu.locks().try_take(Wish { blocks, share }) {
+        Ok(held) => advance(task, Locked { access, held }, Mode::NoWait),
+        Err(wish) => {
+            let locks = Arc::clone(task.lu.locks());
+            // Always through the pool: whoever frees the range must not run what waited for it, or it would run those
+            // who wait for that, and so on.
+            locks.take(wish, move |held| submit(task, Locked { access, held }));
+        }
+    }
+}
+
+struct Locked<A> {
+    access: A,
+    held: Held,
+}
+
+impl<A: Access> Access for Locked<A> {
+    fn step(self, lu: &Lu, file: &File, mode: Mode) -> Step<Self> {
+        let Locked { access, held } = self;
+        match access.step(lu, file, mode) {
+            Step::Done(outcome) => Step::Done(outcome),
+            Step::Pool(access) => Step::Pool(Locked { access, held }),
+            Step::Later(then) => Step::Later(then),
+        }
+    }
 }
 
 fn advance<A: Access>(task: Task, access: A, mode: Mode) {
@@ -61,6 +95,7 @@ fn advance<A: Access>(task: Task, access: A, mode: Mode) {
     match step {
         Step::Done(outcome) => (task.done)(outcome),
         Step::Pool(access) => submit(task, access),
+        Step::Later(then) => then(task.done),
     }
 }
 

@@ -19,7 +19,7 @@ pub const COMMANDS: &[Command] = &[
         medium: false,
         fields: any_fields,
         action: Action::Data(|call| {
-            let data = capacity::read_capacity_16(call.lu.blocks(), call.lu.block_length());
+            let data = capacity::read_capacity_16(call.lu.blocks(), call.lu.block_length(), call.lu.thin());
             Ok(cut(data.to_vec(), cdb::be32(call.cdb, 10)))
         }),
     },

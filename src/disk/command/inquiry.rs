@@ -1,7 +1,8 @@
 //! INQUIRY (SPC-4 6.6).
 
-use super::{Action, Call, Command, MAX_TRANSFER, cut};
-use crate::scsi::vpd::{self, BlockLimits};
+use super::{Action, Call, Command, MAX_TRANSFER, atomic, cut, write_same};
+use crate::scsi::provisioning::{MAX_UNMAP_BLOCKS, MAX_UNMAP_DESCRIPTORS};
+use crate::scsi::vpd::{self, BlockLimits, UnmapLimits};
 use crate::scsi::{Sense, cdb, inquiry};
 
 pub const COMMANDS: &[Command] = &[Command {
@@ -43,13 +44,22 @@ fn vpd_page(call: &Call<'_>) -> Result<Vec<u8>, Sense> {
     let lu = call.lu;
     let max_transfer = u32::try_from(MAX_TRANSFER >> lu.block_shift()).expect("64 MiB");
     let granularity = (PAGE >> lu.block_shift()).max(1);
+    let info = lu.info();
+    let mgmt_url = lu.mgmt_url();
     let unit = vpd::Unit {
-        guid: &lu.info().guid,
-        serial: lu.info().serial.as_deref(),
-        mgmt_url: lu.info().mgmt_url.as_deref(),
+        guid: &info.guid,
+        serial: info.serial.as_deref(),
+        mgmt_url: mgmt_url.as_deref(),
         limits: BlockLimits {
             optimal_granularity: u16::try_from(granularity).expect("at most 8"),
             max_transfer,
+            max_compare_and_write: atomic::MAX_COMPARE_AND_WRITE,
+            max_write_same: write_same::MAX_BYTES >> lu.block_shift(),
+            unmap: lu.thin().then_some(UnmapLimits {
+                max_blocks: MAX_UNMAP_BLOCKS,
+                max_descriptors: MAX_UNMAP_DESCRIPTORS,
+                granularity,
+            }),
         },
     };
     vpd::page(call.cdb[2], &unit, &call.port).ok_or(Sense::INVALID_FIELD_IN_CDB.at_cdb_byte(2))

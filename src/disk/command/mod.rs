@@ -2,22 +2,30 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod atomic;
 mod cache;
 mod capacity;
+mod copy;
 mod defects;
 mod identifying;
 mod inquiry;
 mod mode;
+mod persistent;
 mod prefetch;
 mod read;
+mod reserve;
 mod status;
 mod supported;
+mod unmap;
 mod verify;
 mod write;
+mod write_same;
+
+pub use copy::Copies;
 
 use super::gate::TaskKey;
 use super::lu::Lu;
-use crate::framework::{Done, Expected, Outcome, Start};
+use crate::framework::{Done, Expected, Nexus, Outcome, Start};
 use crate::scsi::vpd::TargetPort;
 use crate::scsi::{Extent, Sense, cdb};
 use std::sync::Arc;
@@ -60,6 +68,8 @@ pub struct Call<'a> {
     pub cdb: &'a [u8; 16],
     /// The initiator's expectation.
     pub expected: Expected,
+    /// Id of the nexus.
+    pub nexus: u64,
     /// The port through which it came.
     pub port: TargetPort<'a>,
 }
@@ -74,6 +84,8 @@ pub struct Job {
     pub expected: Expected,
     /// Names the task.
     pub key: TaskKey,
+    /// The nexus.
+    pub nexus: Arc<Nexus>,
     /// Data from the host, as many bytes as were wanted.
     pub data: Vec<u8>,
     /// Receives the outcome.
@@ -93,6 +105,12 @@ const FAMILIES: &[&[Command]] = &[
     prefetch::COMMANDS,
     defects::COMMANDS,
     identifying::COMMANDS,
+    atomic::COMMANDS,
+    write_same::COMMANDS,
+    unmap::COMMANDS,
+    reserve::COMMANDS,
+    persistent::COMMANDS,
+    copy::COMMANDS,
     supported::COMMANDS,
 ];
 
@@ -106,10 +124,16 @@ impl Command {
     }
 }
 
+/// The commands of an LU.
+fn commands(lu: &Lu) -> impl Iterator<Item = &'static Command> {
+    let thin = if lu.thin() { unmap::THIN_COMMANDS } else { &[] };
+    FAMILIES.iter().copied().flatten().chain(thin)
+}
+
 /// Row 8: `05/20/00` for an unknown opcode, `05/24/00` at byte 1 for an unknown service action.
-fn find(cdb: &[u8; 16]) -> Result<&'static Command, Sense> {
+fn find(lu: &Lu, cdb: &[u8; 16]) -> Result<&'static Command, Sense> {
     let mut error = Sense::INVALID_OPCODE;
-    for command in FAMILIES.iter().copied().flatten() {
+    for command in commands(lu) {
         if command.opcode() != cdb[0] {
             continue;
         }
@@ -127,7 +151,7 @@ pub fn start(call: &Call<'_>) -> Start {
 }
 
 fn decide(call: &Call<'_>) -> Result<Start, Outcome> {
-    let command = find(call.cdb).map_err(Outcome::check)?;
+    let command = find(call.lu, call.cdb).map_err(Outcome::check)?;
     check(command, call).map_err(Outcome::check)?;
     Ok(match command.action {
         Action::Data(data) => Start::Done(Outcome::data_in(data(call).map_err(Outcome::check)?)),
@@ -152,7 +176,7 @@ fn check(command: &Command, call: &Call<'_>) -> Result<(), Sense> {
 
 /// Executes a command that [`start`] accepted.
 pub fn execute(job: Job) {
-    match find(&job.cdb).map(|command| &command.action) {
+    match find(&job.lu, &job.cdb).map(|command| &command.action) {
         Ok(Action::Store { run, .. }) => run(job),
         // Nothing that `start` sends here: the framework broke its promise.
         Ok(Action::Data(_)) => (job.done)(Outcome::check(Sense::INTERNAL_FAILURE)),
@@ -173,6 +197,15 @@ impl Call<'_> {
 }
 
 impl Job {
+    /// For an access to the store.
+    fn into_task(self) -> access::Task {
+        access::Task {
+            lu: self.lu,
+            key: self.key,
+            done: self.done,
+        }
+    }
+
     fn extent(&self) -> Extent {
         Extent::from_cdb(&self.cdb).expect("medium access commands have 6, 10, 12 or 16 bytes")
     }
@@ -213,6 +246,16 @@ fn medium_fields(call: &Call<'_>) -> Result<(), Sense> {
 /// No data wanted from the host.
 fn want_nothing(_: &Call<'_>) -> Result<u32, Outcome> {
     Ok(0)
+}
+
+/// A parameter list of the length that the CDB says: part of one is never acted on (`scsi-sbd.md` 2.2).
+fn exact_list(call: &Call<'_>, length: u32) -> Result<u32, Outcome> {
+    let offered = if call.expected.write { call.expected.length } else { 0 };
+    match length {
+        0 => Ok(0),
+        length if length == offered => Ok(length),
+        _ => Err(Outcome::check(Sense::PARAMETER_LIST_LENGTH)),
+    }
 }
 
 /// Cuts parameter data to the allocation length.

@@ -1,6 +1,7 @@
 //! REPORT SUPPORTED OPERATION CODES and REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS (SPC-4 6.35, 6.36): from the table.
 
-use super::{Action, Call, Command, FAMILIES, any_fields, cut};
+use super::super::lu::Lu;
+use super::{Action, Call, Command, any_fields, cut};
 use crate::scsi::opcodes::{self, Supported};
 use crate::scsi::{Sense, cdb};
 
@@ -39,8 +40,8 @@ const OF_THE_FRAMEWORK: &[Supported] = &[
     },
 ];
 
-fn commands() -> Vec<Supported> {
-    let own = FAMILIES.iter().copied().flatten().map(|command| Supported {
+fn supported(lu: &Lu) -> Vec<Supported> {
+    let own = super::commands(lu).map(|command| Supported {
         usage: command.usage,
         service_action: command.service_action,
     });
@@ -51,7 +52,7 @@ fn operation_codes(call: &Call<'_>) -> Result<Vec<u8>, Sense> {
     const RCTD: u8 = 0x80;
     let timeouts = call.cdb[2] & RCTD != 0;
     let (opcode, action) = (call.cdb[3], cdb::be16(call.cdb, 4));
-    let commands = commands();
+    let commands = supported(call.lu);
     let of_opcode = || commands.iter().filter(|command| command.usage[0] == opcode);
     let has_actions = of_opcode().any(|command| command.service_action.is_some());
     let exact = of_opcode().find(|command| command.service_action.is_none_or(|a| u16::from(a) == action));

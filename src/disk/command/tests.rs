@@ -128,7 +128,7 @@ fn read_lengths() {
     }
     let wrong_way = run(&bench.disk, two, write(1024), &[0; 1024]);
     assert_good(&wrong_way);
-    assert_eq!(wrong_way.data, []);
+    assert!(wrong_way.data.is_empty());
 }
 
 /// `scsi-sbd.md` 2.2, writes.
@@ -207,7 +207,7 @@ fn order_of_checks() {
 #[test]
 fn commands_of_the_table_below_2_3_are_unknown() {
     let bench = bench(|_| {});
-    for opcode in [0x04, 0x1c, 0x1d, 0x3b, 0x3c, 0x42, 0x48, 0x4d, 0x9c, 0xff] {
+    for opcode in [0x04, 0x1c, 0x1d, 0x3b, 0x3c, 0x48, 0x4d, 0x9c, 0xff] {
         assert_sense(&run(&bench.disk, &[opcode], NONE, &[]), Sense::INVALID_OPCODE);
     }
 }
@@ -413,7 +413,7 @@ fn supported_operation_codes() {
         assert_eq!(ask(right | 0x80, opcode, action).data[1], 0x83);
     }
     assert!(list[4..].chunks(8).any(|entry| entry[0] == 0xa0));
-    assert_eq!(ask(1, 0x42, 0).data, [0, 1, 0, 0]);
+    assert_eq!(ask(1, 0x9c, 0).data, [0, 1, 0, 0]);
     assert_eq!(ask(3, 0x9e, 0x1f).data, [0, 1, 0, 0]);
     assert_sense(&ask(4, 0, 0), Sense::INVALID_FIELD_IN_CDB);
     let functions = run(&bench.disk, &[0xa3, 0x0d, 0, 0, 0, 0, 0, 0, 0, 16, 0, 0], read(16), &[]).data;

@@ -10,6 +10,7 @@
 
 mod bytes;
 mod lu_info;
+pub mod reservations;
 mod section;
 
 pub use bytes::Order;
@@ -37,7 +38,7 @@ pub struct Metadata {
     pub order: Order,
     /// The LU.
     pub info: LuInfo,
-    /// Sections with another meaning, kept as they are: persistent reservations.
+    /// The other sections: [`reservations`], and what has a meaning for others only.
     pub others: Vec<Section>,
 }
 

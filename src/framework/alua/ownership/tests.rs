@@ -42,12 +42,14 @@ const ORIGINAL: PeerView = PeerView {
     original: true,
     says: None,
     fenced: false,
+    cold_start: false,
 };
 const UNREACHABLE: PeerView = PeerView {
     reachable: false,
     original: false,
     says: None,
     fenced: false,
+    cold_start: false,
 };
 const FENCED: PeerView = PeerView {
     fenced: true,
@@ -61,6 +63,7 @@ fn views() -> Vec<PeerView> {
         for bits in 0..8 {
             views.push(PeerView {
                 reachable: bits & 1 != 0,
+                cold_start: false,
                 original: bits & 2 != 0,
                 fenced: bits & 4 != 0,
                 says: says.and_then(AccessState::from_number),

@@ -60,14 +60,14 @@ static void killed_owner(int door)
 	fflush(stdout);
 	pid = fork();
 	if (pid == 0) {
-		if (stmfInitProxyDoor(&hdl, door) == STMF_STATUS_SUCCESS && fork() == 0) {
-			close(hold[1]);
+		byte = stmfInitProxyDoor(&hdl, door) == STMF_STATUS_SUCCESS && hdl > 0;
+		if (byte && fork() > 0)
+			pause();
+		/* Said by the grandchild: from now on it holds nothing of its parent's. */
+		close(hold[1]);
+		if (write(ready[1], &byte, 1) == 1 && byte)
 			/* Ends when the test does. */
 			_exit(read(hold[0], &byte, 1) == 0 ? 0 : 1);
-		}
-		byte = hdl > 0;
-		if (write(ready[1], &byte, 1) == 1)
-			pause();
 		_exit(1);
 	}
 	TRUE(read(ready[0], &byte, 1) == 1 && byte == 1);

@@ -92,6 +92,18 @@ impl Framework {
         Ok(token)
     }
 
+    /// For a provider of this process, which owns its data: replaces it, in one transaction with what else belongs to it.
+    /// Returns the new token.
+    pub fn put_provider_data(&self, key: &ProviderKey, data: Vec<u8>, mut also: Vec<Change>) -> Result<u64, Status> {
+        let mut state = self.configured()?;
+        let row = self.new_row(key, data)?;
+        let token = row.token;
+        also.push(Change::PutProvider(row.clone()));
+        self.commit(&also)?;
+        state.providers.insert(key.clone(), row);
+        Ok(token)
+    }
+
     /// `NotFound` when there is none, neither live nor stored.
     pub fn clear_provider_data(&self, key: &ProviderKey) -> Result<(), Status> {
         let mut state = self.configured()?;

@@ -261,7 +261,7 @@ impl Connection {
                 }
             }
             Phase::Full if self.logout_deadline.is_some_and(|deadline| now > deadline) => {
-                self.fail("the initiator did not log out when asked to".into());
+                self.drop_session();
             }
             Phase::Full if idle > IDLE_TIME => self.fail("the initiator is silent".into()),
             Phase::Full if idle > PING_TIME && !self.pinged => self.ping(),
@@ -281,6 +281,22 @@ impl Connection {
             }
             Phase::Login(_) | Phase::Establishing(_) => self.fail("the target goes offline".into()),
             Phase::Full | Phase::LoggingOut(..) => {}
+        }
+    }
+
+    /// Tells the initiator that its session is dropped (Async Message event 3), and closes the connection.
+    pub fn drop_session(&mut self) {
+        match self.phase {
+            Phase::Full if self.fate == Fate::Open => {
+                let mut header = Header::new(opcode::ASYNC_MESSAGE);
+                header.set_word::<16>(NO_TAG).set_byte::<36>(3);
+                header.set_half::<40>(u16::try_from(self.parameters.time2wait).unwrap_or(u16::MAX));
+                header.set_half::<42>(u16::try_from(self.parameters.time2retain).unwrap_or(u16::MAX));
+                self.push_status(header, Vec::new());
+                self.fate = Fate::Drain;
+            }
+            _ if self.fate == Fate::Open => self.fail("the target is offline".into()),
+            _ => {}
         }
     }
 

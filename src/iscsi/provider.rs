@@ -11,8 +11,8 @@ use super::sessions::Sessions;
 use super::target::{Control, Target};
 use super::worker::{self, Mail};
 use crate::framework::{Framework, ObjectState, PortSpec};
-use crate::store::{self, ProviderRow, StoreError};
-use crate::types::{Protocol, Status};
+use crate::store::{self, StoreError};
+use crate::types::{Protocol, ProviderKey, ProviderKind, ProviderName, Status};
 use arc_swap::ArcSwap;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use parking_lot::{Mutex, RwLock};
@@ -25,8 +25,6 @@ use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Kind of the stored data: a port provider's.
-const KIND: u8 = 2;
 /// How long a forced deletion waits for the port to go offline.
 const OFFLINE_WAIT: Duration = Duration::from_secs(30);
 /// Pause between two looks at that.
@@ -62,6 +60,8 @@ pub enum ChangeError {
     /// The framework refused to register or deregister a target's port.
     Framework(String, Status),
     /// The configuration could not be written.
+    Save(Status),
+    /// The store could not be read.
     Store(StoreError),
     /// The stored configuration cannot be read. It is left alone.
     Damaged(StoredError),
@@ -74,7 +74,7 @@ impl ChangeError {
     pub fn refusal(self) -> Refusal {
         match self {
             ChangeError::Refused(refusal) => refusal,
-            ChangeError::Framework(_, status) => Refusal::Failed(status),
+            ChangeError::Framework(_, status) | ChangeError::Save(status) => Refusal::Failed(status),
             ChangeError::Damaged(_) => Refusal::Failed(Status::ServiceDataVersion),
             ChangeError::Store(_) | ChangeError::Random(_) => Refusal::Failed(Status::Error),
         }
@@ -86,6 +86,7 @@ impl std::fmt::Display for ChangeError {
         match self {
             ChangeError::Refused(refusal) => refusal.fmt(f),
             ChangeError::Framework(name, status) => write!(f, "target {name}: {status}"),
+            ChangeError::Save(status) => write!(f, "iSCSI configuration: {status}"),
             ChangeError::Store(error) => write!(f, "iSCSI configuration: {error}"),
             ChangeError::Damaged(why) => write!(f, "stored iSCSI configuration: {why}"),
             ChangeError::Random(why) => write!(f, "no random numbers for a target name: {why}"),
@@ -118,6 +119,14 @@ impl std::fmt::Display for StartError {
 }
 
 impl std::error::Error for StartError {}
+
+/// Key of the stored data.
+fn key() -> ProviderKey {
+    ProviderKey {
+        kind: ProviderKind::Port,
+        name: ProviderName::new(PROVIDER.as_bytes()).expect("a provider name"),
+    }
+}
 
 /// What runs between start and stop.
 struct Threads {
@@ -342,7 +351,7 @@ impl Provider {
         let Some(row) = snapshot
             .providers
             .into_iter()
-            .find(|row| row.name == PROVIDER && row.kind == KIND)
+            .find(|row| row.name == PROVIDER && row.kind == ProviderKind::Port as u8)
         else {
             return Ok(());
         };
@@ -364,14 +373,7 @@ impl Provider {
 
     /// One transaction: the provider data, and the secrets that have changed.
     fn save(&self, old: &Settings, new: &Settings) -> Result<(), ChangeError> {
-        let store = self.node.framework.store();
-        let token = store.next_token().map_err(ChangeError::Store)?;
-        let mut changes = vec![store::Change::PutProvider(ProviderRow {
-            name: PROVIDER.into(),
-            kind: KIND,
-            token,
-            data: new.pack(),
-        })];
+        let mut changes = Vec::new();
         let (before, after) = (old.secrets(), new.secrets());
         for key in before.keys().filter(|key| !after.contains_key(*key)) {
             changes.push(store::Change::RemoveSetting { key: key.clone() });
@@ -379,7 +381,8 @@ impl Provider {
         for (key, value) in after.into_iter().filter(|(key, value)| before.get(key) != Some(value)) {
             changes.push(store::Change::PutSetting { key, value });
         }
-        store.commit(&changes).map_err(ChangeError::Store)
+        let saved = self.node.framework.put_provider_data(&key(), new.pack(), changes);
+        saved.map(drop).map_err(ChangeError::Save)
     }
 
     /// Makes a target of the configuration known to this node and to the framework, which tells it to go online when it

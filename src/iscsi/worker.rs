@@ -270,7 +270,7 @@ impl<P: Poller> Worker<P> {
                 }
             }
             Mail::LogoutTarget(name) => self.each_of(&name, |core, now| core.request_logout(now)),
-            Mail::CloseTarget(name) => self.each_of(&name, |core, _| core.fail("the target is offline".into())),
+            Mail::CloseTarget(name) => self.each_of(&name, |core, _| core.drop_session()),
             Mail::Stop => {
                 self.stopping = Some(self.now);
                 for (&id, client) in &mut self.clients {

@@ -232,6 +232,9 @@ fn secrets_survive_a_restart_apart_from_the_provider_data() {
     for text in [SECRET, TARGET_SECRET, "Y29ycmVjdC1ob3JzZQ", "YmF0dGVyeS1zdGFwbGU"] {
         assert!(!shown.contains(text));
     }
+    // What a client of the library sees is the same.
+    let key = framework.provider_data_list().unwrap().remove(0);
+    assert_eq!(framework.provider_data(&key).unwrap().data, data);
     drop((framework, provider));
     let (framework, provider) = open();
     // The runtime state may differ, what is configured may not.

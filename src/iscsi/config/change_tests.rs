@@ -139,7 +139,7 @@ fn a_secret_is_never_shared_by_the_two_sides() {
         secret: secret("correct horse"),
         ..TargetChange::default()
     };
-    let config = after(&[initiator.clone()]);
+    let config = after(std::slice::from_ref(&initiator));
     assert!(config.changed(&Change::CreateTarget(change.clone())).is_err());
     let config = after(&[Change::CreateTarget(change.clone())]);
     assert!(config.changed(&initiator).is_err());

@@ -170,5 +170,10 @@ fn the_initiator_is_asked_to_log_out_and_dropped_when_it_does_not() {
     );
     pair.now += LOGOUT_TIME + Duration::from_secs(1);
     pair.connection.tick(pair.now);
-    assert!(pair.closed());
+    let header = pair.answer().header;
+    assert_eq!(
+        (header.opcode(), header.0[36], header.half::<40>()),
+        (opcode::ASYNC_MESSAGE, 3, 2)
+    );
+    assert_eq!(*pair.connection.fate(), Fate::Drain);
 }

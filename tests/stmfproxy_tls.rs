@@ -369,7 +369,8 @@ fn floods_of_half_open_connections_are_bounded() {
                 .unwrap();
         }
         flood.push(stranger);
-        assert!(serving.listens.threads() <= before + 64, "threads are bounded");
+        // 64 connections, and as much again for threads that have given their place back but not ended yet.
+        assert!(serving.listens.threads() <= before + 128, "threads are bounded");
     }
     serving.check();
     // A peer that comes now gets through all the same.

@@ -138,7 +138,11 @@ fn a_second_delete_discards_what_cannot_be_flushed() {
     node.create("/a", 1).unwrap();
     node.provider.behaviour.fail_release.store(true, Ordering::Release);
     assert_eq!(node.framework.lu_delete(&guid(1)), Err(Status::Error));
-    assert_eq!(node.framework.lu_standby(&guid(1)), Err(Status::Error), "never handed over");
+    assert_eq!(
+        node.framework.lu_standby(&guid(1)),
+        Err(Status::Error),
+        "never handed over"
+    );
     assert_eq!(node.framework.lu_delete(&guid(1)), Ok(()));
     assert_eq!(node.framework.lu_list(), []);
 }

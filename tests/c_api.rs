@@ -7,8 +7,8 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use stmf::iscsi::admin::{Change, TargetChange};
 use stmf::door;
+use stmf::iscsi::admin::{Change, TargetChange};
 use stmf::service::{Request, Response, decode_response, encode_request};
 
 const COMPILERS: [&str; 2] = ["gcc", "clang"];
@@ -336,7 +336,10 @@ fn programs_run_against_a_daemon() {
         ..TargetChange::default()
     })));
     let created = daemon.ask(&create);
-    assert!(matches!(&created, Response::IscsiChanged(Ok(n)) if n == name), "{created:?}");
+    assert!(
+        matches!(&created, Response::IscsiChanged(Ok(n)) if n == name),
+        "{created:?}"
+    );
     let mut target = bench.command(bench.compile("gcc", "target"), &daemon.endpoint());
     target.arg(name);
     bench.check(target);

@@ -83,7 +83,7 @@ pub(super) fn apply(transaction: &Transaction<'_>, change: &Change) -> rusqlite:
             run("DELETE FROM view WHERE guid = ? AND idx = ?", params![guid.0, index])
         }
         Change::PutGroup { table, name } => run(
-            "INSERT OR REPLACE INTO grp (kind, name) VALUES (?, ?)",
+            "INSERT INTO grp (kind, name) VALUES (?, ?) ON CONFLICT DO NOTHING",
             params![*table as u8, name.as_str()],
         ),
         Change::RemoveGroup { table, name } => run(

@@ -73,9 +73,10 @@ fn a_failing_change_undoes_its_whole_transaction() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
     store.commit(&sample()).unwrap();
-    let twice = Change::PutGroup {
+    let twice = Change::PutMember {
         table: GroupTable::Host,
-        name: GroupName::new(b"alpha").unwrap(),
+        name: GroupName::new(b"zeta").unwrap(),
+        member: DevId::new(b"iqn.z").unwrap(),
     };
     let before = store.load().unwrap();
     assert!(store.commit(&[Change::RemoveLu(Guid([0x60; 16])), twice]).is_err());

@@ -1,6 +1,5 @@
 //! The iSCSI target over real sockets: a raw initiator that may say anything, and the initiators of the distribution.
 #![allow(clippy::unwrap_used, reason = "a test may")]
-
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 mod initiator;

@@ -21,7 +21,9 @@ const NVPAIR: [&str; 5] = [
     "-D_GNU_SOURCE",
 ];
 /// Programs that need no argument and end with "N passed, 0 failed".
-const PROGRAMS: [&str; 7] = ["abi", "compat", "seed", "lu", "view", "target", "threads"];
+const PROGRAMS: [&str; 10] = [
+    "abi", "compat", "seed", "lu", "modify", "view", "target", "settings", "provider", "threads",
+];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -230,6 +232,10 @@ fn exactly_the_public_symbols_are_exported_each_with_its_version() {
         "stmfSetAluaState32",
         "stmfGetAluaState32",
         "stmfGetViewEntryListNotFound",
+        "stmfGetLogicalUnitProviderList",
+        "stmfGetLocalPortProviderList",
+        "stmfGetLogicalUnitProviderProperties",
+        "stmfGetLocalPortProviderProperties",
     ];
     let header = fs::read_to_string(root().join("include/libstmf.h")).expect("libstmf.h");
     let mut functions = 0;
@@ -263,6 +269,8 @@ fn exactly_the_public_symbols_are_exported_each_with_its_version() {
     declared.sort_unstable();
     declared.dedup();
     assert_eq!(declared.len(), functions, "declared but not exported: {declared:?}");
+    // 65 of the original's header and map, two 32-bit variants, one of the list of view entries.
+    assert_eq!(functions, 68);
 
     let readelf = text(
         &Command::new("readelf")

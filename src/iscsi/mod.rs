@@ -29,6 +29,7 @@ mod sessions;
 mod target;
 mod worker;
 
+pub use config::PROVIDER;
 pub use engine::heap::keep_buffers;
 pub use portal::PortalError;
 pub use provider::{ChangeError, Config, Provider, StartError};

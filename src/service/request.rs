@@ -1,8 +1,13 @@
 //! What a client may ask of a service, and what it answers.
 
-use crate::framework::{AccessReport, GroupKind, LuInfo, NexusInfo, PortInfo, ServiceState, ViewEntry, ViewRequest};
+use crate::framework::{
+    AccessReport, DefaultState, GroupKind, LuInfo, NexusInfo, PortInfo, ProviderData, ServiceState, ViewEntry,
+    ViewRequest,
+};
 use crate::iscsi::admin as iscsi;
-use crate::types::{DevId, GroupName, Guid, LuProperties, Status};
+use crate::types::{
+    DevId, GroupName, Guid, LuChange, LuProperties, Lun, PersistMethod, ProviderKey, ProviderKind, Status,
+};
 use serde::{Deserialize, Serialize};
 
 /// First byte of every request and response.
@@ -28,6 +33,9 @@ pub enum Request {
     LuCreate(Box<LuProperties>),
     LuImport(String),
     LuDelete(Guid),
+    LuModify(Guid, LuChange),
+    /// `stmfModifyLuByFname`.
+    LuModifyFile(String, LuChange),
     LuOnline(Guid),
     LuOffline(Guid),
     LuStandby(Guid),
@@ -40,11 +48,28 @@ pub enum Request {
     ViewAdd(Guid, ViewRequest),
     ViewRemove(Guid, u32),
     ViewList(Guid),
+    ViewCheck(ViewRequest),
     TargetList,
     TargetInfo(DevId),
     TargetSessions(DevId),
     TargetOnline(DevId),
     TargetOffline(DevId),
+    /// Registered providers of a kind, by name.
+    Providers(ProviderKind),
+    ProviderDataGet(ProviderKey),
+    /// Data, and the token that must be current.
+    ProviderDataSet(ProviderKey, #[serde(with = "serde_bytes")] Vec<u8>, Option<u64>),
+    ProviderDataClear(ProviderKey),
+    ProviderDataList,
+    LoadConfig,
+    LoadDefaultStates,
+    SetDefaultState(DefaultState, bool),
+    GetDefaultState(DefaultState),
+    /// `None` removes it.
+    SetMgmtUrl(Option<String>),
+    GetMgmtUrl,
+    SetPersistMethod(PersistMethod),
+    GetPersistMethod,
     SetAlua {
         enabled: bool,
         node: u8,
@@ -59,6 +84,21 @@ pub enum Request {
     IscsiListing,
     /// itadm: change it.
     IscsiChange(Box<iscsi::Change>),
+}
+
+/// A request and how its caller wants changes to be kept.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Call {
+    /// The caller's persist method; `None`: the service's.
+    pub persist: Option<PersistMethod>,
+    /// What is asked.
+    pub request: Request,
+}
+
+impl From<Request> for Call {
+    fn from(request: Request) -> Call {
+        Call { persist: None, request }
+    }
 }
 
 /// ALUA mode and node.
@@ -87,6 +127,13 @@ pub enum Response {
     DevIds(Vec<DevId>),
     View(ViewEntry),
     Views(Vec<ViewEntry>),
+    Lun(Lun),
+    Providers(Vec<ProviderKey>),
+    ProviderData(ProviderData),
+    Token(u64),
+    DefaultState(bool),
+    MgmtUrl(Option<String>),
+    PersistMethod(PersistMethod),
     Target(PortInfo),
     Sessions(Vec<NexusInfo>),
     Alua(AluaInfo),

@@ -1,7 +1,8 @@
 //! The iSCSI target over real sockets: a raw initiator that may say anything, and the initiators of the distribution.
 #![allow(clippy::unwrap_used, reason = "a test may")]
-#![allow(clippy::unwrap_used, reason = "a test may")]
 
+mod chap;
+mod groups;
 mod initiator;
 mod node;
 mod odd;

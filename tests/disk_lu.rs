@@ -215,3 +215,135 @@ fn a_thousand_commands_at_once() {
     }
     assert_eq!(ended, 1000);
 }
+
+const PR_LIST: Expected = Expected {
+    read: false,
+    write: true,
+    length: 24,
+};
+
+impl Node {
+    fn login(&self, isid: u8) -> Arc<Nexus> {
+        let initiator = DevId::new(b"iqn.2010-08.org.example:i").unwrap();
+        let spec = NexusSpec {
+            port: self.nexus.port.devid.clone(),
+            transport_id: TransportId::iscsi(&initiator, [0, 0, 0, 0, 0, isid]),
+            initiator,
+            alias: String::new(),
+            image_id: None,
+        };
+        self.framework.nexus_register(spec).unwrap()
+    }
+
+    fn persistent(&self, action: u8, kind: u8, key: u8, action_key: u8) -> ScsiStatus {
+        let mut list = [0; 24];
+        (list[7], list[15]) = (key, action_key);
+        let cdb = [0x5f, action, kind, 0, 0, 0, 0, 0, 24, 0];
+        self.command(&cdb, PR_LIST, &list).status
+    }
+}
+
+/// Hazard H9: a reservation without APTPL is still there on the other node after a planned hand-over.
+#[test]
+fn a_reservation_moves_with_its_lu() {
+    let directory = tempfile::tempdir().unwrap();
+    let properties = properties(directory.path());
+    let path = properties.data_file.clone().unwrap();
+    let (a, b) = (Node::new(0), Node::new(1));
+    let guid = a.framework.lu_create(&properties).unwrap();
+    a.map(&guid);
+    a.settle();
+    assert_eq!(a.persistent(0, 0, 0, 7), ScsiStatus::Good);
+    assert_eq!(a.persistent(1, 3, 7, 0), ScsiStatus::Good);
+    a.framework.lu_delete(&guid).unwrap();
+    b.framework.lu_import(&path).unwrap();
+    b.map(&guid);
+    b.settle();
+    // The same initiator port on a target port of the same name: the registrant.
+    assert_eq!(b.write(2).status, ScsiStatus::Good);
+    let stranger = Node {
+        framework: Arc::clone(&b.framework),
+        nexus: b.login(2),
+    };
+    stranger.settle();
+    assert_eq!(stranger.write(3).status, ScsiStatus::ReservationConflict);
+    assert_eq!(stranger.persistent(0, 0, 0, 9), ScsiStatus::Good);
+    // Preempted, and told so.
+    assert_eq!(stranger.persistent(5, 3, 9, 7), ScsiStatus::Good);
+    assert_eq!(stranger.write(3).status, ScsiStatus::Good);
+    assert_eq!(
+        b.command(&[0x28, 0, 0, 0, 0, 1, 0, 0, 1, 0], Expected::default(), &[])
+            .status,
+        ScsiStatus::ReservationConflict
+    );
+    let told = b.command(&[0; 6], Expected::default(), &[]);
+    assert_eq!(told.sense[12..14], [0x2a, 0x05]);
+}
+
+#[test]
+fn reserve_ends_with_its_nexus() {
+    let directory = tempfile::tempdir().unwrap();
+    let a = Node::new(0);
+    let guid = a.framework.lu_create(&properties(directory.path())).unwrap();
+    a.map(&guid);
+    a.settle();
+    let holder = Node {
+        framework: Arc::clone(&a.framework),
+        nexus: a.login(2),
+    };
+    holder.settle();
+    let reserve = [0x16, 0, 0, 0, 0, 0];
+    assert_eq!(
+        holder.command(&reserve, Expected::default(), &[]).status,
+        ScsiStatus::Good
+    );
+    assert_eq!(a.write(1).status, ScsiStatus::ReservationConflict);
+    a.framework.nexus_deregister(&holder.nexus);
+    assert_eq!(a.write(1).status, ScsiStatus::Good);
+}
+
+/// EXTENDED COPY reaches what the asker could reach itself, and nothing else.
+#[test]
+fn a_copy_needs_the_lun_map_of_the_asker() {
+    let directory = tempfile::tempdir().unwrap();
+    let a = Node::new(0);
+    let source = a.framework.lu_create(&properties(directory.path())).unwrap();
+    a.map(&source);
+    let second = directory.path().join("second");
+    std::fs::File::create(&second).unwrap();
+    let target = a
+        .framework
+        .lu_create(&LuProperties {
+            data_file: Some(second.to_str().unwrap().to_owned()),
+            size: Some(4 << 20),
+            ..LuProperties::default()
+        })
+        .unwrap();
+    a.settle();
+    assert_eq!(a.write(0x5a).status, ScsiStatus::Good);
+    let mut list = vec![1, 0, 0, 64, 0, 0, 0, 0, 0, 0, 0, 28, 0, 0, 0, 0];
+    for guid in [source, target] {
+        list.extend([0xe4, 0, 0, 0, 1, 3, 0, 16]);
+        list.extend(guid.0);
+        list.extend([0, 0, 0, 0, 0, 0, 2, 0]);
+    }
+    list.extend([2, 0, 0, 0x18, 0, 0, 0, 1, 0, 0, 0, 1]);
+    list.extend([0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 3]);
+    let copy = || {
+        let cdb = [0x83, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 108, 0, 0];
+        let expected = Expected { length: 108, ..PR_LIST };
+        a.command(&cdb, expected, &list)
+    };
+    let hidden = copy();
+    assert_eq!((hidden.sense[2], &hidden.sense[12..14]), (0xa, &[0x0d, 0x02][..]));
+    let request = ViewRequest {
+        host_group: None,
+        target_group: None,
+        lun: Lun::new(1),
+    };
+    a.framework.view_add(&target, &request).unwrap();
+    a.settle();
+    assert_eq!(copy().status, ScsiStatus::Good);
+    let bytes = std::fs::read(&second).unwrap();
+    assert_eq!(bytes[65536 + 3 * 512..][..512], [0x5a; 512]);
+}

@@ -1,7 +1,7 @@
 //! The file or device that carries ownership record and metadata, read and written in aligned blocks past the page cache.
 #![forbid(unsafe_code)]
 
-use super::metadata::{AREA_OFFSET, AREA_SIZE, Metadata, MetadataError};
+use super::metadata::{AREA_OFFSET, AREA_SIZE, Metadata, MetadataError, Slot};
 use super::sys;
 use nix::fcntl::{FcntlArg, PosixFadviseAdvice, fcntl, posix_fadvise};
 use std::fs::{File, Metadata as Attributes, OpenOptions};
@@ -257,15 +257,18 @@ impl BlockFile {
         Ok(Metadata::decode(&area))
     }
 
-    /// Writes the metadata. The first block, with the magic, comes last, after all others are durable: where everything
-    /// fits into it (which is usual) the change is atomic, else a crash leaves a checksum error, not wrong data.
+    /// Writes the metadata. The first block, with the magic, comes last, after all others are durable, which are ones that
+    /// the present state does not use: a crash leaves the old state or the new one. (With names of several KiB, which do
+    /// not fit into the first block themselves, it can leave a checksum error.)
     pub fn write_metadata(&self, metadata: &Metadata) -> io::Result<()> {
+        let slot = Slot::free(&self.read_block(AREA_OFFSET / BLOCK as u64)?.0);
         let mut bytes = metadata
-            .encode()
+            .encode(slot)
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "metadata do not fit into their area"))?;
         bytes.resize(bytes.len().next_multiple_of(BLOCK), 0);
         let (blocks, _) = bytes.as_chunks::<BLOCK>();
-        for (n, bytes) in area_blocks().zip(blocks).skip(1) {
+        let first = if metadata.uses_slot() { slot.start() / BLOCK } else { 1 };
+        for (n, bytes) in area_blocks().zip(blocks).skip(first) {
             self.write_block(n, &Block(*bytes))?;
         }
         if blocks.len() > 1 {

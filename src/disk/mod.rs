@@ -108,7 +108,7 @@ pub fn fuzz_metadata(area: &[u8]) {
         return;
     };
     let _ = reservations::Reservations::load(&metadata, Some(1));
-    if let Some(again) = metadata.encode() {
+    if let Some(again) = metadata.encode(metadata::Slot::Second) {
         assert_eq!(metadata::Metadata::decode(&again), Ok(metadata));
     }
 }

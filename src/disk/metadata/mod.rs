@@ -27,6 +27,11 @@ pub const SHARED_SIZE: u64 = 65536;
 /// Largest metadata area, bytes.
 pub const AREA_SIZE: usize = (SHARED_SIZE - AREA_OFFSET) as usize;
 
+/// The unit that is replaced atomically.
+const FIRST_BLOCK: usize = 4096;
+/// Half of what is left.
+const SLOT_SIZE: usize = (AREA_SIZE - FIRST_BLOCK) / 2;
+
 const MAGIC: u64 = 0x5355_4e53_4244_4c55;
 const MAGIC_VERSION_0: u64 = 0x5355_4e4d_4943_524f;
 const START_SIZE: usize = 48;
@@ -66,6 +71,38 @@ impl fmt::Display for MetadataError {
 
 impl std::error::Error for MetadataError {}
 
+/// Where sections go that do not fit into the first block of the area: two places in turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Slot {
+    /// Right after the first block.
+    First,
+    /// After that.
+    Second,
+}
+
+impl Slot {
+    /// Offset in the area.
+    pub const fn start(self) -> usize {
+        match self {
+            Slot::First => FIRST_BLOCK,
+            Slot::Second => FIRST_BLOCK + SLOT_SIZE,
+        }
+    }
+
+    /// The one that the state does not use whose first block is `block`.
+    pub fn free(block: &[u8]) -> Slot {
+        let orders = [Order::Big, Order::Little].into_iter();
+        let ours = orders
+            .map(|order| Fields::new(block, order))
+            .find(|f| f.u64(0) == Some(MAGIC));
+        match ours.and_then(|fields| fields.u64(16)) {
+            Some(used) if used > AREA_OFFSET + Slot::Second.start() as u64 => Slot::First,
+            Some(used) if used > AREA_OFFSET + Slot::First.start() as u64 => Slot::Second,
+            _ => Slot::First,
+        }
+    }
+}
+
 impl Metadata {
     /// Reads a metadata area, `area` being all bytes that can belong to it. Nothing in it is trusted.
     pub fn decode(area: &[u8]) -> Result<Metadata, MetadataError> {
@@ -103,15 +140,29 @@ impl Metadata {
         Ok(Metadata { order, info, others })
     }
 
-    /// The bytes from the start of the area; `None` when they do not fit into [`AREA_SIZE`].
-    pub fn encode(&self) -> Option<Vec<u8>> {
+    /// Do the other sections go to a slot? Not when all fits into the first block, or not even the LU information does.
+    pub fn uses_slot(&self) -> bool {
+        let info = START_SIZE + self.info.encode(self.order).size();
+        let rest: usize = self.others.iter().map(Section::size).sum();
+        info + rest > FIRST_BLOCK && info + section::HEADER <= FIRST_BLOCK
+    }
+
+    /// The bytes from the start of the area; `None` when they do not fit. What does not fit into the first block goes to
+    /// `slot`, behind an unused section, so that the first block alone decides whether the old or the new state counts.
+    pub fn encode(&self, slot: Slot) -> Option<Vec<u8>> {
         let order = self.order;
         let mut area = vec![0; START_SIZE];
         self.info.encode(order).append_to(&mut area, AREA_OFFSET, order);
+        let limit = if self.uses_slot() {
+            section::append_unused(&mut area, slot.start(), AREA_OFFSET, order);
+            slot.start() + SLOT_SIZE
+        } else {
+            AREA_SIZE
+        };
         for section in &self.others {
             section.append_to(&mut area, AREA_OFFSET, order);
         }
-        if area.len() > AREA_SIZE {
+        if area.len() > limit {
             return None;
         }
         let used = AREA_OFFSET + area.len() as u64;

@@ -99,7 +99,25 @@ impl Header {
     }
 }
 
+/// Appends an unused section that ends at `end`. Its content, of which the checksum says nothing, is left to whoever
+/// has it.
+pub fn append_unused(area: &mut Vec<u8>, end: usize, base: u64, order: Order) {
+    let at = area.len();
+    let size = u32::try_from(end - at).expect("within the area");
+    area.extend_from_slice(&order.of_u64(base + at as u64));
+    area.extend_from_slice(&order.of_u32(size));
+    area.extend_from_slice(&order.of_u16(UNUSED));
+    area.extend([order.byte(), 0]);
+    area[at + 15] = sum(&area[at..]);
+    area.resize(end, 0);
+}
+
 impl Section {
+    /// Bytes with the header.
+    pub fn size(&self) -> usize {
+        HEADER + self.content.len()
+    }
+
     /// Appends header and content; the header says where it lies in a file whose area begins at `base`.
     pub fn append_to(&self, area: &mut Vec<u8>, base: u64, order: Order) {
         let at = area.len();

@@ -48,7 +48,7 @@ fn golden_bytes() {
         ),
     ];
     for (order, bytes) in fixtures {
-        assert_eq!(metadata(order).encode().unwrap(), bytes, "{order:?}");
+        assert_eq!(metadata(order).encode(Slot::First).unwrap(), bytes, "{order:?}");
         assert_eq!(Metadata::decode(bytes), Ok(metadata(order)), "{order:?}");
     }
 }
@@ -56,7 +56,7 @@ fn golden_bytes() {
 /// Byte for byte, by the tables of `scsi-sbd.md` 4.3, without the encoder.
 #[test]
 fn big_endian_by_hand() {
-    let area = metadata(Order::Big).encode().unwrap();
+    let area = metadata(Order::Big).encode(Slot::First).unwrap();
     assert_eq!(&area[..8], b"SUNSBDLU");
     assert_eq!(area[40..46], [0, 1, 0, 1, 0, 0]);
     let section = &area[48..];
@@ -77,7 +77,7 @@ fn big_endian_by_hand() {
 /// A writer that counts offsets from the metadata area.
 #[test]
 fn offsets_from_the_area() {
-    let mut area = metadata(Order::Little).encode().unwrap();
+    let mut area = metadata(Order::Little).encode(Slot::First).unwrap();
     let first = u64::from(Order::Little.u32(area[56..60].try_into().unwrap()));
     for at in [48, 48 + first] {
         let field = usize::try_from(at).unwrap();
@@ -114,7 +114,7 @@ fn foreign_and_newer() {
     let mut old = vec![0; 4096];
     old[..8].copy_from_slice(b"SUNMICRO");
     assert_eq!(Metadata::decode(&old), Err(MetadataError::Version(0)));
-    let mut newer = metadata(Order::Big).encode().unwrap();
+    let mut newer = metadata(Order::Big).encode(Slot::First).unwrap();
     newer[41] = 2;
     newer[47] += 1;
     assert_eq!(Metadata::decode(&newer), Err(MetadataError::Version(2)));
@@ -131,27 +131,55 @@ fn an_unused_section_is_skipped_whatever_it_holds() {
         }],
         info: info(),
     };
-    let area = with_hole.encode().unwrap();
+    let area = with_hole.encode(Slot::First).unwrap();
     assert_eq!(Metadata::decode(&area).unwrap().others, []);
+}
+
+/// A change that does not fit into the first block: until that is written, the old state counts.
+#[test]
+fn slots_are_used_in_turn_and_the_first_block_decides() {
+    let with = |byte: u8, length: usize| Metadata {
+        others: vec![Section {
+            id: 2,
+            order: Order::Little,
+            content: vec![byte; length],
+        }],
+        ..metadata(Order::Little)
+    };
+    let mut area = with(0, 100).encode(Slot::First).unwrap();
+    area.resize(AREA_SIZE, 0);
+    for (byte, length) in [(1, 8000), (2, 20_000), (3, 5000), (4, 100), (5, 6000)] {
+        let before = Metadata::decode(&area).unwrap();
+        let slot = Slot::free(&area[..FIRST_BLOCK]);
+        let next = with(byte, length).encode(slot).unwrap();
+        if with(byte, length).uses_slot() {
+            area[slot.start()..next.len()].copy_from_slice(&next[slot.start()..]);
+            assert_eq!(Metadata::decode(&area).unwrap(), before, "a crash before the commit");
+        }
+        let head = next.len().min(FIRST_BLOCK);
+        area[..head].copy_from_slice(&next[..head]);
+        assert_eq!(Metadata::decode(&area).unwrap(), with(byte, length));
+    }
+    assert_eq!(with(0, 60_000).encode(Slot::First), None);
 }
 
 proptest! {
     #[test]
     fn every_damaged_byte_is_noticed(at in 0_usize..400, bit in 0_u8..8) {
-        let mut area = metadata(Order::Little).encode().unwrap();
+        let mut area = metadata(Order::Little).encode(Slot::First).unwrap();
         area[at] ^= 1 << bit;
         prop_assert!(Metadata::decode(&area).is_err());
     }
 
     #[test]
     fn truncation_is_noticed(length in 0_usize..400) {
-        let area = metadata(Order::Little).encode().unwrap();
+        let area = metadata(Order::Little).encode(Slot::First).unwrap();
         prop_assert!(Metadata::decode(&area[..length]).is_err());
     }
 
     #[test]
     fn no_bytes_panic(mut area in proptest::collection::vec(any::<u8>(), 0..700), resum: bool) {
-        let real = metadata(Order::Little).encode().unwrap();
+        let real = metadata(Order::Little).encode(Slot::First).unwrap();
         let n = area.len().min(48);
         area[..n].copy_from_slice(&real[..n]);
         if resum && area.len() > 64 {
@@ -184,7 +212,7 @@ proptest! {
         };
         let order = if big { Order::Big } else { Order::Little };
         let metadata = Metadata { order, info, others: Vec::new() };
-        let area = metadata.encode().unwrap();
+        let area = metadata.encode(Slot::First).unwrap();
         prop_assert_eq!(Metadata::decode(&area), Ok(metadata));
     }
 }

@@ -70,7 +70,7 @@ guest() {
     shift
     JOB=$WORK/job-$name LOG=$WORK/$name.log
     mkdir -p "$JOB"
-    lab/run --job "$JOB" "$@" > >(tee "$LOG" | sed 's/^/  guest| /') 2>&1 &
+    lab/run --job "$JOB" "$@" > >(tee "$LOG" | sed -u 's/^/  guest| /') 2>&1 &
     GUEST_PID=$!
 }
 

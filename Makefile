@@ -8,7 +8,7 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 MAJOR   := 1
 PROGRAMS := stmfd stmfproxy stmfadm itadm aluaadm
 
-.PHONY: all build deps demo check conformance bench install clean
+.PHONY: all build deps demo check conformance lab-deps check-vm bench install clean
 
 all: build
 
@@ -30,6 +30,14 @@ check: deps
 # libiscsi's 230 conformance tests against a running stmfd; writes docs/conformance.md.
 conformance: build
 	scripts/conformance
+
+# Debian packages that the lab needs: an emulator and Linux's initiator tools.
+lab-deps:
+	@lab/deps
+
+# Linux as the initiator, in a virtual machine, against running nodes; see docs/lab.md. Not part of `check`: it takes minutes.
+check-vm: build lab-deps
+	lab/check
 
 # Measurements; they never pass or fail.
 bench: build

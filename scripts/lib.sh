@@ -47,7 +47,9 @@ start_stmfd() {
 start_proxy() {
     local node=$1 role=--connect
     [ "$node" = 0 ] || role=--listen
-    on "$node" stmfproxy -f -n "$node" "$role" "127.0.0.1:$CHANNEL_PORT" --plain 2>>"$WORK/stmfproxy$node.err" &
+    # Not through `on`: the pid of a function in the background is that of a shell, and its end would leave the program running.
+    STMF_ENDPOINT="daemon:$WORK/node$node.door" \
+        "$BIN/stmfproxy" -f -n "$node" "$role" "127.0.0.1:$CHANNEL_PORT" --plain 2>>"$WORK/stmfproxy$node.err" &
     PROXY_PID[$node]=$!
 }
 

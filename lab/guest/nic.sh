@@ -1,10 +1,10 @@
-# Takes each interface given down for DOWN seconds (20), one after the other, then says nic-done.
+# Takes interfaces down and up when the host says so: down-ethN, up-ethN.
 . /job/.lab/guest/lib.sh
-sleep 5
-for dev in "$@"; do
-  log "$dev down"; ip link set "$dev" down
-  sleep "${DOWN:-20}"
-  log "$dev up"; ip link set "$dev" up
-  sleep 20
+while :; do
+  for f in /job/down-eth* /job/up-eth*; do
+    [ -e "$f" ] || continue
+    rm "$f"; f=${f##*/}
+    log "${f#*-} ${f%%-*}"; ip link set "${f#*-}" "${f%%-*}"
+  done
+  sleep 0.5
 done
-lab_signal nic-done

@@ -17,8 +17,13 @@ const NV_ENCODE_XDR: c_int = 1;
 
 #[link(name = "nvpair")]
 unsafe extern "C" {
-    fn nvlist_pack(list: *mut nvlist_t, buffer: *mut *mut c_char, size: *mut usize, encoding: c_int, flag: c_int)
-    -> c_int;
+    fn nvlist_pack(
+        list: *mut nvlist_t,
+        buffer: *mut *mut c_char,
+        size: *mut usize,
+        encoding: c_int,
+        flag: c_int,
+    ) -> c_int;
     fn nvlist_unpack(buffer: *mut c_char, size: usize, list: *mut *mut nvlist_t, flag: c_int) -> c_int;
 }
 

@@ -162,7 +162,7 @@ mod tests {
             if let Some(first) = bytes.first_mut() {
                 *first = PROTOCOL_VERSION;
                 if let Ok(request) = decode_request(&bytes) {
-                    prop_assert!(decode_request(&encode_request(&request)).is_ok());
+                    prop_assert!(decode_request(&encode_call(request.persist, &request.request)).is_ok());
                 }
                 let _ = decode_response(&bytes);
             }

@@ -9,6 +9,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use stmf::door;
+use stmf::iscsi::admin::{Change, TargetChange};
 use stmf::service::{Request, Response, decode_response, encode_request};
 use stmf::types::Status;
 
@@ -340,12 +341,15 @@ fn programs_run_against_a_daemon() {
         bench.check(fork);
     }
     let name = "iqn.2026-01.test:c-api";
-    let create = Request::IscsiTargetCreate {
+    let create = Request::IscsiChange(Box::new(Change::CreateTarget(TargetChange {
         name: Some(name.to_owned()),
-        alias: None,
-    };
+        ..TargetChange::default()
+    })));
     let created = daemon.ask(&create);
-    assert!(matches!(&created, Response::IscsiName(n) if n == name), "{created:?}");
+    assert!(
+        matches!(&created, Response::IscsiChanged(Ok(n)) if n == name),
+        "{created:?}"
+    );
     let mut target = bench.command(bench.compile("gcc", "target"), &daemon.endpoint());
     target.arg(name);
     bench.check(target);

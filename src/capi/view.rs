@@ -9,7 +9,13 @@ use crate::types::{GroupName, Lun, Status};
 use std::ffi::c_int;
 use std::ptr::addr_of;
 
-version!("SUNW_1.1", stmfAddViewEntry, stmfRemoveViewEntry, stmfGetViewEntryList, stmfValidateView);
+version!(
+    "SUNW_1.1",
+    stmfAddViewEntry,
+    stmfRemoveViewEntry,
+    stmfGetViewEntryList,
+    stmfValidateView
+);
 version!("STMF_1.0", stmfGetViewEntryListNotFound);
 
 /// Adds a view entry. Reads `allHosts`, `allTargets`, the group names that they make necessary, `luNbrValid` and two bytes

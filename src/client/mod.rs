@@ -23,9 +23,11 @@ pub use size::parse_size;
 
 use crate::door::fork::private_pair;
 use crate::framework::{
-    AccessReport, DefaultState, GroupKind, LuInfo, NexusInfo, PortInfo, ProviderData, ServiceState, ViewEntry, ViewRequest,
+    AccessReport, DefaultState, GroupKind, LuInfo, NexusInfo, PortInfo, ProviderData, ServiceState, ViewEntry,
+    ViewRequest,
 };
-use crate::service::{AluaInfo, Request, Response, TargetInfo};
+use crate::iscsi::admin as iscsi;
+use crate::service::{AluaInfo, Request, Response};
 use crate::types::{DevId, GroupName, Guid, LuProperties, Lun, NodeId, ProviderKey, ProviderKind, Status};
 use handles::Door;
 use process::Process;
@@ -139,13 +141,11 @@ calls! {
     alua() -> AluaInfo = Request::GetAlua, Response::Alua(a) => a;
     /// `aluaadm fenced`.
     peer_fenced() -> () = Request::PeerFenced, Response::Done => ();
-    /// `itadm create-target`.
-    iscsi_target_create(name: Option<String>, alias: Option<String>) -> String =
-        Request::IscsiTargetCreate { name, alias }, Response::IscsiName(n) => n;
-    /// `itadm delete-target`.
-    iscsi_target_delete(name: String, force: bool) -> () = Request::IscsiTargetDelete { name, force }, Response::Done => ();
-    /// `itadm list-target`.
-    iscsi_target_list() -> Vec<TargetInfo> = Request::IscsiTargetList, Response::IscsiTargets(l) => l;
+    /// `itadm list-…`.
+    iscsi_listing() -> iscsi::Listing = Request::IscsiListing, Response::IscsiListing(l) => *l;
+    /// The other subcommands of `itadm`: the name of the object, or why not.
+    iscsi_change(change: iscsi::Change) -> Result<String, iscsi::Refusal> =
+        Request::IscsiChange(Box::new(change)), Response::IscsiChanged(r) => r;
 }
 
 /// A group that cannot exist, because its name is none, in a view entry: `missing`, unless the service cannot be reached

@@ -44,7 +44,9 @@ fn of_host_id(id: u32) -> [u8; 6] {
 
 fn host_part() -> [u8; 6] {
     static HOST: OnceLock<[u8; 6]> = OnceLock::new();
-    *HOST.get_or_init(|| ethernet_address().unwrap_or_else(|| of_host_id(host_id())))
+    // Two hosts without any identity must not make the same GUID in the same second.
+    let random = || getrandom::u32().unwrap_or_else(|_| std::process::id());
+    *HOST.get_or_init(|| ethernet_address().unwrap_or_else(|| of_host_id(host_id().unwrap_or_else(random))))
 }
 
 /// Address of the first interface, in name order, that has a non-zero universally administered one.
@@ -66,17 +68,15 @@ fn parse_address(text: &str) -> Option<[u8; 6]> {
 }
 
 /// `/etc/hostid` as gethostid(3) has it, else the start of the machine id.
-fn host_id() -> u32 {
-    if let Ok(bytes) = std::fs::read("/etc/hostid")
-        && let Some(id) = bytes.first_chunk()
-    {
-        return u32::from_ne_bytes(*id);
-    }
+fn host_id() -> Option<u32> {
+    let configured = std::fs::read("/etc/hostid").ok();
+    let configured = configured.and_then(|bytes| bytes.first_chunk().copied());
     let machine = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
-    machine
-        .get(..8)
-        .and_then(|digits| u32::from_str_radix(digits, 16).ok())
-        .unwrap_or(0)
+    let machine = || u32::from_str_radix(machine.get(..8)?, 16).ok();
+    configured
+        .map(u32::from_ne_bytes)
+        .or_else(machine)
+        .filter(|id| *id != 0)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::block_file;
-use super::command::{self, Call, Job};
+use super::command::{self, Call, Copies, Job};
 use super::gate::{Gate, TaskKey};
 use super::medium::Medium;
 use super::metadata::{LuInfo, Metadata, SHARED_SIZE};
@@ -42,6 +42,7 @@ pub struct Lu {
     software_protected: AtomicBool,
     reservations: Reservations,
     locks: Arc<Locks>,
+    copies: Copies,
     nexuses: OnceLock<Arc<dyn LuNexuses>>,
     /// Until release its files back no other LU.
     files: Mutex<Vec<Registration>>,
@@ -69,6 +70,7 @@ impl Lu {
             software_protected: AtomicBool::new(false),
             reservations,
             locks: Arc::default(),
+            copies: Copies::default(),
             nexuses: OnceLock::new(),
             info: ArcSwap::from_pointee(info),
             shared_url,
@@ -174,6 +176,11 @@ impl Lu {
         &self.locks
     }
 
+    /// Results of EXTENDED COPY.
+    pub fn copies(&self) -> &Copies {
+        &self.copies
+    }
+
     /// The way to the nexuses; `None` before the framework has attached the LU.
     pub fn nexuses(&self) -> Option<&Arc<dyn LuNexuses>> {
         self.nexuses.get()
@@ -274,6 +281,7 @@ impl Handler for Disk {
             lu: &self.0,
             cdb: task.cdb.head(),
             expected: task.expected,
+            nexus: task.nexus.id,
             port: TargetPort {
                 protocol: port.protocol,
                 devid: &port.devid,

@@ -32,9 +32,9 @@ mod mapping;
 mod modify;
 mod peer;
 mod peer_events;
+mod persistence;
 mod port;
 mod ports;
-mod persistence;
 mod providers;
 mod routing;
 mod sbd_data;
@@ -46,13 +46,16 @@ mod task_management;
 mod unit;
 mod views;
 
-pub use api::{AccessReport, DefaultState, Framework, GroupKind, LuInfo, NexusInfo, PortInfo, ProviderData, ServiceState, ViewEntry, ViewRequest};
+pub use api::{
+    AccessReport, DefaultState, Framework, GroupKind, LuInfo, NexusInfo, PortInfo, ProviderData, ServiceState,
+    ViewEntry, ViewRequest,
+};
 pub use live::LiveTask;
-pub use persistence::with_persist_method;
-pub use providers::MAX_PROVIDER_DATA;
 pub use lun_map::LunMap;
 pub use peer::{Announcement, PeerEvent, PeerLink, PeerStatus, PeerView};
+pub use persistence::with_persist_method;
 pub use port::{Nexus, NexusSpec, ObjectState, Port, PortControl, PortSpec};
+pub use providers::MAX_PROVIDER_DATA;
 pub use task::{
     Cdb, Done, Expected, Handler, Origin, Outcome, ReadyTask, Residual, Start, Started, Task, TaskAttribute,
     TaskHandle, TmDone, TmFunction, TmRequest, TmResponse,

@@ -4,11 +4,11 @@ use super::alua::machine::Event;
 use super::cell::Source;
 
 use super::ports::{begin_port_change, tell};
+use super::providers::key_of;
 use super::state::{
     ALUA_ENABLED, ALUA_NODE, DEFAULT_LU_STATE, DEFAULT_TARGET_STATE, MGMT_URL, PERSIST_METHOD, STANDBY_READS, State,
     store_status,
 };
-use super::providers::key_of;
 use super::views::Views;
 use super::{Framework, GroupKind, ObjectState, Port, ServiceState, ViewEntry};
 use crate::store::{GroupTable, LuRow, Snapshot};

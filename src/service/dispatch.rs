@@ -3,7 +3,6 @@
 use super::{AluaInfo, Call, Request, Response, Service, privilege, wire};
 use crate::door::Credentials;
 use crate::framework::with_persist_method;
-use crate::iscsi::TargetError;
 use crate::types::{Guid, LuProperties, NodeId, ProviderKey, ProviderKind, ProviderName, Status};
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -142,14 +141,14 @@ impl Service {
             }
             Request::PostProxyMsg(handle, message) => done(self.doors.post(handle, &message))?,
 
-            Request::IscsiTargetCreate { name, alias } => {
-                let created = self.iscsi()?.create_target(name.as_deref(), alias.as_deref());
-                Response::IscsiName(created.map_err(logged)?)
+            Request::IscsiListing => Response::IscsiListing(Box::new(self.iscsi()?.listing())),
+            Request::IscsiChange(change) => {
+                let changed = self.iscsi()?.change(*change);
+                Response::IscsiChanged(changed.map_err(|error| {
+                    log::warn!("iSCSI configuration: refused: {error}");
+                    error.refusal()
+                }))
             }
-            Request::IscsiTargetDelete { name, force } => {
-                done(self.iscsi()?.delete_target(&name, force).map_err(logged))?
-            }
-            Request::IscsiTargetList => Response::IscsiTargets(self.iscsi()?.list_targets()),
         })
     }
 
@@ -203,10 +202,4 @@ impl Service {
 
 fn done(result: Result<(), Status>) -> Result<Response, Status> {
     result.map(|()| Response::Done)
-}
-
-/// The status is all that fits the answer; what happened goes to the log.
-fn logged(error: TargetError) -> Status {
-    log::warn!("{error}");
-    error.status()
 }

@@ -9,7 +9,7 @@ mod request;
 mod start;
 mod wire;
 
-pub use request::{AluaInfo, Call, PROTOCOL_VERSION, ProxyHandle, Request, Response, TargetInfo};
+pub use request::{AluaInfo, Call, PROTOCOL_VERSION, ProxyHandle, Request, Response};
 pub use start::{Options, Service, StartError};
 pub use wire::{
     MAX_REQUEST, MAX_RESPONSE, WireError, decode_request, decode_response, encode_call, encode_request, encode_response,

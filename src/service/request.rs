@@ -4,6 +4,7 @@ use crate::framework::{
     AccessReport, DefaultState, GroupKind, LuInfo, NexusInfo, PortInfo, ProviderData, ServiceState, ViewEntry,
     ViewRequest,
 };
+use crate::iscsi::admin as iscsi;
 use crate::types::{
     DevId, GroupName, Guid, LuChange, LuProperties, Lun, PersistMethod, ProviderKey, ProviderKind, Status,
 };
@@ -79,16 +80,10 @@ pub enum Request {
     InitProxyDoor,
     DestroyProxyDoor(ProxyHandle),
     PostProxyMsg(ProxyHandle, #[serde(with = "serde_bytes")] Vec<u8>),
-    /// itadm: create an iSCSI target; `None` makes a name up.
-    IscsiTargetCreate {
-        name: Option<String>,
-        alias: Option<String>,
-    },
-    IscsiTargetDelete {
-        name: String,
-        force: bool,
-    },
-    IscsiTargetList,
+    /// itadm: the iSCSI configuration.
+    IscsiListing,
+    /// itadm: change it.
+    IscsiChange(Box<iscsi::Change>),
 }
 
 /// A request and how its caller wants changes to be kept.
@@ -113,19 +108,6 @@ pub struct AluaInfo {
     pub enabled: bool,
     /// Last node enabled, 0 if none ever was.
     pub node: u8,
-}
-
-/// An iSCSI target of the configuration.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TargetInfo {
-    /// iSCSI name.
-    pub name: String,
-    /// Alias, if set.
-    pub alias: Option<String>,
-    /// `Some(true)` online, `Some(false)` offline or changing, `None`: the framework does not know it.
-    pub online: Option<bool>,
-    /// Number of sessions.
-    pub sessions: u32,
 }
 
 /// The answer. Which variant comes with which request follows from the types.
@@ -156,6 +138,7 @@ pub enum Response {
     Sessions(Vec<NexusInfo>),
     Alua(AluaInfo),
     Proxy(ProxyHandle),
-    IscsiName(String),
-    IscsiTargets(Vec<TargetInfo>),
+    IscsiListing(Box<iscsi::Listing>),
+    /// The name of the object in the form it has now.
+    IscsiChanged(Result<String, iscsi::Refusal>),
 }

@@ -161,8 +161,8 @@ mod tests {
             let _ = decode_response(&bytes);
             if let Some(first) = bytes.first_mut() {
                 *first = PROTOCOL_VERSION;
-                if let Ok(request) = decode_request(&bytes) {
-                    prop_assert!(decode_request(&encode_call(request.persist, &request.request)).is_ok());
+                if let Ok(call) = decode_request(&bytes) {
+                    prop_assert!(decode_request(&encode_call(call.persist, &call.request)).is_ok());
                 }
                 let _ = decode_response(&bytes);
             }

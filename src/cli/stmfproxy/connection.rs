@@ -3,12 +3,14 @@
 
 use super::frame::{self, Decoder};
 use super::queue::Queue;
+use super::tls::Tls;
+use super::transport::Transport;
 use nix::sys::socket::{setsockopt, sockopt};
-use std::io::{self, IoSlice, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::io;
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-/// The peer must have greeted after this time.
+/// The peer must have greeted after this time, the handshake of TLS included.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Data that is not acknowledged for this long ends the connection (`alua-proxy.md` chapter 9), as the framework's own
@@ -19,7 +21,7 @@ const READ_BUFFER: usize = 256 << 10;
 
 /// A connection, shared by its reader, its writer and the senders.
 pub struct Connection {
-    stream: TcpStream,
+    transport: Transport,
     /// Where the peer is.
     pub address: SocketAddr,
     /// Frames to be written.
@@ -27,8 +29,8 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Sets the options of a fresh stream.
-    pub fn new(stream: TcpStream) -> io::Result<Connection> {
+    /// Sets the options of a fresh stream. With `tls` everything on it goes through TLS.
+    pub fn new(stream: TcpStream, tls: Option<&Tls>) -> io::Result<Connection> {
         let address = stream.peer_addr()?;
         stream.set_nodelay(true)?;
         setsockopt(&stream, sockopt::KeepAlive, &true)?;
@@ -36,32 +38,30 @@ impl Connection {
         setsockopt(&stream, sockopt::TcpKeepInterval, &1)?;
         setsockopt(&stream, sockopt::TcpUserTimeout, &USER_TIMEOUT_MS)?;
         Ok(Connection {
-            stream,
+            transport: Transport::new(stream, tls)?,
             address,
             queue: Queue::default(),
         })
     }
 
-    /// Sends our greeting and waits for the peer's. Returns the peer's name; what came behind is in the decoder.
-    pub fn greet(&self, greeting: &[u8], decoder: &mut Decoder) -> io::Result<String> {
-        let frame = frame::encode(greeting).map_err(io::Error::other)?;
-        (&self.stream).write_all(&frame)?;
-        decoder.set_limit(frame::MAX_GREETING);
+    /// Sends our greeting, behind the handshake of TLS, and waits for the peer's, which it returns. What came behind that is
+    /// in the decoder.
+    pub fn greet(&self, greeting: &[u8], decoder: &mut Decoder) -> io::Result<Vec<u8>> {
         let deadline = Instant::now() + GREETING_TIMEOUT;
-        let name = loop {
-            if let Some(greeting) = decoder.next_message().map_err(io::Error::other)? {
-                break frame::greeting_name(greeting);
+        decoder.set_limit(frame::MAX_GREETING);
+        self.transport.handshake(decoder, deadline)?;
+        self.transport
+            .send(&[frame::encode(greeting).map_err(io::Error::other)?])?;
+        let greeting = loop {
+            if let Some(greeting) = decoder.next_message().map_err(not_a_greeting)? {
+                break greeting.to_vec();
             }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(io::ErrorKind::TimedOut.into());
-            }
-            self.stream.set_read_timeout(Some(left))?;
-            self.receive(decoder, &mut [0; 4096])?;
+            self.transport.wait_until(deadline)?;
+            self.transport.receive(decoder, &mut [0; 4096])?;
         };
-        self.stream.set_read_timeout(None)?;
+        self.transport.wait_for_ever()?;
         decoder.set_limit(frame::MAX_MESSAGE);
-        Ok(name)
+        Ok(greeting)
     }
 
     /// Hands every message to `message` in order, until the connection ends or `message` says so. Never returns `Ok`
@@ -72,25 +72,9 @@ impl Connection {
             while let Some(bytes) = decoder.next_message().map_err(io::Error::other)? {
                 message(bytes)?;
             }
-            match self.receive(decoder, &mut buffer) {
+            match self.transport.receive(decoder, &mut buffer) {
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && !decoder.is_partial() => return Ok(()),
                 received => received?,
-            }
-        }
-    }
-
-    /// At least one byte more; a stream that ends is `UnexpectedEof`.
-    fn receive(&self, decoder: &mut Decoder, buffer: &mut [u8]) -> io::Result<()> {
-        loop {
-            match (&self.stream).read(buffer) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(count) => {
-                    decoder.push(&buffer[..count]);
-                    return Ok(());
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(io::ErrorKind::TimedOut.into()),
-                Err(error) => return Err(error),
             }
         }
     }
@@ -98,8 +82,7 @@ impl Connection {
     /// Writes what is queued until the connection is closed. A frame is written whole, or it is the last one.
     pub fn write(&self) -> io::Result<()> {
         while let Some(frames) = self.queue.take() {
-            let mut slices: Vec<IoSlice<'_>> = frames.iter().map(|frame| IoSlice::new(frame)).collect();
-            write_all(&self.stream, &mut slices)?;
+            self.transport.send(&frames)?;
         }
         Ok(())
     }
@@ -107,21 +90,20 @@ impl Connection {
     /// Ends it for everybody: reader, writer, senders, and the peer.
     pub fn close(&self) {
         self.queue.close();
-        // Fails only when the connection has ended already.
-        let _ = self.stream.shutdown(Shutdown::Both);
+        self.transport.close();
     }
 }
 
-fn write_all(mut stream: &TcpStream, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {
-    while !slices.is_empty() {
-        match stream.write_vectored(slices) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(count) => IoSlice::advance_slices(&mut slices, count),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
+/// The first bytes of a TLS handshake, read as a length.
+const TLS_HANDSHAKE: usize = 0x1603;
+
+fn not_a_greeting(error: frame::InvalidLength) -> io::Error {
+    let text = if error.0 >> 16 == TLS_HANDSHAKE {
+        "the peer speaks TLS, but this node is run with --plain or a node name".to_owned()
+    } else {
+        format!("{error} instead of a greeting")
+    };
+    io::Error::new(io::ErrorKind::InvalidData, text)
 }
 
 /// The system error number of an error, 0 for a stream that ended: as the log lines of `cli.md` 6.3 tell it.

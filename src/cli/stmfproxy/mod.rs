@@ -1,27 +1,41 @@
 //! `stmfproxy`, the peer daemon: carries messages between the local framework and the same daemon on the other node
 //! (`cli.md` chapter 6, `alua-proxy.md` chapters 4 and 9).
 //!
-//! Framing, roles and greetings are those of the demo daemon, so an original peer can be at the other end. Unlike it, this
-//! one reconnects, accepts always, bounds everything, and never reorders.
+//! Framing, roles and greetings are those of the demo daemon, so an original peer can be at the other end of a plain channel.
+//! Unlike it, this one reconnects, accepts always, bounds everything, never reorders, and between two of ours the channel is
+//! TLS with one pinned certificate on each side (`pair` makes and exchanges them).
 
 mod attachment;
 mod backoff;
+mod complaints;
 mod connection;
 mod daemonise;
 mod frame;
 mod framework;
+mod greeting;
+mod identity;
+mod lobby;
 mod options;
+mod pair;
+mod pairing;
 mod peer;
 mod queue;
 mod relay;
+mod tls;
+mod transport;
 
 #[cfg(test)]
 mod relay_tests;
+#[cfg(test)]
+mod tls_tests;
 
 use self::framework::{Framework, Local};
+use self::identity::Identity;
 use self::options::{Options, Role};
 use self::relay::Relay;
+use self::tls::Tls;
 use crate::door::{Call, Reply, Server};
+use crate::types::NodeId;
 use crate::{client, logging, systemd};
 use log::LevelFilter;
 use std::ffi::OsString;
@@ -46,6 +60,14 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
             return EXIT_FAILED;
         }
     };
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    // Alone it is the name of a host.
+    if let [command, rest @ ..] = arguments.as_slice()
+        && command == "pair"
+        && !rest.is_empty()
+    {
+        return pair::run(rest, &host);
+    }
     let options = match Options::parse(arguments, &host) {
         Ok(options) => options,
         Err(error) => {
@@ -58,6 +80,15 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         eprintln!("{NAME}: {error}");
         return EXIT_CONFIG;
     }
+    let identity = options.tls_dir.as_deref().map(Identity::load).transpose();
+    let secured = identity.and_then(|identity| security(&options, identity.as_ref()).map(|made| (identity, made)));
+    let (identity, (node, tls)) = match secured {
+        Ok(secured) => secured,
+        Err(error) => {
+            eprintln!("{NAME}: {error}");
+            return EXIT_CONFIG;
+        }
+    };
     let level = if options.debug {
         LevelFilter::Debug
     } else {
@@ -76,13 +107,32 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         log::error!("cannot handle signals: {error}");
         return EXIT_FAILED;
     }
-    serve(&options, &host)
+    if let Some(identity) = &identity {
+        tls::warn_of_validity(identity);
+    }
+    serve(&options, &host, node, tls)
 }
 
-fn serve(options: &Options, host: &str) -> u8 {
+/// The node's number, and what protects the channel.
+fn security(options: &Options, identity: Option<&Identity>) -> Result<(NodeId, Option<Tls>), String> {
+    let Some(identity) = identity else {
+        return Ok((options.plain_node(), None));
+    };
+    let node = identity.own.member.node;
+    if options.given_node.is_some_and(|given| given != node) {
+        return Err(format!(
+            "-n differs from the pairing, by which this is {}",
+            identity.own.member
+        ));
+    }
+    let tls = Tls::new(identity, matches!(options.role, Role::Listen(_)))?;
+    Ok((node, Some(tls)))
+}
+
+fn serve(options: &Options, host: &str, node: NodeId, tls: Option<Tls>) -> u8 {
     log::debug!("aluaNode {host}");
     let framework: Arc<dyn Framework> = Arc::new(Local);
-    let relay = Arc::new(Relay::new(Arc::clone(&framework), options.node, host));
+    let relay = Arc::new(Relay::new(Arc::clone(&framework), node, host, tls));
     let sender = Arc::clone(&relay);
     let door = match Server::create(0, move |call| answer(&sender, &call)) {
         Ok(door) => door,

@@ -5,9 +5,13 @@ use crate::types::NodeId;
 use lexopt::prelude::*;
 use std::ffi::OsString;
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 /// TCP port of the demo daemon.
 pub const PORT: u16 = 6543;
+
+/// Where `stmfproxy pair` keeps what TLS needs.
+pub const TLS_DIR: &str = "/etc/stmf/proxy";
 
 /// What the service's property says until the administrator sets it.
 const NOT_SET: &str = "no:host:set";
@@ -16,8 +20,10 @@ const NOT_SET: &str = "no:host:set";
 pub const USAGE: &str = "\
 Usage: stmfproxy [-d][-f][-n nodeid] nodename
 Note: nodename must be the same on both nodes
-       stmfproxy [-d][-f][-n nodeid] --plain --listen ADDR:PORT
-       stmfproxy [-d][-f][-n nodeid] --plain --connect ADDR:PORT
+       stmfproxy [-d][-f] [--tls-dir DIR] --listen ADDR:PORT | --connect ADDR:PORT
+       stmfproxy [-d][-f][-n nodeid] --plain --listen ADDR:PORT | --connect ADDR:PORT
+       stmfproxy pair [--tls-dir DIR] --init --cluster NAME -n nodeid
+       stmfproxy pair [--tls-dir DIR] --accept FILE
 ";
 
 /// Who opens the connection.
@@ -41,10 +47,12 @@ pub struct Options {
     pub debug: bool,
     /// Do not daemonise.
     pub foreground: bool,
-    /// ALUA node number.
-    pub node: NodeId,
+    /// ALUA node number, if it was given.
+    pub given_node: Option<NodeId>,
     /// Listening or connecting.
     pub role: Role,
+    /// Directory of the node's key and the certificates; `None`: a plain channel.
+    pub tls_dir: Option<PathBuf>,
 }
 
 impl Options {
@@ -52,24 +60,34 @@ impl Options {
     pub fn parse(arguments: impl IntoIterator<Item = OsString>, host: &str) -> Result<Options, String> {
         let given = Given::scan(arguments).map_err(|error| error.to_string())?;
         let role = given.role(host)?;
-        let default_node = match role {
-            Role::Listen(_) => 1,
-            Role::Connect { .. } => 0,
-        };
-        let node = match given.node.as_deref() {
-            None => NodeId::new(default_node),
-            Some("0") => NodeId::new(0),
-            Some("1") => NodeId::new(1),
-            Some(_) => None,
-        };
-        let node = node.ok_or_else(|| format!("-n {}: node ID must be 0 or 1", given.node.as_deref().unwrap_or("")))?;
+        let tls_dir = given.tls_dir()?;
         Ok(Options {
             debug: given.debug,
             foreground: given.foreground,
-            node,
+            given_node: given.node.as_deref().map(node_id).transpose()?,
             role,
+            tls_dir,
         })
     }
+
+    /// ALUA node number of a daemon without TLS: by its role, unless it was given.
+    pub fn plain_node(&self) -> NodeId {
+        let by_role = match self.role {
+            Role::Listen(_) => NodeId::new(1),
+            Role::Connect { .. } => NodeId::new(0),
+        };
+        self.given_node.or(by_role).expect("0 and 1 are node numbers")
+    }
+}
+
+/// The value of `-n`.
+pub fn node_id(text: &str) -> Result<NodeId, String> {
+    let node = match text {
+        "0" => NodeId::new(0),
+        "1" => NodeId::new(1),
+        _ => None,
+    };
+    node.ok_or_else(|| format!("-n {text}: node ID must be 0 or 1"))
 }
 
 /// The words as they stand.
@@ -81,6 +99,7 @@ struct Given {
     node: Option<String>,
     listen: Option<String>,
     connect: Option<String>,
+    tls_dir: Option<PathBuf>,
     names: Vec<String>,
 }
 
@@ -96,6 +115,7 @@ impl Given {
                 Long("plain") => given.plain = true,
                 Long("listen") => given.listen = Some(parser.value()?.string()?),
                 Long("connect") => given.connect = Some(parser.value()?.string()?),
+                Long("tls-dir") => given.tls_dir = Some(parser.value()?.into()),
                 Value(name) => given.names.push(name.string()?),
                 _ => return Err(argument.unexpected()),
             }
@@ -107,30 +127,34 @@ impl Given {
         match (&self.listen, &self.connect, self.names.as_slice()) {
             (None, None, [name]) => named(name, host),
             (None, None, []) => Err("nodename missing".to_owned()),
-            (Some(address), None, []) => self.explicit("--listen", address).map(Role::Listen),
-            (None, Some(address), []) => self
-                .explicit("--connect", address)
-                .map(|address| Role::Connect { address, ipv4: false }),
+            (Some(address), None, []) => explicit("--listen", address).map(Role::Listen),
+            (None, Some(address), []) => {
+                explicit("--connect", address).map(|address| Role::Connect { address, ipv4: false })
+            }
             _ => Err("give one of nodename, --listen and --connect, once".to_owned()),
         }
     }
 
-    /// Nobody is to find out by a packet trace that the channel is not protected.
-    fn explicit(&self, option: &str, address: &str) -> Result<String, String> {
-        let port = address.rsplit_once(':').map(|(host, port)| (host, port.parse::<u16>()));
-        if !matches!(port, Some((host, Ok(_))) if !host.is_empty()) {
-            return Err(format!(
-                "{option} {address}: expected ADDR:PORT, an IPv6 address in brackets"
-            ));
+    /// A channel is plain only where that was asked for, by `--plain` or by the demo daemon's command line.
+    fn tls_dir(&self) -> Result<Option<PathBuf>, String> {
+        let plain = self.plain || !self.names.is_empty();
+        match &self.tls_dir {
+            Some(_) if plain => Err("--tls-dir goes with --listen or --connect and without --plain".to_owned()),
+            _ if plain => Ok(None),
+            Some(dir) => Ok(Some(dir.clone())),
+            None => Ok(Some(PathBuf::from(TLS_DIR))),
         }
-        if !self.plain {
-            return Err(format!(
-                "{option} {address}: TLS is not built yet; give --plain to carry the nodes' messages and data \
-                 unencrypted and unauthenticated"
-            ));
-        }
-        Ok(address.to_owned())
     }
+}
+
+fn explicit(option: &str, address: &str) -> Result<String, String> {
+    let port = address.rsplit_once(':').map(|(host, port)| (host, port.parse::<u16>()));
+    if !matches!(port, Some((host, Ok(_))) if !host.is_empty()) {
+        return Err(format!(
+            "{option} {address}: expected ADDR:PORT, an IPv6 address in brackets"
+        ));
+    }
+    Ok(address.to_owned())
 }
 
 /// The demo daemon's way: the node that has the name listens on all IPv4 addresses, the other one calls it.
@@ -161,7 +185,7 @@ mod tests {
     }
 
     fn node(line: &str) -> u8 {
-        parse(line).unwrap().node.get()
+        parse(line).unwrap().plain_node().get()
     }
 
     #[test]
@@ -169,7 +193,7 @@ mod tests {
         let options = parse("san-a").unwrap();
         assert_eq!(options.role, Role::Listen("0.0.0.0:6543".into()));
         assert_eq!(
-            (options.debug, options.foreground, options.node.get()),
+            (options.debug, options.foreground, options.plain_node().get()),
             (false, false, 1)
         );
         let options = parse("-dfn1 san-b").unwrap();
@@ -178,7 +202,10 @@ mod tests {
             ipv4: true,
         };
         assert_eq!(options.role, role);
-        assert_eq!((options.debug, options.foreground, options.node.get()), (true, true, 1));
+        assert_eq!(
+            (options.debug, options.foreground, options.plain_node().get()),
+            (true, true, 1)
+        );
         assert_eq!((node("san-b"), node("-n 0 san-a"), node("--plain san-a")), (0, 0, 1));
         // Exact comparison.
         assert!(matches!(parse("SAN-A").unwrap().role, Role::Connect { .. }));
@@ -192,13 +219,21 @@ mod tests {
         );
         assert_eq!(node("--plain --listen 127.0.0.1:7000"), 1);
         assert_eq!(node("--connect=127.0.0.1:7000 --plain"), 0);
+        assert_eq!(parse("--plain --listen 127.0.0.1:7000").unwrap().tls_dir, None);
+        assert_eq!(parse("san-b").unwrap().tls_dir, None);
+    }
+
+    #[test]
+    fn explicit_roles_mean_tls() {
         for line in ["--listen 127.0.0.1:7000", "--connect peer:7000 -f"] {
-            let error = parse(line).unwrap_err();
-            assert!(
-                error.contains("TLS is not built yet") && error.contains("--plain"),
-                "{error}"
-            );
+            let options = parse(line).unwrap();
+            assert_eq!((options.tls_dir, options.given_node), (Some(TLS_DIR.into()), None));
         }
+        let options = parse("--listen [::]:7000 --tls-dir /x -n 0").unwrap();
+        assert_eq!(
+            (options.tls_dir, options.given_node),
+            (Some("/x".into()), NodeId::new(0))
+        );
     }
 
     #[test]
@@ -220,6 +255,9 @@ mod tests {
             "--plain --listen 127.0.0.1:1 a",
             "--plain --listen 127.0.0.1:1 --connect 127.0.0.1:1",
             "--plain=1 a",
+            "--plain --tls-dir /x --listen 127.0.0.1:1",
+            "--tls-dir /x a",
+            "--tls-dir",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }

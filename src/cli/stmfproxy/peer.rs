@@ -3,6 +3,7 @@
 
 use super::backoff::Backoff;
 use super::connection::number;
+use super::lobby::Lobby;
 use super::relay::{End, Relay};
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
@@ -11,8 +12,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Connections at a time, the one that carries messages included. Strangers may take the rest until they time out.
-const MAX_CONNECTIONS: usize = 16;
+/// Connections at a time: the one that carries messages, those in the [`Lobby`], and those that are ending.
+const MAX_CONNECTIONS: usize = 64;
 
 /// An address that does not answer is given up after this time.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -26,11 +27,11 @@ pub fn listen(address: &str, relay: &Arc<Relay>, refused: fn()) -> io::Result<()
     let listener =
         TcpListener::bind(address).inspect_err(|error| log::warn!("bind() call failed: {}", number(error)))?;
     log::info!("listening on {address}");
-    let connections = Arc::new(AtomicUsize::new(0));
+    let (connections, lobby) = (Arc::new(AtomicUsize::new(0)), Arc::new(Lobby::default()));
     loop {
         relay.wait_until_attached();
-        let stream = match listener.accept() {
-            Ok((stream, _)) => stream,
+        let (stream, caller) = match listener.accept() {
+            Ok(accepted) => accepted,
             // The caller has gone again (accept(2): errors of the new socket come here, too).
             Err(error) if is_the_callers(&error) => continue,
             Err(error) => {
@@ -40,12 +41,25 @@ pub fn listen(address: &str, relay: &Arc<Relay>, refused: fn()) -> io::Result<()
         };
         if connections.fetch_add(1, Ordering::AcqRel) >= MAX_CONNECTIONS {
             connections.fetch_sub(1, Ordering::AcqRel);
-            log::debug!("too many connections, closing a new one");
+            relay.warn(format!("too many connections, closing one from {}", caller.ip()));
             continue;
         }
+        let guest = match lobby.enter(&stream) {
+            Ok((guest, evicted)) => {
+                if evicted {
+                    relay.warn("too many connections without a greeting, closing the oldest of them".to_owned());
+                }
+                guest
+            }
+            Err(error) => {
+                connections.fetch_sub(1, Ordering::AcqRel);
+                relay.warn(format!("accept failed: {}", number(&error)));
+                continue;
+            }
+        };
         let (relay, count) = (Arc::clone(relay), Arc::clone(&connections));
         let serve = move || {
-            let end = relay.serve(stream);
+            let end = relay.serve(stream, || drop(guest));
             count.fetch_sub(1, Ordering::AcqRel);
             if end == End::Refused {
                 refused();
@@ -80,9 +94,11 @@ pub fn connect(address: &str, ipv4: bool, relay: &Relay) {
         let started = Instant::now();
         match call(address, ipv4) {
             Ok(stream) => {
-                told = None;
-                if relay.serve(stream) == End::Refused {
-                    return;
+                match relay.serve(stream, || ()) {
+                    End::Refused => return,
+                    End::Lost => told = None,
+                    // Why has been told; the next attempt is the same event.
+                    End::Stranger => told = Some(String::new()),
                 }
                 if started.elapsed() >= STABLE {
                     backoff = Backoff::default();

@@ -5,11 +5,15 @@
 //!   has posted its last message: messages are never reordered.
 //! - A connection begins with greetings, then ALUA is enabled again, so that both frameworks announce everything anew.
 //! - What was accepted for a connection is never sent on another one.
+//! - With TLS, only the pinned peer gets as far as to replace a connection, and only as the other node of the same cluster.
 #![forbid(unsafe_code)]
 
+use super::complaints::Complaints;
 use super::connection::{Connection, number};
 use super::frame::{self, Decoder};
 use super::framework::Framework;
+use super::greeting;
+use super::tls::Tls;
 use crate::types::{NodeId, Status};
 use parking_lot::{Condvar, Mutex};
 use std::io;
@@ -22,6 +26,8 @@ use std::thread;
 pub enum End {
     /// The peer or the network; another connection may come.
     Lost,
+    /// It was not the peer, or it went before it had greeted. Nothing has changed.
+    Stranger,
     /// The framework refuses this node for good; the daemon must end with status 1.
     Refused,
 }
@@ -31,6 +37,8 @@ pub struct Relay {
     framework: Arc<dyn Framework>,
     node: NodeId,
     greeting: Vec<u8>,
+    tls: Option<Tls>,
+    complaints: Complaints,
     state: Mutex<State>,
     attached: Condvar,
     /// Held by the connection that carries messages.
@@ -48,14 +56,14 @@ struct State {
 }
 
 impl Relay {
-    /// Not attached yet. `host` is the name this node greets with.
-    pub fn new(framework: Arc<dyn Framework>, node: NodeId, host: &str) -> Relay {
-        let mut greeting = host.as_bytes().to_vec();
-        greeting.push(0);
+    /// Not attached yet. `host` is the name this node greets with; without `tls` the channel is plain.
+    pub fn new(framework: Arc<dyn Framework>, node: NodeId, host: &str, tls: Option<Tls>) -> Relay {
         Relay {
             framework,
             node,
-            greeting,
+            greeting: greeting::encode(host, tls.as_ref().map(|tls| &tls.own)),
+            tls,
+            complaints: Complaints::default(),
             state: Mutex::default(),
             attached: Condvar::new(),
             turn: Mutex::new(()),
@@ -117,27 +125,27 @@ impl Relay {
         }
     }
 
-    /// Greets on a fresh stream and carries messages until it ends. Before the door is installed nobody is greeted: a peer
-    /// that has our greeting sends what it has to say once, and it would be lost.
-    pub fn serve(&self, stream: TcpStream) -> End {
+    /// Greets on a fresh stream and carries messages until it ends; `greeted` is called in between. Before the door is
+    /// installed nobody is greeted: a peer that has our greeting sends what it has to say once, and it would be lost.
+    pub fn serve(&self, stream: TcpStream, greeted: impl FnOnce()) -> End {
         self.wait_until_attached();
-        let connection = match Connection::new(stream) {
+        let connection = match Connection::new(stream, self.tls.as_ref()) {
             Ok(connection) => Arc::new(connection),
             Err(error) => {
-                log::warn!("setsockopt() failed: {}", number(&error));
-                return End::Lost;
+                log::warn!("setsockopt() failed: {} ({error})", number(&error));
+                return End::Stranger;
             }
         };
         let mut decoder = Decoder::new(frame::MAX_GREETING);
-        let name = match connection.greet(&self.greeting, &mut decoder) {
+        let name = match self.greet(&connection, &mut decoder) {
             Ok(name) => name,
             Err(error) => {
-                // Not a peer, or one that is going away: what there is stays.
-                log::debug!("{}: no greeting: {error}", connection.address);
                 connection.close();
-                return End::Lost;
+                self.complain(&connection, &error);
+                return End::Stranger;
             }
         };
+        greeted();
         self.replace(&connection);
         let _turn = self.turn.lock();
         let Some(handle) = self.begin(&connection) else {
@@ -148,6 +156,37 @@ impl Relay {
         self.finish(&connection);
         log::info!("peer {name} ({}) lost", connection.address);
         end
+    }
+
+    /// Whoever comes through is the peer; its name.
+    fn greet(&self, connection: &Connection, decoder: &mut Decoder) -> io::Result<String> {
+        let theirs = connection.greet(&self.greeting, decoder)?;
+        if let Some(tls) = &self.tls {
+            greeting::member(&theirs)
+                .and_then(|member| tls.own.accepts(&member))
+                .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        }
+        Ok(frame::greeting_name(&theirs))
+    }
+
+    fn complain(&self, connection: &Connection, error: &io::Error) {
+        let reason = match error.kind() {
+            // Without TLS that is everyday life: a peer that is going away, somebody who looks whether the port is open.
+            io::ErrorKind::UnexpectedEof if self.tls.is_none() => {
+                log::debug!("{}: closed before the greeting", connection.address);
+                return;
+            }
+            io::ErrorKind::UnexpectedEof => "closed before the greeting".to_owned(),
+            io::ErrorKind::TimedOut => "no greeting in time".to_owned(),
+            _ => error.to_string(),
+        };
+        self.complaints
+            .warn(format!("no channel with {}: {reason}", connection.address.ip()));
+    }
+
+    /// Tells something that strangers can cause over and over.
+    pub fn warn(&self, text: String) {
+        self.complaints.warn(text);
     }
 
     /// This connection is the one from now on.

@@ -71,7 +71,7 @@ impl Node {
     fn new(recorder: Recorder) -> Node {
         let recorder = Arc::new(recorder);
         let framework = Arc::clone(&recorder) as Arc<dyn Framework>;
-        let relay = Arc::new(Relay::new(framework, NodeId::new(1).unwrap(), "node1"));
+        let relay = Arc::new(Relay::new(framework, NodeId::new(1).unwrap(), "node1", None));
         relay.attach(7);
         Node {
             recorder,
@@ -86,7 +86,7 @@ impl Node {
         peer.set_read_timeout(Some(PATIENCE)).unwrap();
         let stream = self.listener.accept().unwrap().0;
         let relay = Arc::clone(&self.relay);
-        (peer, std::thread::spawn(move || relay.serve(stream)))
+        (peer, std::thread::spawn(move || relay.serve(stream, || ())))
     }
 }
 
@@ -153,7 +153,7 @@ fn a_new_connection_replaces_the_old_one() {
     drop((new, stranger));
     assert_eq!(
         (new_served.join().unwrap(), stranger_served.join().unwrap()),
-        (End::Lost, End::Lost)
+        (End::Lost, End::Stranger)
     );
 }
 
@@ -252,8 +252,11 @@ fn a_peer_that_stops_reading_holds_the_sender_up_until_the_connection_ends() {
 fn greetings_are_bounded() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    let connection = Connection::new(listener.accept().unwrap().0).unwrap();
+    let connection = Connection::new(listener.accept().unwrap().0, None).unwrap();
     peer.write_all(&[0, 1, 0, 1]).unwrap();
     let greeted = connection.greet(b"node1\0", &mut Decoder::new(frame::MAX_GREETING));
-    assert_eq!(greeted.unwrap_err().to_string(), "frame of 65537 bytes");
+    assert_eq!(
+        greeted.unwrap_err().to_string(),
+        "frame of 65537 bytes instead of a greeting"
+    );
 }

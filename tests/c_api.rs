@@ -341,15 +341,7 @@ fn programs_run_against_a_daemon() {
         bench.check(fork);
     }
     let name = "iqn.2026-01.test:c-api";
-    let create = Request::IscsiChange(Box::new(Change::CreateTarget(TargetChange {
-        name: Some(name.to_owned()),
-        ..TargetChange::default()
-    })));
-    let created = daemon.ask(&create);
-    assert!(
-        matches!(&created, Response::IscsiChanged(Ok(n)) if n == name),
-        "{created:?}"
-    );
+    create_target(&daemon, name);
     let mut target = bench.command(bench.compile("gcc", "target"), &daemon.endpoint());
     target.arg(name);
     bench.check(target);
@@ -426,6 +418,18 @@ const STATUSES: [(&str, &[Status]); 24] = {
 const NO_ARGUMENTS: [&str; 4] = ["stmfOnline", "stmfOffline", "stmfLoadConfig", "stmfLoadStmfProps"];
 const NO_STATUS: [&str; 2] = ["stmfFreeMemory", "stmfDestroyProxyDoor"];
 
+fn create_target(daemon: &Daemon, name: &str) {
+    let create = Request::IscsiChange(Box::new(Change::CreateTarget(TargetChange {
+        name: Some(name.to_owned()),
+        ..TargetChange::default()
+    })));
+    let created = daemon.ask(&create);
+    assert!(
+        matches!(&created, Response::IscsiChanged(Ok(n)) if n == name),
+        "{created:?}"
+    );
+}
+
 /// `UPDATE_COVERAGE=1 cargo test --test c_api` rewrites the table.
 #[test]
 fn every_function_is_tested_with_the_statuses_of_its_contract() {
@@ -433,11 +437,7 @@ fn every_function_is_tested_with_the_statuses_of_its_contract() {
     let mut seen: BTreeMap<String, BTreeMap<u32, BTreeSet<&str>>> = BTreeMap::new();
     let daemon = Daemon::start(bench.directory.path());
     let target = "iqn.2026-01.test:coverage";
-    let create = Request::IscsiTargetCreate {
-        name: Some(target.to_owned()),
-        alias: None,
-    };
-    assert!(matches!(daemon.ask(&create), Response::IscsiName(_)));
+    create_target(&daemon, target);
     let programs = PROGRAMS.map(|program| (program, None));
     for (program, argument) in programs
         .into_iter()

@@ -8,7 +8,7 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 MAJOR   := 1
 PROGRAMS := stmfd stmfproxy stmfadm itadm aluaadm
 
-.PHONY: all build deps demo check bench bench-deps bench-iscsi install clean
+.PHONY: all build deps demo check conformance bench bench-deps bench-iscsi install clean
 
 all: build
 
@@ -26,6 +26,10 @@ demo: build
 # Everything that must hold: formatting, lints, documentation, all tests. Also what CI runs.
 check: deps
 	scripts/check
+
+# libiscsi's 230 conformance tests against a running stmfd; writes docs/conformance.md.
+conformance: build
+	scripts/conformance
 
 # Measurements; they never pass or fail.
 bench: build

@@ -422,6 +422,46 @@ struct _stmfGroupProperties {
 // Members of a group.
 typedef struct _stmfGroupProperties stmfGroupProperties;
 
+// Name of a provider, NUL-terminated.
+typedef char stmfProviderName[256];
+
+// A provider.
+struct _stmfProvider {
+    // `STMF_LU_PROVIDER_TYPE` or `STMF_PORT_PROVIDER_TYPE`.
+    int providerType;
+    // Its name.
+    stmfProviderName name;
+};
+
+// A provider.
+typedef struct _stmfProvider stmfProvider;
+
+// Providers.
+struct _stmfProviderList {
+    // Number of elements.
+    uint32_t cnt;
+    // The elements.
+    stmfProvider provider[1];
+};
+
+// Providers.
+typedef struct _stmfProviderList stmfProviderList;
+
+// Properties of a port provider.
+struct _stmfLocalPortProviderProperties {
+    // Its name.
+    char providerName[MAXPATHLEN];
+    // Always 0.
+    uint32_t instance;
+    // Always 0.
+    uint32_t status;
+    // Zero.
+    uchar_t rsvd[64];
+};
+
+// Properties of a port provider.
+typedef struct _stmfLocalPortProviderProperties stmfLocalPortProviderProperties;
+
 // Names of logical units.
 struct _stmfGuidList {
     // Number of elements.
@@ -453,6 +493,21 @@ struct _stmfLogicalUnitProperties {
 
 // Properties of a logical unit.
 typedef struct _stmfLogicalUnitProperties stmfLogicalUnitProperties;
+
+// Properties of an LU provider.
+struct _stmfLogicalUnitProviderProperties {
+    // Its name.
+    char providerName[MAXPATHLEN];
+    // Always 0.
+    uint32_t instance;
+    // Always 0.
+    uint32_t status;
+    // Zero.
+    uchar_t rsvd[64];
+};
+
+// Properties of an LU provider.
+typedef struct _stmfLogicalUnitProviderProperties stmfLogicalUnitProviderProperties;
 
 // A session of an initiator on a target port.
 struct _stmfSession {
@@ -500,9 +555,6 @@ struct _stmfDevidList {
 // Identifiers.
 typedef struct _stmfDevidList stmfDevidList;
 
-// Name of a provider, NUL-terminated.
-typedef char stmfProviderName[256];
-
 // SPC protocol identifier.
 typedef enum _stmfProtocol stmfProtocol;
 
@@ -545,58 +597,6 @@ struct _stmfViewEntryProperties {
 // Used by no function.
 typedef struct _stmfViewEntryProperties stmfViewEntryProperties;
 
-// A provider.
-struct _stmfProvider {
-    // `STMF_LU_PROVIDER_TYPE` or `STMF_PORT_PROVIDER_TYPE`.
-    int providerType;
-    // Its name.
-    stmfProviderName name;
-};
-
-// A provider.
-typedef struct _stmfProvider stmfProvider;
-
-// Providers.
-struct _stmfProviderList {
-    // Number of elements.
-    uint32_t cnt;
-    // The elements.
-    stmfProvider provider[1];
-};
-
-// Providers.
-typedef struct _stmfProviderList stmfProviderList;
-
-// Properties of an LU provider.
-struct _stmfLogicalUnitProviderProperties {
-    // Its name.
-    char providerName[MAXPATHLEN];
-    // Always 0.
-    uint32_t instance;
-    // Always 0.
-    uint32_t status;
-    // Zero.
-    uchar_t rsvd[64];
-};
-
-// Properties of an LU provider.
-typedef struct _stmfLogicalUnitProviderProperties stmfLogicalUnitProviderProperties;
-
-// Properties of a port provider.
-struct _stmfLocalPortProviderProperties {
-    // Its name.
-    char providerName[MAXPATHLEN];
-    // Always 0.
-    uint32_t instance;
-    // Always 0.
-    uint32_t status;
-    // Zero.
-    uchar_t rsvd[64];
-};
-
-// Properties of a port provider.
-typedef struct _stmfLocalPortProviderProperties stmfLocalPortProviderProperties;
-
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -623,6 +623,12 @@ int stmfAddToTargetGroup(stmfGroupName *targetGroupName,
 // need be initialised.
 int stmfAddViewEntry(stmfGuid *lu,
                      stmfViewEntry *viewEntry);
+
+// Removes the data of a provider (`STMF_LU_PROVIDER_TYPE` or `STMF_PORT_PROVIDER_TYPE`).
+//
+// # Safety
+// `providerName` is NULL or NUL-terminated.
+int stmfClearProviderData(char *providerName, int providerType);
 
 // Creates an empty host group.
 //
@@ -697,6 +703,16 @@ void stmfFreeMemory(void *memory);
 // Both pointers are NULL or valid for writing.
 int stmfGetAluaState32(boolean_t *enabled, uint32_t *node);
 
+// Gives a property of all LUs. `*propLen` is the size of the buffer; when that is too small it becomes the size needed,
+// with `STMF_ERROR_INVALID_ARG`.
+//
+// # Safety
+// `propLen` is NULL or points to the size of the buffer at `propVal`.
+int stmfGetGlobalLuProp(uint16_t dType,
+                        uint32_t prop,
+                        char *propVal,
+                        size_t *propLen);
+
 // Lists the host groups in the order of their creation. Release the list with `stmfFreeMemory`.
 //
 // # Safety
@@ -710,6 +726,19 @@ int stmfGetHostGroupList(stmfGroupList **groupList);
 int stmfGetHostGroupMembers(stmfGroupName *groupName,
                             stmfGroupProperties **groupProps);
 
+// Lists the port providers. Release the list with `stmfFreeMemory`.
+//
+// # Safety
+// `providerList` is NULL or valid for writing.
+int stmfGetLocalPortProviderList(stmfProviderList **providerList);
+
+// Tells the properties of a port provider.
+//
+// # Safety
+// As for `stmfGetLogicalUnitProviderProperties`.
+int stmfGetLocalPortProviderProperties(stmfProviderName *providerName,
+                                       stmfLocalPortProviderProperties *providerProperties);
+
 // Lists all registered LUs, and all GUIDs with view entries, ascending. Release the list with `stmfFreeMemory`.
 //
 // # Safety
@@ -721,6 +750,20 @@ int stmfGetLogicalUnitList(stmfGuidList **luList);
 // # Safety
 // `lu` is NULL or points to a GUID; `luProps` is NULL or valid for writing.
 int stmfGetLogicalUnitProperties(stmfGuid *lu, stmfLogicalUnitProperties *luProps);
+
+// Lists the LU providers. Release the list with `stmfFreeMemory`.
+//
+// # Safety
+// `providerList` is NULL or valid for writing.
+int stmfGetLogicalUnitProviderList(stmfProviderList **providerList);
+
+// Tells the properties of an LU provider.
+//
+// # Safety
+// `providerName` is NULL or points to a name that ends with NUL or has 256 bytes; `providerProperties` is NULL or valid
+// for writing.
+int stmfGetLogicalUnitProviderProperties(stmfProviderName *providerName,
+                                         stmfLogicalUnitProviderProperties *providerProperties);
 
 // Gives a property (`STMF_LU_PROP_*`) as text. `*propLen` is the size of the buffer; when that is too small it becomes the
 // size needed, with `STMF_ERROR_INVALID_ARG`.
@@ -738,6 +781,34 @@ int stmfGetLuProp(luResource hdl,
 // `luGuid` is NULL or points to a GUID; `hdl` is NULL or valid for writing.
 int stmfGetLuResource(stmfGuid *luGuid, luResource *hdl);
 
+// Tells the persist method of the service, or the one in force for this process if `serviceState` is false.
+//
+// # Safety
+// `persistType` is NULL or valid for writing.
+int stmfGetPersistMethod(uint8_t *persistType,
+                         boolean_t serviceState);
+
+// Gives the data of a provider as a new list, which is released with `nvlist_free`.
+//
+// # Safety
+// As for `stmfGetProviderDataProt`.
+int stmfGetProviderData(char *providerName, nvlist_t **nvl, int providerType);
+
+// Lists the providers that have data. Release the list with `stmfFreeMemory`.
+//
+// # Safety
+// `providerList` is NULL or valid for writing.
+int stmfGetProviderDataList(stmfProviderList **providerList);
+
+// Gives the data of a provider as a new list, which is released with `nvlist_free`, and the token to set it again.
+//
+// # Safety
+// `providerName` is NULL or NUL-terminated; `nvl` and `setToken` are NULL or valid for writing.
+int stmfGetProviderDataProt(char *providerName,
+                            nvlist_t **nvl,
+                            int providerType,
+                            uint64_t *setToken);
+
 // Lists the sessions of a target port, newest first. Release the list with `stmfFreeMemory`.
 //
 // # Safety
@@ -749,6 +820,15 @@ int stmfGetSessionList(stmfDevid *target, stmfSessionList **sessionList);
 // # Safety
 // `state` is NULL or valid for writing.
 int stmfGetState(stmfState *state);
+
+// Gives a default state as text. `*propLen` is the size of the buffer; when that is too small it becomes the size needed,
+// with `STMF_ERROR_INVALID_ARG`.
+//
+// # Safety
+// `propLen` is NULL or points to the size of the buffer at `propVal`.
+int stmfGetStmfProp(uint8_t propType,
+                    char *propVal,
+                    size_t *propLen);
 
 // Lists the target groups in the order of their creation. Release the list with `stmfFreeMemory`.
 //
@@ -798,11 +878,34 @@ int stmfImportLu(uint16_t dType,
 int stmfInitProxyDoor(int *hdl,
                       int fd);
 
+// Loads the stored configuration; the service must be offline.
+int stmfLoadConfig(void);
+
+// Puts the stored default states in force.
+int stmfLoadStmfProps(void);
+
 // Gives a logical unit up: Transition to Standby, with its store flushed and closed, when this returns.
 //
 // # Safety
 // `luGuid` is NULL or points to a GUID.
 int stmfLuStandby(stmfGuid *luGuid);
+
+// Changes a property of a disk LU: alias, size, management URL, write protect or write cache disable. Takes effect at once.
+//
+// # Safety
+// `luGuid` is NULL or points to a GUID; `propVal` is NULL or NUL-terminated.
+int stmfModifyLu(stmfGuid *luGuid,
+                 uint32_t prop,
+                 const char *propVal);
+
+// `stmfModifyLu` for the LU whose metadata are in this file. It need not be registered, and is not registered by this.
+//
+// # Safety
+// `fname` and `propVal` are NULL or NUL-terminated.
+int stmfModifyLuByFname(uint16_t dType,
+                        const char *fname,
+                        uint32_t prop,
+                        const char *propVal);
 
 // Stops serving initiators; the configuration stays.
 int stmfOffline(void);
@@ -863,11 +966,52 @@ int stmfRemoveViewEntry(stmfGuid *lu, uint32_t viewEntryIndex);
 // `stmfSetAluaState` for callers with a 32-bit `node`.
 int stmfSetAluaState32(boolean_t enabled, uint32_t node);
 
+// Sets a property of all LUs that have no value of their own: `STMF_LU_PROP_MGMT_URL`, which an empty text removes.
+//
+// # Safety
+// `propVal` is NULL or NUL-terminated.
+int stmfSetGlobalLuProp(uint16_t dType,
+                        uint32_t propType,
+                        const char *propVal);
+
 // Sets a property (`STMF_LU_PROP_*`) from text. A failed set leaves the earlier value.
 //
 // # Safety
 // `propVal` is NULL or NUL-terminated.
 int stmfSetLuProp(luResource hdl, uint32_t propType, const char *propVal);
+
+// Sets the persist method of this process (`STMF_PERSIST_*`), and of the service if `serviceSet` is true.
+int stmfSetPersistMethod(uint8_t persistType,
+                         boolean_t serviceSet);
+
+// Replaces the data of a provider. The caller keeps its list.
+//
+// # Safety
+// As for `stmfSetProviderDataProt`.
+int stmfSetProviderData(char *providerName, nvlist_t *nvl, int providerType);
+
+// Replaces the data of a provider if the token is the current one (0 when there is none); it becomes the new one.
+//
+// # Safety
+// `providerName` is NULL or NUL-terminated; `nvl` is NULL or a list; `setToken` is NULL or valid.
+int stmfSetProviderDataProt(char *providerName,
+                            nvlist_t *nvl,
+                            int providerType,
+                            uint64_t *setToken);
+
+// Stores a default state (`STMF_DEFAULT_*_STATE`), `online` or `offline` in any case, for the next start.
+//
+// # Safety
+// `propVal` is NULL or NUL-terminated.
+int stmfSetStmfProp(uint8_t propType,
+                    char *propVal);
+
+// Tells whether a view entry could be added for some LU: the LUN asked for, or else the smallest free one, which is written
+// to `luNbr`. Reads the same fields as `stmfAddViewEntry`. Nothing is reserved.
+//
+// # Safety
+// As for `stmfAddViewEntry`.
+int stmfValidateView(stmfViewEntry *viewEntry);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -2,6 +2,7 @@
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use std::ffi::CString;
+use std::io::Write;
 use std::sync::OnceLock;
 
 /// Where lines go.
@@ -54,7 +55,10 @@ impl Log for Logger {
         }
         let text = record.args().to_string().replace('\0', "\\0");
         match &self.sink {
-            Sink::Stderr(ident) => eprintln!("{ident}: {text}"),
+            Sink::Stderr(ident) => {
+                // One write, so that lines of several processes do not mix. With nobody to read it the line is lost.
+                let _ = std::io::stderr().write_all(format!("{ident}: {text}\n").as_bytes());
+            }
             Sink::Syslog => {
                 let text = CString::new(text).unwrap_or_default();
                 // SAFETY: the format takes one string; both strings end in NUL.

@@ -92,7 +92,7 @@ fn arguments_that_the_library_would_not_send() {
         (Request::InitProxyDoor, Status::Error),
         (Request::PostProxyMsg(ProxyHandle(1), vec![1]), Status::PostMsgFailed),
         (Request::LuResource(Guid([0x60; 16])), Status::NotFound),
-        (Request::IscsiTargetList, Status::ServiceNotFound),
+        (Request::IscsiListing, Status::ServiceNotFound),
     ] {
         let what = format!("{request:.60?}");
         assert_eq!(failed(&ask(&service, request, Vec::new())), Some(status), "{what}");

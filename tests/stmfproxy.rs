@@ -285,9 +285,13 @@ fn exit_statuses() {
         assert_eq!(code, Some(96), "{wrong:?}");
         assert!(err.contains(usage), "{err}");
     }
-    let (code, err) = ended(&["-f", "--listen", "127.0.0.1:1"], nobody);
+    // Never plain by accident.
+    let (code, err) = ended(&["-f", "--listen", "127.0.0.1:1", "--tls-dir", "/nonexistent"], nobody);
     assert_eq!(code, Some(96));
-    assert!(err.contains("TLS is not built yet") && err.contains("--plain"), "{err}");
+    assert!(
+        err.contains("stmfproxy pair --init") && err.contains("--plain"),
+        "{err}"
+    );
     let (code, err) = ended(&["-f", "--plain", "--connect", "127.0.0.1:1"], nobody);
     assert_eq!(code, Some(95));
     assert!(err.contains("STMF service not found"), "{err}");

@@ -80,6 +80,7 @@ fn main() -> ExitCode {
 /// Serves until a signal asks to stop. Everything is restored before the door exists.
 fn run(flags: Flags) -> Result<(), Box<dyn std::error::Error>> {
     stmf::iscsi::keep_buffers();
+    raise_descriptor_limit();
     let stop = signals::block_termination()?;
     let group = nix::unistd::Group::from_name(DOOR_GROUP)?.map(|group| group.gid);
     let service = Service::start(Options {
@@ -112,4 +113,14 @@ fn run(flags: Flags) -> Result<(), Box<dyn std::error::Error>> {
     door.revoke();
     service.stop();
     Ok(())
+}
+
+/// Every LU keeps two files open and every session a socket; the usual soft limit of 1024 is for programs that use select(2).
+fn raise_descriptor_limit() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let raised =
+        getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(error) = raised {
+        log::warn!("the limit of open files stays as it is: {error}");
+    }
 }

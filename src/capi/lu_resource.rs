@@ -16,9 +16,11 @@ version!(
     stmfGetLuProp,
     stmfCreateLu,
     stmfImportLu,
+    stmfModifyLu,
+    stmfModifyLuByFname,
 );
 
-fn disk(dType: u16) -> Result<(), Status> {
+pub(super) fn disk(dType: u16) -> Result<(), Status> {
     let disk = i32::from(dType) == super::STMF_DISK;
     disk.then_some(()).ok_or(Status::InvalidArg)
 }
@@ -128,6 +130,38 @@ pub unsafe extern "C" fn stmfImportLu(dType: u16, fname: *mut c_char, luGuid: *m
             unsafe { give_guid(luGuid, guid) };
         }
         result
+    })
+}
+
+/// Changes a property of a disk LU: alias, size, management URL, write protect or write cache disable. Takes effect at once.
+///
+/// # Safety
+/// `luGuid` is NULL or points to a GUID; `propVal` is NULL or NUL-terminated.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn stmfModifyLu(luGuid: *mut stmfGuid, prop: u32, propVal: *const c_char) -> c_int {
+    barrier!({
+        // SAFETY: the caller's promise.
+        let (guid, value) = unsafe { (guid(luGuid)?, text(propVal)?) };
+        client::lu_modify(guid, client::lu_change(prop, value)?)
+    })
+}
+
+/// `stmfModifyLu` for the LU whose metadata are in this file. It need not be registered, and is not registered by this.
+///
+/// # Safety
+/// `fname` and `propVal` are NULL or NUL-terminated.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn stmfModifyLuByFname(
+    dType: u16,
+    fname: *const c_char,
+    prop: u32,
+    propVal: *const c_char,
+) -> c_int {
+    barrier!({
+        disk(dType)?;
+        // SAFETY: the caller's promise.
+        let (path, value) = unsafe { (text(fname)?, text(propVal)?) };
+        client::lu_modify_file(path, client::lu_change(prop, value)?)
     })
 }
 

@@ -37,6 +37,7 @@ lists! {
     stmfGroupProperties, name, stmfDevid;
     stmfSessionList, session, stmfSession;
     stmfViewEntryList, ve, stmfViewEntry;
+    stmfProviderList, provider, stmfProvider;
 }
 
 /// Allocates a list of these elements and gives it to the caller. The block has room for one element even when there is

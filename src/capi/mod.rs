@@ -14,8 +14,14 @@ mod group;
 mod lu;
 mod lu_resource;
 mod memory;
+#[cfg(feature = "nvpair")]
+mod nvpair;
+mod provider;
+#[cfg(feature = "nvpair")]
+mod provider_data;
 mod proxy;
 mod resources;
+mod settings;
 mod state;
 mod target;
 mod types;
@@ -28,7 +34,11 @@ pub use group::*;
 pub use lu::*;
 pub use lu_resource::*;
 pub use memory::stmfFreeMemory;
+pub use provider::*;
+#[cfg(feature = "nvpair")]
+pub use provider_data::*;
 pub use proxy::*;
+pub use settings::*;
 pub use state::*;
 pub use target::*;
 pub use types::*;

@@ -9,7 +9,13 @@ use crate::types::{GroupName, Lun, Status};
 use std::ffi::c_int;
 use std::ptr::addr_of;
 
-version!("SUNW_1.1", stmfAddViewEntry, stmfRemoveViewEntry, stmfGetViewEntryList);
+version!(
+    "SUNW_1.1",
+    stmfAddViewEntry,
+    stmfRemoveViewEntry,
+    stmfGetViewEntryList,
+    stmfValidateView
+);
 version!("STMF_1.0", stmfGetViewEntryListNotFound);
 
 /// Adds a view entry. Reads `allHosts`, `allTargets`, the group names that they make necessary, `luNbrValid` and two bytes
@@ -36,6 +42,30 @@ pub unsafe extern "C" fn stmfAddViewEntry(lu: *mut stmfGuid, viewEntry: *mut stm
             (*entry).veIndex = added.index;
             (*entry).luNbrValid = B_TRUE;
             (*entry).luNbr = added.lun.to_view_entry();
+        }
+        Ok(())
+    })
+}
+
+/// Tells whether a view entry could be added for some LU: the LUN asked for, or else the smallest free one, which is written
+/// to `luNbr`. Reads the same fields as `stmfAddViewEntry`. Nothing is reserved.
+///
+/// # Safety
+/// As for `stmfAddViewEntry`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn stmfValidateView(viewEntry: *mut stmfViewEntry) -> c_int {
+    barrier!({
+        let entry = output(viewEntry)?;
+        // SAFETY: not NULL, and the caller's promise.
+        let request = unsafe {
+            (*entry).veIndexValid = B_FALSE;
+            read_request(entry)
+        }?;
+        let wanted = request.lun.is_some();
+        let lun = client::view_check(request)?;
+        if !wanted {
+            // SAFETY: as before.
+            unsafe { (*entry).luNbr = lun.to_view_entry() };
         }
         Ok(())
     })

@@ -3,7 +3,8 @@
 
 use crate::client;
 use crate::framework::{AccessReport, GroupKind, LuInfo, NexusInfo, PortInfo, ServiceState, ViewEntry, ViewRequest};
-use crate::service::{AluaInfo, TargetInfo};
+use crate::iscsi::admin as iscsi;
+use crate::service::AluaInfo;
 use crate::types::{DevId, GroupName, Guid, LuProperties, NodeId, Status};
 use std::time::Duration;
 
@@ -78,7 +79,6 @@ service! {
     alua_disable() -> ();
     alua() -> AluaInfo;
     peer_fenced() -> ();
-    iscsi_target_create(name: Option<String>, alias: Option<String>) -> String;
-    iscsi_target_delete(name: String, force: bool) -> ();
-    iscsi_target_list() -> Vec<TargetInfo>;
+    iscsi_listing() -> iscsi::Listing;
+    iscsi_change(change: iscsi::Change) -> Result<String, iscsi::Refusal>;
 }

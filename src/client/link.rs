@@ -3,8 +3,8 @@
 use super::endpoint::{DEFAULT_DOOR, Endpoint};
 use super::signals::SignalsBlocked;
 use crate::door::{self, Credentials};
-use crate::service::{Options, Request, Response, Service, decode_response, encode_request};
-use crate::types::Status;
+use crate::service::{Call, Options, Request, Response, Service, decode_response, encode_call};
+use crate::types::{PersistMethod, Status};
 use nix::errno::Errno;
 use nix::unistd::{Gid, Pid, Uid};
 use std::io;
@@ -39,18 +39,23 @@ enum Route {
 
 impl Link {
     /// Sends one request. When `stmfd` has been restarted since the last call, this one goes to the new one.
-    pub(super) fn send(&self, request: &Request, descriptors: &[BorrowedFd<'_>]) -> Result<Response, Status> {
+    pub(super) fn send(
+        &self,
+        persist: Option<PersistMethod>,
+        request: &Request,
+        descriptors: &[BorrowedFd<'_>],
+    ) -> Result<Response, Status> {
         match self.route()? {
-            Route::Local(service) => local(&service, request, descriptors),
+            Route::Local(service) => local(&service, persist, request, descriptors),
             Route::Door(door) => {
-                let bytes = encode_request(request);
+                let bytes = encode_call(persist, request);
                 match door::call(door.as_fd(), &bytes, descriptors) {
                     // The server of this door was gone before the call: nothing has been delivered, so once more.
                     Err(error) if is(&error, Errno::EBADF) => {
                         self.forget(&door);
                         match self.route()? {
                             Route::Door(door) => self.finish(&door, door::call(door.as_fd(), &bytes, descriptors)),
-                            Route::Local(service) => local(&service, request, descriptors),
+                            Route::Local(service) => local(&service, persist, request, descriptors),
                         }
                     }
                     outcome => self.finish(&door, outcome),
@@ -139,7 +144,12 @@ fn embedded(state_dir: Option<PathBuf>) -> Result<State, Status> {
 
 /// Runs the request in this process. Threads that it starts inherit the mask (`c-clients.md` chapter 4: library threads
 /// take no signals).
-fn local(service: &Service, request: &Request, descriptors: &[BorrowedFd<'_>]) -> Result<Response, Status> {
+fn local(
+    service: &Service,
+    persist: Option<PersistMethod>,
+    request: &Request,
+    descriptors: &[BorrowedFd<'_>],
+) -> Result<Response, Status> {
     let _blocked = SignalsBlocked::new();
     let copies: io::Result<Vec<OwnedFd>> = descriptors.iter().map(|fd| fd.try_clone_to_owned()).collect();
     let copies = copies.map_err(|error| {
@@ -151,7 +161,8 @@ fn local(service: &Service, request: &Request, descriptors: &[BorrowedFd<'_>]) -
         uid: Uid::effective().as_raw(),
         gid: Gid::effective().as_raw(),
     };
-    Ok(service.dispatch(request.clone(), copies, caller).0)
+    let request = request.clone();
+    Ok(service.dispatch(Call { persist, request }, copies, caller).0)
 }
 
 fn is(error: &io::Error, errno: Errno) -> bool {

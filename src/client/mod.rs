@@ -7,6 +7,8 @@ mod devid;
 mod endpoint;
 mod handles;
 mod link;
+mod modify;
+mod persist;
 mod process;
 mod resource;
 mod signals;
@@ -14,20 +16,26 @@ mod size;
 
 pub use devid::{devid_from_iscsi_name, devid_from_wwn};
 pub use endpoint::{DEFAULT_DOOR, ENDPOINT_VARIABLE, Endpoint, InvalidEndpoint, require_daemon};
+pub use modify::{global_lu_property, lu_change, lu_modify, lu_modify_file, set_global_lu_property};
+pub use persist::{persist_method, service_persist_method, set_persist_method, set_service_persist_method};
 pub use resource::{LuProperty, LuResource};
 pub use size::parse_size;
 
 use crate::door::fork::private_pair;
-use crate::framework::{AccessReport, GroupKind, LuInfo, NexusInfo, PortInfo, ServiceState, ViewEntry, ViewRequest};
-use crate::service::{AluaInfo, Request, Response, TargetInfo};
-use crate::types::{DevId, GroupName, Guid, LuProperties, NodeId, Status};
+use crate::framework::{
+    AccessReport, DefaultState, GroupKind, LuInfo, NexusInfo, PortInfo, ProviderData, ServiceState, ViewEntry,
+    ViewRequest,
+};
+use crate::iscsi::admin as iscsi;
+use crate::service::{AluaInfo, Request, Response};
+use crate::types::{DevId, GroupName, Guid, LuProperties, Lun, NodeId, ProviderKey, ProviderKind, Status};
 use handles::Door;
 use process::Process;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Sends one request to this process's endpoint.
 pub fn send(request: &Request, descriptors: &[BorrowedFd<'_>]) -> Result<Response, Status> {
-    Process::current().link.send(request, descriptors)
+    Process::current().send(request, descriptors)
 }
 
 /// An answer that does not fit the request: a service of another version, or a bug.
@@ -94,6 +102,27 @@ calls! {
     view_remove(guid: Guid, index: u32) -> () = Request::ViewRemove(guid, index), Response::Done => ();
     /// `stmfGetViewEntryList`; empty for a GUID without entries.
     view_list(guid: Guid) -> Vec<ViewEntry> = Request::ViewList(guid), Response::Views(l) => l;
+    /// `stmfValidateView`: the LUN that could be used.
+    view_check(request: ViewRequest) -> Lun = Request::ViewCheck(request), Response::Lun(l) => l;
+    /// `stmfGetLogicalUnitProviderList`, `stmfGetLocalPortProviderList`.
+    providers(kind: ProviderKind) -> Vec<ProviderKey> = Request::Providers(kind), Response::Providers(l) => l;
+    /// `stmfGetProviderDataProt`.
+    provider_data(key: ProviderKey) -> ProviderData = Request::ProviderDataGet(key), Response::ProviderData(d) => d;
+    /// `stmfSetProviderDataProt`: the new token.
+    set_provider_data(key: ProviderKey, data: Vec<u8>, token: Option<u64>) -> u64 =
+        Request::ProviderDataSet(key, data, token), Response::Token(t) => t;
+    /// `stmfClearProviderData`.
+    clear_provider_data(key: ProviderKey) -> () = Request::ProviderDataClear(key), Response::Done => ();
+    /// `stmfGetProviderDataList`.
+    provider_data_list() -> Vec<ProviderKey> = Request::ProviderDataList, Response::Providers(l) => l;
+    /// `stmfLoadConfig`.
+    load_config() -> () = Request::LoadConfig, Response::Done => ();
+    /// `stmfLoadStmfProps`.
+    load_default_states() -> () = Request::LoadDefaultStates, Response::Done => ();
+    /// `stmfSetStmfProp`.
+    set_default_state(which: DefaultState, online: bool) -> () = Request::SetDefaultState(which, online), Response::Done => ();
+    /// `stmfGetStmfProp`: true for online.
+    default_state(which: DefaultState) -> bool = Request::GetDefaultState(which), Response::DefaultState(s) => s;
     /// `stmfGetTargetList`.
     target_list() -> Vec<DevId> = Request::TargetList, Response::DevIds(l) => l;
     /// `stmfGetTargetProperties`.
@@ -112,13 +141,11 @@ calls! {
     alua() -> AluaInfo = Request::GetAlua, Response::Alua(a) => a;
     /// `aluaadm fenced`.
     peer_fenced() -> () = Request::PeerFenced, Response::Done => ();
-    /// `itadm create-target`.
-    iscsi_target_create(name: Option<String>, alias: Option<String>) -> String =
-        Request::IscsiTargetCreate { name, alias }, Response::IscsiName(n) => n;
-    /// `itadm delete-target`.
-    iscsi_target_delete(name: String, force: bool) -> () = Request::IscsiTargetDelete { name, force }, Response::Done => ();
-    /// `itadm list-target`.
-    iscsi_target_list() -> Vec<TargetInfo> = Request::IscsiTargetList, Response::IscsiTargets(l) => l;
+    /// `itadm list-…`.
+    iscsi_listing() -> iscsi::Listing = Request::IscsiListing, Response::IscsiListing(l) => *l;
+    /// The other subcommands of `itadm`: the name of the object, or why not.
+    iscsi_change(change: iscsi::Change) -> Result<String, iscsi::Refusal> =
+        Request::IscsiChange(Box::new(change)), Response::IscsiChanged(r) => r;
 }
 
 /// A group that cannot exist, because its name is none, in a view entry: `missing`, unless the service cannot be reached
@@ -160,7 +187,7 @@ pub fn init_proxy_door_or_nothing(door: Option<BorrowedFd<'_>>) -> Result<i32, S
     })?;
     let process = Process::current();
     let descriptors: Vec<BorrowedFd<'_>> = std::iter::once(theirs.as_fd()).chain(door).collect();
-    match process.link.send(&Request::InitProxyDoor, &descriptors)? {
+    match process.send(&Request::InitProxyDoor, &descriptors)? {
         Response::Proxy(handle) => Ok(process.handles.insert(Door {
             handle,
             life_line: mine,
@@ -186,7 +213,7 @@ pub fn destroy_proxy_door(handle: i32) {
         return;
     };
     // Waits until the door is gone. If the service cannot be reached, the life line (dropped here) says the same.
-    if let Err(status) = process.link.send(&Request::DestroyProxyDoor(door.handle), &[]) {
+    if let Err(status) = process.send(&Request::DestroyProxyDoor(door.handle), &[]) {
         log::debug!("destroying proxy door {handle}: {status}");
     }
 }
@@ -198,7 +225,7 @@ pub fn post_proxy_msg(handle: i32, message: &[u8]) -> Result<(), Status> {
     if message.is_empty() {
         return Err(Status::PostMsgFailed);
     }
-    match process.link.send(&Request::PostProxyMsg(door, message.to_vec()), &[]) {
+    match process.send(&Request::PostProxyMsg(door, message.to_vec()), &[]) {
         Ok(Response::Done) => Ok(()),
         Ok(Response::Failed(Status::Perm)) | Err(Status::Perm) => Err(Status::Perm),
         Ok(Response::Failed(_)) | Err(_) => Err(Status::PostMsgFailed),

@@ -5,20 +5,40 @@
 use super::handles::Handles;
 use super::link::Link;
 use crate::logging;
+use crate::service::{Request, Response};
+use crate::types::{PersistMethod, Status};
 use arc_swap::ArcSwapOption;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 /// State of one process.
 pub(super) struct Process {
     pid: u32,
     pub(super) link: Link,
     pub(super) handles: Handles,
+    /// Number of the process's own persist method, 0 for none.
+    persist: AtomicU8,
 }
 
 // No lock guards this: one that another thread held at a fork would stay locked in the child for ever.
 static CURRENT: ArcSwapOption<Process> = ArcSwapOption::const_empty();
 
 impl Process {
+    /// Sends one request, with the process's own persist method if it has one.
+    pub(super) fn send(&self, request: &Request, descriptors: &[BorrowedFd<'_>]) -> Result<Response, Status> {
+        self.link.send(self.persist(), request, descriptors)
+    }
+
+    /// The process's own persist method, if it ever set one.
+    pub(super) fn persist(&self) -> Option<PersistMethod> {
+        PersistMethod::from_number(self.persist.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn set_persist(&self, method: Option<PersistMethod>) {
+        self.persist.store(method.map_or(0, |m| m as u8), Ordering::Relaxed);
+    }
+
     /// The state of the calling process, if it has called the library.
     pub(super) fn existing() -> Option<Arc<Process>> {
         CURRENT.load_full().filter(|process| process.pid == std::process::id())
@@ -37,6 +57,8 @@ impl Process {
                         pid,
                         link: Link::default(),
                         handles: Handles::default(),
+                        // The one thing that a child keeps, as every other variable of the program.
+                        persist: AtomicU8::new(other.as_ref().map_or(0, |p| p.persist.load(Ordering::Relaxed))),
                     });
                     let before = CURRENT.compare_and_swap(&other, Some(fresh));
                     let replaced = match (&*before, &other) {

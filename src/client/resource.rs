@@ -151,7 +151,7 @@ fn utf8(text: &[u8]) -> Result<String, Status> {
     String::from_utf8(text.to_vec()).map_err(|_| Status::InvalidArg)
 }
 
-fn limited(text: &[u8], limit: usize) -> Result<String, Status> {
+pub(super) fn limited(text: &[u8], limit: usize) -> Result<String, Status> {
     if text.len() > limit {
         return Err(Status::InvalidPropSize);
     }
@@ -197,7 +197,7 @@ fn guid(text: &[u8]) -> Result<Guid, Status> {
     guid.is_naa6().then_some(guid).ok_or(Status::InvalidArg)
 }
 
-fn boolean(text: &[u8]) -> Result<bool, Status> {
+pub(super) fn boolean(text: &[u8]) -> Result<bool, Status> {
     if text.eq_ignore_ascii_case(b"true") {
         Ok(true)
     } else if text.eq_ignore_ascii_case(b"false") {

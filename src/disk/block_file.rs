@@ -57,6 +57,11 @@ fn kind_of(attributes: &Attributes) -> io::Result<(FileId, Kind)> {
     }
 }
 
+/// Kind of an open file.
+pub fn kind(file: &File) -> io::Result<Kind> {
+    Ok(kind_of(&file.metadata()?)?.1)
+}
+
 /// Bytes of a file or device.
 pub fn size(file: &File, kind: Kind) -> io::Result<u64> {
     match kind {

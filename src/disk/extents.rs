@@ -201,7 +201,7 @@ mod tests {
         assert_eq!((back[511], back[512], back[1023], back[1024]), (1, 0, 0, 1));
         // A block larger than those of the file system with data at its end is mapped.
         assert_eq!(runs(1, 14, 16, 1), [run(1, 1, true)]);
-        assert_eq!(runs(2, 14, 16, 1), [run(2, 3, false)]);
+        assert_eq!(runs(2, 14, 16, 9), [run(2, 3, false), run(5, 11, true)]);
     }
 
     #[test]

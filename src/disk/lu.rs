@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::block_file;
-use super::command::{self, Call, Job};
+use super::command::{self, Call, Copies, Job};
 use super::gate::{Gate, TaskKey};
 use super::medium::Medium;
 use super::metadata::{LuInfo, Metadata, SHARED_SIZE};
@@ -14,15 +14,21 @@ use super::reservations::{self, Reservations};
 use crate::framework::{Done, Handler, Inquiry, LuNexuses, Nexus, Release, Start, Task, Unit};
 use crate::scsi::vpd::TargetPort;
 use crate::scsi::{Sense, mode};
-use crate::types::{Guid, LuProperties, Status};
+use crate::types::{Guid, LuChange, LuProperties, Status};
+use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use parking_lot::Mutex;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
+/// The management URL of all LUs that have none of their own.
+pub type SharedUrl = Arc<ArcSwapOption<String>>;
+
 /// What an LU is made of, for commands and management.
 pub struct Lu {
-    info: LuInfo,
+    info: ArcSwap<LuInfo>,
+    /// The management URL of LUs without one of their own.
+    shared_url: SharedUrl,
     name: String,
     medium: Medium,
     ownership: Arc<Ownership>,
@@ -36,6 +42,7 @@ pub struct Lu {
     software_protected: AtomicBool,
     reservations: Reservations,
     locks: Arc<Locks>,
+    copies: Copies,
     nexuses: OnceLock<Arc<dyn LuNexuses>>,
     /// Until release its files back no other LU.
     files: Mutex<Vec<Registration>>,
@@ -53,6 +60,7 @@ impl Lu {
         pool: Arc<Pool>,
         files: Vec<Registration>,
         reservations: Reservations,
+        shared_url: SharedUrl,
     ) -> Lu {
         let info = metadata.info.clone();
         Lu {
@@ -62,8 +70,10 @@ impl Lu {
             software_protected: AtomicBool::new(false),
             reservations,
             locks: Arc::default(),
+            copies: Copies::default(),
             nexuses: OnceLock::new(),
-            info,
+            info: ArcSwap::from_pointee(info),
+            shared_url,
             name: ownership.path().to_owned(),
             medium,
             ownership,
@@ -72,29 +82,45 @@ impl Lu {
         }
     }
 
-    /// What the metadata said when the LU was opened; the write cache has a state of its own.
-    pub fn info(&self) -> &LuInfo {
-        &self.info
+    /// What the metadata say; the write cache has a state of its own.
+    pub fn info(&self) -> Guard<Arc<LuInfo>> {
+        self.info.load()
+    }
+
+    /// Follows a change of the metadata.
+    pub fn update_info(&self, change: impl Fn(&mut LuInfo)) {
+        self.info.rcu(|info| {
+            let mut next = LuInfo::clone(info);
+            change(&mut next);
+            next
+        });
+    }
+
+    /// Management URLs: its own, else those of all LUs.
+    pub fn mgmt_url(&self) -> Option<String> {
+        let own = self.info().mgmt_url.clone();
+        own.or_else(|| self.shared_url.load().as_deref().cloned())
     }
 
     /// Logical blocks.
     pub fn blocks(&self) -> u64 {
-        self.info.size >> self.info.block_shift
+        let info = self.info();
+        info.size >> info.block_shift
     }
 
     /// log2 of the block length.
     pub fn block_shift(&self) -> u32 {
-        u32::from(self.info.block_shift)
+        u32::from(self.info().block_shift)
     }
 
     /// Bytes per block.
     pub fn block_length(&self) -> u32 {
-        1 << self.info.block_shift
+        1 << self.info().block_shift
     }
 
     /// Writes are refused.
     pub fn write_protected(&self) -> bool {
-        self.info.write_protected || self.software_protected.load(Ordering::Relaxed)
+        self.info().write_protected || self.software_protected.load(Ordering::Relaxed)
     }
 
     /// Blocks may be deallocated.
@@ -105,6 +131,11 @@ impl Lu {
     /// Writes need not be durable before their status.
     pub fn write_cache(&self) -> bool {
         self.write_cache.load(Ordering::Relaxed)
+    }
+
+    /// State of the write cache until a reset.
+    pub fn set_write_cache(&self, enabled: bool) {
+        self.write_cache.store(enabled, Ordering::Relaxed);
     }
 
     /// MODE SELECT: state of the write cache, and software write protect.
@@ -145,6 +176,11 @@ impl Lu {
         &self.locks
     }
 
+    /// Results of EXTENDED COPY.
+    pub fn copies(&self) -> &Copies {
+        &self.copies
+    }
+
     /// The way to the nexuses; `None` before the framework has attached the LU.
     pub fn nexuses(&self) -> Option<&Arc<dyn LuNexuses>> {
         self.nexuses.get()
@@ -174,16 +210,16 @@ impl Lu {
 
     /// Display name: as set, or what of the LU's name fits.
     pub fn alias(&self) -> String {
-        self.info.alias.clone().unwrap_or_else(|| alias_of(&self.name))
+        self.info().alias.clone().unwrap_or_else(|| alias_of(&self.name))
     }
 
     /// Vendor, product, revision.
     pub fn inquiry_id(&self) -> Inquiry {
-        let default = Inquiry::default();
+        let (default, info) = (Inquiry::default(), self.info());
         Inquiry {
-            vendor: self.info.vendor.unwrap_or(default.vendor),
-            product: self.info.product.unwrap_or(default.product),
-            revision: self.info.revision.unwrap_or(default.revision),
+            vendor: info.vendor.unwrap_or(default.vendor),
+            product: info.product.unwrap_or(default.product),
+            revision: info.revision.unwrap_or(default.revision),
         }
     }
 
@@ -245,6 +281,7 @@ impl Handler for Disk {
             lu: &self.0,
             cdb: task.cdb.head(),
             expected: task.expected,
+            nexus: task.nexus.id,
             port: TargetPort {
                 protocol: port.protocol,
                 devid: &port.devid,
@@ -277,7 +314,7 @@ impl Handler for Disk {
 
 impl Unit for Disk {
     fn guid(&self) -> Guid {
-        self.0.info.guid
+        self.0.info().guid
     }
 
     fn name(&self) -> String {
@@ -293,15 +330,15 @@ impl Unit for Disk {
             block_size: Some(lu.block_length()),
             company_id: None,
             data_file: Some(lu.medium.path().to_owned()),
-            guid: Some(lu.info.guid),
-            meta_file: lu.info.separate_meta.then(|| lu.name.clone()),
-            mgmt_url: lu.info.mgmt_url.clone(),
-            size: Some(lu.info.size),
+            guid: Some(lu.info().guid),
+            meta_file: lu.info().separate_meta.then(|| lu.name.clone()),
+            mgmt_url: lu.mgmt_url(),
+            size: Some(lu.info().size),
             write_protect: Some(lu.write_protected()),
             write_cache_disable: Some(!lu.write_cache()),
             vendor: Some(text(&id.vendor)),
             product: Some(text(&id.product)),
-            serial: lu.info.serial.clone(),
+            serial: lu.info().serial.clone(),
             host_id: None,
         }
     }
@@ -330,6 +367,10 @@ impl Unit for Disk {
 
     fn nexus_lost(&self, nexus: u64) {
         self.0.reservations.nexus_lost(nexus);
+    }
+
+    fn modify(&self, change: &LuChange) -> Result<(), Status> {
+        self.0.modify(change)
     }
 
     fn release(&self, how: Release) -> Result<(), Status> {

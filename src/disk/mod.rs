@@ -22,11 +22,14 @@ mod lease;
 mod lu;
 mod medium;
 mod metadata;
+mod modify;
 mod ownership;
 mod pool;
 mod provider;
 mod range;
 mod registry;
+#[cfg(test)]
+mod reservation_tests;
 mod reservations;
 mod size;
 mod sys;
@@ -95,5 +98,17 @@ impl Default for LeaseTimes {
             renewal: rules::RENEWAL,
             margin: rules::SAFETY_MARGIN,
         }
+    }
+}
+
+/// For fuzzing: what is understood of a metadata area is written and understood the same way again.
+#[cfg(fuzzing)]
+pub fn fuzz_metadata(area: &[u8]) {
+    let Ok(metadata) = metadata::Metadata::decode(area) else {
+        return;
+    };
+    let _ = reservations::Reservations::load(&metadata, Some(1));
+    if let Some(again) = metadata.encode() {
+        assert_eq!(metadata::Metadata::decode(&again), Ok(metadata));
     }
 }

@@ -5,7 +5,7 @@ use super::Config;
 use super::block_file::{self, Access, Backup, BlockFile, FileId, Kind};
 use super::guid;
 use super::lease::{Identity, Leases};
-use super::lu::{Disk, Lu, data_offset};
+use super::lu::{Disk, Lu, SharedUrl, data_offset};
 use super::medium::Medium;
 use super::metadata::{LuInfo, Metadata, MetadataError, Order, SHARED_SIZE};
 use super::ownership::{self, ClaimError, Ownership};
@@ -26,6 +26,7 @@ pub struct Provider {
     leases: Arc<Leases>,
     pool: Arc<Pool>,
     registry: Registry,
+    mgmt_url: SharedUrl,
 }
 
 impl Provider {
@@ -40,6 +41,7 @@ impl Provider {
             leases: Arc::new(Leases::new(identity, config.lease)),
             pool: Arc::new(Pool::new(config.io_threads)),
             registry: Registry::default(),
+            mgmt_url: SharedUrl::default(),
         }
     }
 
@@ -68,6 +70,7 @@ impl Provider {
             pool,
             files,
             reservations,
+            Arc::clone(&self.mgmt_url),
         ))))
     }
 }
@@ -100,6 +103,10 @@ impl LuProvider for Provider {
 
     fn create(&self, properties: &LuProperties, taken: &dyn Fn(&Guid) -> bool) -> Result<Arc<dyn Unit>, Status> {
         Ok(self.create_disk(properties, taken)?)
+    }
+
+    fn set_mgmt_url(&self, url: Option<&str>) {
+        self.mgmt_url.store(url.map(|url| Arc::new(url.to_owned())));
     }
 
     fn identify(&self, path: &str) -> Result<Guid, Status> {
@@ -281,13 +288,21 @@ fn open_carrier(path: &str, kind: Kind, write_protected: bool) -> io::Result<Opt
     Ok(locked)
 }
 
-/// Opens the data file; when it does not carry the metadata it gets a lock of its own.
+/// Opens the data file; when it does not carry the metadata it gets a lock of its own. A store that need not be written
+/// (write protect) is open for writing all the same if it can be: the protection may be lifted later.
 fn open_data(path: &str, kind: Kind, write: bool, separate: bool) -> Result<File, Status> {
-    let access = Access {
-        write,
-        exclusive: separate,
+    let open = |write| {
+        let access = Access {
+            write,
+            exclusive: separate,
+        };
+        block_file::open(path, kind, access, 0)
     };
-    let file = match block_file::open(path, kind, access, 0) {
+    let opened = match open(true) {
+        Err(error) if !write && read_only(&error) => open(false),
+        result => result,
+    };
+    let file = match opened {
         Ok(file) => file,
         Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {
             return Err(failed(path, "in use", &error, Status::FileInUse));
@@ -302,6 +317,13 @@ fn open_data(path: &str, kind: Kind, write: bool, separate: bool) -> Result<File
         }
     }
     Ok(file)
+}
+
+fn read_only(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EROFS | libc::EACCES | libc::EPERM | libc::ETXTBSY)
+    )
 }
 
 /// Metadata of a file that was moved get its present name. When they cannot be written the LU works all the same.

@@ -84,6 +84,7 @@ pub fn start(disk: &Disk, cdb: &[u8; 16], expected: Expected) -> Start {
         lu,
         cdb,
         expected,
+        nexus: 1,
         port,
     })
 }
@@ -106,7 +107,10 @@ pub fn execute_from(
         lu: Arc::clone(disk.lu()),
         cdb: *cdb,
         expected,
-        key: KEY,
+        key: TaskKey {
+            nexus: nexus.id,
+            tag: 1,
+        },
         nexus: Arc::clone(nexus),
         data: data.to_vec(),
         done: Box::new(move |outcome| sender.send(outcome).unwrap()),

@@ -112,6 +112,25 @@ pub struct AccessReport {
     pub properties: LuProperties,
 }
 
+/// Which objects a default state is for (`stmfSetStmfProp`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DefaultState {
+    /// Logical units.
+    Lus,
+    /// Target ports.
+    Targets,
+}
+
+/// The data of a provider.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProviderData {
+    /// Packed nvlist (XDR).
+    #[serde(with = "serde_bytes")]
+    pub data: Vec<u8>,
+    /// For a set that must not overwrite somebody else's.
+    pub token: u64,
+}
+
 /// One node's framework. Cheap to share; all methods may be called from any thread.
 ///
 /// Locks, outermost first: `loading` or `alua_change`; the lock of one cell; `state`; `cells`, the locks within an LU.
@@ -130,6 +149,8 @@ pub struct Framework {
     pub(super) alua_change: Mutex<()>,
     /// ALUA mode, for commands and announcements.
     pub(super) alua_on: AtomicBool,
+    /// The persist method of the service is NONE.
+    pub(super) live_only: AtomicBool,
     /// READ on a Standby LU is forwarded.
     pub(super) standby_reads: AtomicBool,
     pub(super) weak: Weak<Framework>,
@@ -151,6 +172,7 @@ impl Framework {
             loading: Mutex::default(),
             alua_change: Mutex::default(),
             alua_on: AtomicBool::new(false),
+            live_only: AtomicBool::new(false),
             standby_reads: AtomicBool::new(true),
             weak: weak.clone(),
         })

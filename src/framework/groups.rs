@@ -3,7 +3,7 @@
 use super::state::State;
 use super::{Framework, GroupKind, ObjectState, ViewEntry, ViewRequest};
 use crate::store::{Change, GroupTable, ViewRow};
-use crate::types::{DevId, GroupName, Guid, Status};
+use crate::types::{DevId, GroupName, Guid, Lun, Status};
 use parking_lot::MutexGuard;
 
 impl GroupKind {
@@ -100,6 +100,11 @@ impl Framework {
         drop(state);
         unmapped.stop_unattended();
         Ok(entry)
+    }
+
+    /// `stmfValidateView`: the LUN that a view entry could use, whatever the LU.
+    pub fn view_check(&self, request: &ViewRequest) -> Result<Lun, Status> {
+        self.configured()?.views.check_view(request)
     }
 
     pub(super) fn remove_view(&self, guid: &Guid, index: u32) -> Result<(), Status> {

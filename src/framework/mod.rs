@@ -10,7 +10,7 @@
 //! | the way of a command | `routing`, then `dlun0` (no LU), `standby` (to the peer), `identity` (INQUIRY in their stead) |
 //! | one nexus on one LU | `itl`, `attention` (unit attentions), `live` (tasks), `task_management` |
 //! | who sees what | `views` (pure), `groups` (the calls), `mapping`, `lun_map` |
-//! | management | `state`, `service`, `lus`, `ports` |
+//! | management | `state`, `service`, `lus`, `modify`, `ports`, `providers` with `sbd_data`, `defaults`, `persistence` |
 //! | access state | `alua` (pure), `cell` (performs its actions for one LU), `alua_mode`, `peer_events` |
 #![forbid(unsafe_code)]
 
@@ -19,6 +19,7 @@ mod alua_mode;
 mod api;
 mod attention;
 mod cell;
+mod defaults;
 mod dlun0;
 mod groups;
 mod identity;
@@ -28,11 +29,15 @@ mod logical_unit;
 mod lun_map;
 mod lus;
 mod mapping;
+mod modify;
 mod peer;
 mod peer_events;
+mod persistence;
 mod port;
 mod ports;
+mod providers;
 mod routing;
+mod sbd_data;
 mod service;
 mod standby;
 mod state;
@@ -41,11 +46,16 @@ mod task_management;
 mod unit;
 mod views;
 
-pub use api::{AccessReport, Framework, GroupKind, LuInfo, NexusInfo, PortInfo, ServiceState, ViewEntry, ViewRequest};
+pub use api::{
+    AccessReport, DefaultState, Framework, GroupKind, LuInfo, NexusInfo, PortInfo, ProviderData, ServiceState,
+    ViewEntry, ViewRequest,
+};
 pub use live::LiveTask;
 pub use lun_map::LunMap;
 pub use peer::{Announcement, PeerEvent, PeerLink, PeerStatus, PeerView};
+pub use persistence::with_persist_method;
 pub use port::{Nexus, NexusSpec, ObjectState, Port, PortControl, PortSpec};
+pub use providers::MAX_PROVIDER_DATA;
 pub use task::{
     Cdb, Done, Expected, Handler, Origin, Outcome, ReadyTask, Residual, Start, Started, Task, TaskAttribute,
     TaskHandle, TmDone, TmFunction, TmRequest, TmResponse,

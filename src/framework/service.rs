@@ -4,9 +4,12 @@ use super::alua::machine::Event;
 use super::cell::Source;
 
 use super::ports::{begin_port_change, tell};
+use super::providers::key_of;
 use super::state::{
-    ALUA_ENABLED, ALUA_NODE, DEFAULT_LU_STATE, DEFAULT_TARGET_STATE, STANDBY_READS, State, store_status,
+    ALUA_ENABLED, ALUA_NODE, DEFAULT_LU_STATE, DEFAULT_TARGET_STATE, MGMT_URL, PERSIST_METHOD, STANDBY_READS, State,
+    store_status,
 };
+use super::views::Views;
 use super::{Framework, GroupKind, ObjectState, Port, ServiceState, ViewEntry};
 use crate::store::{GroupTable, LuRow, Snapshot};
 use crate::types::{NodeId, Status};
@@ -32,7 +35,9 @@ impl State {
         }
     }
 
-    fn restore(&mut self, snapshot: &Snapshot) {
+    /// Groups, view entries, provider data and the LU list become those of the store.
+    fn restore_objects(&mut self, snapshot: &Snapshot) {
+        self.views = Views::default();
         for (table, name, members) in &snapshot.groups {
             let kind = match table {
                 GroupTable::Host => GroupKind::Host,
@@ -53,16 +58,23 @@ impl State {
             self.views.add(row.guid, entry);
         }
         self.rows = snapshot.lus.iter().map(|row| (row.guid, row.clone())).collect();
+        let providers = snapshot.providers.iter();
+        self.providers = providers.filter_map(|row| Some((key_of(row)?, row.clone()))).collect();
+    }
+
+    fn restore_settings(&mut self, snapshot: &Snapshot) {
         self.rtpids.extend(snapshot.ports.iter().cloned());
         for (key, value) in &snapshot.settings {
             match key.as_str() {
                 DEFAULT_LU_STATE => self.lus_online = value != "offline",
                 DEFAULT_TARGET_STATE => self.ports_online = value != "offline",
+                MGMT_URL => self.mgmt_url = Some(value.clone()),
                 ALUA_ENABLED => self.alua = value == "true",
                 ALUA_NODE => self.node = value.parse().ok().and_then(NodeId::new),
                 _ => {}
             }
         }
+        self.stored_defaults = (self.lus_online, self.ports_online);
     }
 }
 
@@ -85,7 +97,12 @@ impl Framework {
             log::error!("configuration store: {error}");
             store_status(&error)
         })?;
-        self.state.lock().restore(&snapshot);
+        let live_only = setting(&snapshot, PERSIST_METHOD) == Some("none");
+        self.live_only.store(live_only, Ordering::Release);
+        self.state.lock().restore_settings(&snapshot);
+        if let Some(provider) = self.provider() {
+            provider.set_mgmt_url(setting(&snapshot, MGMT_URL));
+        }
         let refuse_reads = snapshot
             .settings
             .iter()
@@ -93,7 +110,35 @@ impl Framework {
         self.standby_reads.store(!refuse_reads, Ordering::Release);
         // "Enabled, peer unknown": nothing is announced until the cluster software enables again.
         self.alua_on.store(self.state.lock().alua, Ordering::Release);
-        self.load_lus(&snapshot.lus);
+        self.load_objects(&snapshot)
+    }
+
+    /// `stmfLoadConfig`: `ServiceOnline` unless offline. A configuration that cannot be read changes nothing.
+    pub fn reload(&self) -> Result<(), Status> {
+        let _loading = self.loading.lock();
+        if self.state.lock().operational() != ObjectState::Offline {
+            return Err(Status::ServiceOnline);
+        }
+        let snapshot = self.store.load().map_err(|error| {
+            log::error!("configuration store: {error}");
+            store_status(&error)
+        })?;
+        self.load_objects(&snapshot)
+    }
+
+    /// With method NONE nothing is loaded (`libstmf-api.md` 3.3). LUs that are registered stay as they are.
+    fn load_objects(&self, snapshot: &Snapshot) -> Result<(), Status> {
+        if self.persists() && self.store.persistent() {
+            let wanted = {
+                let mut state = self.state.lock();
+                state.configured = false;
+                state.restore_objects(snapshot);
+                self.complete_list(&mut state)?;
+                let missing = snapshot.lus.iter().filter(|row| !state.lus.contains_key(&row.guid));
+                missing.cloned().collect::<Vec<_>>()
+            };
+            self.load_lus(&wanted);
+        }
         self.state.lock().configured = true;
         Ok(())
     }
@@ -190,6 +235,11 @@ impl Framework {
         }
         self.all_cells().iter().for_each(|cell| self.give_up_at_shutdown(cell));
     }
+}
+
+fn setting<'a>(snapshot: &'a Snapshot, key: &str) -> Option<&'a str> {
+    let mut settings = snapshot.settings.iter();
+    settings.find(|(k, _)| k == key).map(|(_, value)| value.as_str())
 }
 
 /// Local ports that change; their new state is shown already.

@@ -4,8 +4,8 @@
 use super::logical_unit::LogicalUnit;
 use super::views::Views;
 use super::{Framework, Nexus, ObjectState, Port};
-use crate::store::{Change, LuRow, StoreError};
-use crate::types::{DevId, Guid, NodeId, Status};
+use crate::store::{Change, LuRow, ProviderRow, StoreError};
+use crate::types::{DevId, Guid, NodeId, ProviderKey, Status};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -15,6 +15,10 @@ pub(super) const DEFAULT_TARGET_STATE: &str = "default-target-state";
 /// ALUA mode, `true` or `false`, and the last node enabled.
 pub(super) const ALUA_ENABLED: &str = "alua.enabled";
 pub(super) const ALUA_NODE: &str = "alua.node";
+/// Persist method of the service, `smf` (default) or `none`.
+pub(super) const PERSIST_METHOD: &str = "persist-method";
+/// The management URL of LUs without one of their own.
+pub(super) const MGMT_URL: &str = "mgmt-url";
 /// `forward` (default) or `refuse` (ruling 13).
 pub(super) const STANDBY_READS: &str = "alua/standby-reads";
 
@@ -29,6 +33,11 @@ pub(super) struct State {
     /// Default states.
     pub lus_online: bool,
     pub ports_online: bool,
+    /// Default states of LUs and ports as they are stored.
+    pub stored_defaults: (bool, bool),
+    pub mgmt_url: Option<String>,
+    /// Provider data; of `sbd` what the rows do not say.
+    pub providers: BTreeMap<ProviderKey, ProviderRow>,
     pub views: Views,
     /// Registered LUs.
     pub lus: BTreeMap<Guid, Arc<LogicalUnit>>,
@@ -66,6 +75,9 @@ impl Default for State {
             configured: false,
             lus_online: true,
             ports_online: true,
+            stored_defaults: (true, true),
+            mgmt_url: None,
+            providers: BTreeMap::new(),
             views: Views::default(),
             lus: BTreeMap::new(),
             names: HashMap::new(),
@@ -103,21 +115,21 @@ impl State {
 }
 
 impl Framework {
-    /// One transaction. What the store says is for the log; the caller gets the status of `libstmf-api.md` 1.1.
-    pub(super) fn commit(&self, changes: &[Change]) -> Result<(), Status> {
-        self.store.commit(changes).map_err(|error| {
-            log::error!("configuration store: {error}");
-            store_status(&error)
-        })
-    }
-
     /// Writes one LU row and remembers it.
     pub(super) fn put_row(&self, row: LuRow) -> Result<(), Status> {
         let mut state = self.state.lock();
         if state.rows.get(&row.guid) == Some(&row) {
             return Ok(());
         }
-        self.commit(&[Change::PutLu(row.clone())])?;
+        let put = Change::PutLu(row.clone());
+        // The Standby mark is no part of the list that callers see.
+        if state.rows.get(&row.guid).is_some_and(|old| old.path == row.path) {
+            self.commit(&[put])?;
+        } else {
+            let list = self.touched_list(&state)?;
+            self.commit(&[put, Change::PutProvider(list.clone())])?;
+            Framework::list_is_touched(&mut state, list);
+        }
         state.rows.insert(row.guid, row);
         Ok(())
     }
@@ -128,7 +140,9 @@ impl Framework {
         if !state.rows.contains_key(guid) {
             return Ok(None);
         }
-        self.commit(&[Change::RemoveLu(*guid)])?;
+        let list = self.touched_list(&state)?;
+        self.commit(&[Change::RemoveLu(*guid), Change::PutProvider(list.clone())])?;
+        Framework::list_is_touched(&mut state, list);
         Ok(state.rows.remove(guid))
     }
 }

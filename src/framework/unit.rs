@@ -2,7 +2,7 @@
 
 use super::{Handler, Nexus, PeerView};
 use crate::scsi::Sense;
-use crate::types::{DevId, Guid, LuProperties, Status};
+use crate::types::{DevId, Guid, LuChange, LuProperties, Status};
 use std::any::Any;
 use std::sync::Arc;
 
@@ -74,6 +74,9 @@ pub trait LuProvider: Send + Sync {
     /// generated; `taken` tells whether a GUID is registered or has view entries.
     fn create(&self, properties: &LuProperties, taken: &dyn Fn(&Guid) -> bool) -> Result<Arc<dyn Unit>, Status>;
 
+    /// The management URL of all LUs that have none of their own; `None`: there is none.
+    fn set_mgmt_url(&self, _url: Option<&str>) {}
+
     /// The GUID in the metadata at `path`, without claiming or changing anything: `MetaFileName` when there is none.
     fn identify(&self, path: &str) -> Result<Guid, Status>;
 
@@ -110,6 +113,10 @@ pub trait Unit: Handler + Any {
 
     /// The nexus with this id ended, or the LU is no longer mapped on it; its tasks are gone.
     fn nexus_lost(&self, _nexus: u64) {}
+
+    /// Changes a property, in the metadata first (`stmfModifyLu`): `WriteCacheSet`, `FileSizeInvalid`, `SizeOutOfRange`,
+    /// `DataFileName`, `MetaCreation`; on failure the old value stays.
+    fn modify(&self, change: &LuChange) -> Result<(), Status>;
 
     /// Gives the store up. The framework has stopped and drained the tasks before.
     fn release(&self, how: Release) -> Result<(), Status>;

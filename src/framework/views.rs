@@ -150,18 +150,7 @@ impl Views {
     /// The entry that `request` would become: `InvalidHg`, `InvalidTg`, `VeConflict`, `LunInUse`, `Error` (no LUN free),
     /// in that order.
     pub fn check_add(&self, guid: &Guid, request: &ViewRequest) -> Result<ViewEntry, Status> {
-        let known = |kind, group: &Option<GroupName>| {
-            group
-                .as_ref()
-                .is_none_or(|name| self.groups(kind).position(name).is_some())
-        };
-        if !known(GroupKind::Host, &request.host_group) {
-            return Err(Status::InvalidHg);
-        }
-        if !known(GroupKind::Target, &request.target_group) {
-            return Err(Status::InvalidTg);
-        }
-        let sides = (request.host_group.clone(), request.target_group.clone());
+        let sides = self.check_groups(request)?;
         let own = self.entries.get(guid);
         let conflict = own.is_some_and(|entries| entries.values().any(|e| overlap(&sides_of(e), &sides)));
         if conflict {
@@ -176,6 +165,28 @@ impl Views {
             target_group: request.target_group.clone(),
             lun: self.check_lun(&sides, request.lun)?,
         })
+    }
+
+    /// The LUN that an entry for these groups would get, whatever the LU: errors as [`Views::check_add`], without
+    /// `VeConflict`.
+    pub fn check_view(&self, request: &ViewRequest) -> Result<Lun, Status> {
+        let sides = self.check_groups(request)?;
+        self.check_lun(&sides, request.lun)
+    }
+
+    fn check_groups(&self, request: &ViewRequest) -> Result<Sides, Status> {
+        let known = |kind, group: &Option<GroupName>| {
+            group
+                .as_ref()
+                .is_none_or(|name| self.groups(kind).position(name).is_some())
+        };
+        if !known(GroupKind::Host, &request.host_group) {
+            return Err(Status::InvalidHg);
+        }
+        if !known(GroupKind::Target, &request.target_group) {
+            return Err(Status::InvalidTg);
+        }
+        Ok((request.host_group.clone(), request.target_group.clone()))
     }
 
     /// The wanted LUN if no overlapping entry of any LU uses it, else `LunInUse`; or the smallest free one, else `Error`.

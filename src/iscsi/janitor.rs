@@ -177,6 +177,7 @@ impl Janitor {
         }
         if let (Some(target), Some(devid)) = (self.node.target(name), devid(name)) {
             target.set_state(TargetState::Online);
+            self.node.portals_changed();
             self.node.framework.port_changed(&devid, true);
             log::info!("target {name} is online");
         }
@@ -194,6 +195,7 @@ impl Janitor {
 fn went_offline(node: &Node, name: &str) {
     if let Some(target) = node.target(name) {
         target.set_state(TargetState::Offline);
+        node.portals_changed();
     }
     if let Some(devid) = devid(name) {
         node.framework.port_changed(&devid, false);

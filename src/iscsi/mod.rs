@@ -2,9 +2,10 @@
 //!
 //! | floor | modules |
 //! |---|---|
-//! | pure | [`pdu`], [`decoder`], [`output`], [`text`], [`name`], [`parameters`], [`chap`], [`security`], [`login`], [`window`], [`directory`], [`connection`] |
-//! | shell | `engine` (sockets), `worker` (connections), `portal` (listeners), `janitor` (what may wait), `sessions`, `target`, `config` (persistence), [`Provider`] |
+//! | pure | [`admin`], [`pdu`], [`decoder`], [`output`], [`text`], [`name`], [`parameters`], [`chap`], [`security`], [`login`], [`window`], [`directory`], [`connection`] |
+//! | shell | `engine` (sockets), `worker` (connections), `portal` (listeners), `janitor` (what may wait), `sessions`, `target`, `config` (targets, groups, initiators; persistence), [`Provider`] |
 
+pub mod admin;
 pub mod chap;
 pub mod connection;
 pub mod decoder;
@@ -28,6 +29,7 @@ mod sessions;
 mod target;
 mod worker;
 
+pub use config::PROVIDER;
 pub use engine::heap::keep_buffers;
 pub use portal::PortalError;
-pub use provider::{Config, Provider, StartError, TargetError};
+pub use provider::{ChangeError, Config, Provider, StartError};

@@ -1,21 +1,26 @@
 //! What workers, janitor, acceptor and provider share.
 
-use super::directory::{AuthPolicy, Directory, LoginStatus, SessionKey, SessionLookup, TargetRecord, TargetView};
+use super::admin::Auth;
+use super::chap::CHALLENGE;
+use super::config::{self, Config, DEFAULT_TAG};
+use super::directory::{
+    AuthPolicy, ChapPolicy, Directory, LoginStatus, SessionKey, SessionLookup, TargetRecord, TargetView,
+};
 use super::engine::mailbox::Mailbox;
 use super::janitor::Job;
 use super::sessions::{ConnectionId, Sessions};
 use super::target::{Target, TargetState};
 use super::worker::Mail;
 use crate::framework::Framework;
+use arc_swap::ArcSwap;
+use nix::sys::eventfd::EventFd;
 use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 
-/// Tag of the default portal group, the only one for now (`iscsi-target.md` chapter 1).
-pub const DEFAULT_TAG: u16 = 1;
 /// Bits of a [`ConnectionId`] below the worker's number.
 const WORKER_SHIFT: u32 = 48;
 
@@ -23,6 +28,8 @@ const WORKER_SHIFT: u32 = 48;
 pub struct Node {
     /// The framework.
     pub framework: Arc<Framework>,
+    /// The configuration in force.
+    pub config: ArcSwap<Config>,
     /// All targets, by canonical name.
     pub targets: RwLock<BTreeMap<String, Arc<Target>>>,
     /// All sessions.
@@ -31,8 +38,12 @@ pub struct Node {
     pub jobs: Sender<Job>,
     /// One per worker.
     pub workers: Vec<Arc<Mailbox<Mail>>>,
-    /// Addresses of the open listeners.
+    /// Addresses of the open listeners of the default portal group.
     pub portals: RwLock<Vec<SocketAddr>>,
+    /// Wakes the accepting thread.
+    pub acceptor: EventFd,
+    /// False: the accepting thread is to end.
+    pub accepting: AtomicBool,
     /// Open connections.
     pub connections: AtomicUsize,
 }
@@ -74,26 +85,104 @@ impl Node {
         self.connections.fetch_sub(1, Ordering::AcqRel);
     }
 
-    /// `addr:port,tag` of every portal, the one of `local` first. A wildcard portal stands for every address of the host but
-    /// loopback.
-    fn addresses(&self, local: SocketAddr) -> Vec<String> {
-        let mut all = vec![local];
-        for portal in self.portals.read().iter() {
-            if !portal.ip().is_unspecified() {
-                all.push(*portal);
-            } else {
-                let fits = |ip: &IpAddr| portal.is_ipv6() || ip.is_ipv4();
-                all.extend(
-                    host_addresses()
-                        .into_iter()
-                        .filter(fits)
-                        .map(|ip| SocketAddr::new(ip, portal.port())),
-                );
-            }
+    /// Which portals are needed may have changed.
+    pub fn portals_changed(&self) {
+        if let Err(error) = self.acceptor.write(1) {
+            log::error!("waking the iSCSI listeners: {error}");
         }
-        let mut seen = std::collections::HashSet::new();
-        all.retain(|address| seen.insert(*address));
-        all.iter().map(|address| format!("{address},{DEFAULT_TAG}")).collect()
+    }
+
+    /// Portals of the groups that online targets use and that no listener of the default group serves.
+    pub fn explicit_portals(&self) -> Vec<SocketAddr> {
+        let serving = |name: &str| {
+            self.target(name)
+                .is_some_and(|target| target.state() != TargetState::Offline)
+        };
+        let config = self.config.load();
+        let mut portals: Vec<SocketAddr> = config
+            .portals_of(serving)
+            .filter(|portal| !self.is_default(*portal))
+            .collect();
+        portals.sort_unstable();
+        portals.dedup();
+        portals
+    }
+
+    fn is_default(&self, local: SocketAddr) -> bool {
+        self.portals.read().iter().any(|portal| config::covers(*portal, local))
+    }
+
+    /// The tag of a target's portal group with the portal of a local address.
+    fn tag(&self, config: &Config, target: &config::Target, local: SocketAddr) -> Option<u16> {
+        if target.bindings.is_empty() {
+            return self.is_default(local).then_some(DEFAULT_TAG);
+        }
+        let serves = |group: &str| {
+            let group = config.group(group);
+            group.is_some_and(|group| group.portals.iter().any(|portal| config::covers(*portal, local)))
+        };
+        let binding = target.bindings.iter().find(|binding| serves(&binding.group))?;
+        Some(binding.tag)
+    }
+
+    /// `addr:port,tag` of every portal of a target.
+    fn addresses(&self, config: &Config, target: &config::Target, local: SocketAddr) -> Vec<String> {
+        if target.bindings.is_empty() {
+            return group_addresses(&self.portals.read(), local, DEFAULT_TAG);
+        }
+        let of = |binding: &config::Binding| {
+            let portals = config.group(&binding.group).map_or(&[][..], |group| &group.portals);
+            group_addresses(portals, local, binding.tag)
+        };
+        target.bindings.iter().flat_map(of).collect()
+    }
+}
+
+/// `addr:port,tag` of the portals of a group, the one of `local` first. A wildcard portal stands for every address of the
+/// host but loopback.
+fn group_addresses(portals: &[SocketAddr], local: SocketAddr, tag: u16) -> Vec<String> {
+    let mut all: Vec<SocketAddr> = Vec::new();
+    if portals.iter().any(|portal| config::covers(*portal, local)) {
+        all.push(local);
+    }
+    for portal in portals {
+        if !portal.ip().is_unspecified() {
+            all.push(*portal);
+        } else {
+            let fits = |ip: &IpAddr| portal.is_ipv6() || ip.is_ipv4();
+            let addresses = host_addresses().into_iter().filter(fits);
+            all.extend(addresses.map(|ip| SocketAddr::new(ip, portal.port())));
+        }
+    }
+    let mut seen = std::collections::HashSet::new();
+    all.retain(|address| seen.insert(*address));
+    all.iter().map(|address| format!("{address},{tag}")).collect()
+}
+
+/// What is asked of an initiator that logs in to a target.
+fn policy(config: &Config, target: &config::Target, initiator: &str) -> Result<AuthPolicy, LoginStatus> {
+    match config.auth(target) {
+        Auth::None => Ok(AuthPolicy::None),
+        // Stored by another version: there is nobody to ask, so nobody comes in.
+        Auth::Radius => Err(LoginStatus::TARGET_ERROR),
+        Auth::Chap => {
+            let mut random = [0; 1 + CHALLENGE];
+            getrandom::fill(&mut random).map_err(|error| {
+                log::error!("no random numbers for a CHAP challenge: {error}");
+                LoginStatus::TARGET_ERROR
+            })?;
+            let [identifier, challenge @ ..] = random;
+            let context = config.initiator(initiator);
+            let user = context.map(|context| context.chap_user.as_ref().unwrap_or(&context.name));
+            Ok(AuthPolicy::Chap(Box::new(ChapPolicy {
+                user: user.cloned().unwrap_or_default(),
+                secret: context.and_then(|context| context.secret.clone()),
+                target_user: target.chap_user.as_ref().unwrap_or(&target.name).clone(),
+                target_secret: target.secret.clone(),
+                identifier,
+                challenge,
+            })))
+        }
     }
 }
 
@@ -115,29 +204,34 @@ fn host_addresses() -> Vec<IpAddr> {
 }
 
 impl Directory for Node {
-    fn find(&self, name: &str, _initiator: &str, _local: SocketAddr) -> Result<TargetView, LoginStatus> {
+    fn find(&self, name: &str, initiator: &str, local: SocketAddr) -> Result<TargetView, LoginStatus> {
+        let config = self.config.load();
         let target = self.target(name).ok_or(LoginStatus::NOT_FOUND)?;
+        let settings = config.target(name).ok_or(LoginStatus::NOT_FOUND)?;
+        let tag = self.tag(&config, settings, local).ok_or(LoginStatus::NOT_FOUND)?;
         if target.state() != TargetState::Online {
             return Err(LoginStatus::UNAVAILABLE);
         }
         Ok(TargetView {
-            alias: target.alias.clone(),
-            portal_group: DEFAULT_TAG,
-            auth: AuthPolicy::None,
+            alias: settings.alias.clone(),
+            portal_group: tag,
+            auth: policy(&config, settings, initiator)?,
         })
     }
 
     fn list(&self, name: Option<&str>, local: SocketAddr) -> Vec<TargetRecord> {
-        let addresses = self.addresses(local);
+        let config = self.config.load();
         let targets = self.targets.read();
-        targets
-            .values()
-            .filter(|target| target.state() == TargetState::Online && name.is_none_or(|name| name == target.name))
-            .map(|target| TargetRecord {
+        let record = |target: &Arc<Target>| {
+            let wanted = target.state() == TargetState::Online && name.is_none_or(|name| name == target.name);
+            let settings = config.target(&target.name).filter(|_| wanted)?;
+            self.tag(&config, settings, local)?;
+            Some(TargetRecord {
                 name: target.name.clone(),
-                addresses: addresses.clone(),
+                addresses: self.addresses(&config, settings, local),
             })
-            .collect()
+        };
+        targets.values().filter_map(record).collect()
     }
 
     fn session(&self, key: &SessionKey, tsih: u16, cid: u16) -> SessionLookup {

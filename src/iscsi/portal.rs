@@ -3,7 +3,6 @@
 use super::engine::{Epoll, Event, Interest, Poller, thread};
 use super::node::Node;
 use super::worker::Mail;
-use nix::sys::eventfd::{EfdFlags, EventFd};
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::fd::AsFd;
@@ -12,8 +11,8 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Token of the stop event.
-const STOP: u64 = u64::MAX;
+/// Token of the event that something has changed.
+const WAKE: u64 = u64::MAX;
 /// How often a portal is tried again whose address this host does not have.
 const RETRY: Duration = Duration::from_secs(2);
 /// Pause when the process has no descriptor left.
@@ -42,24 +41,42 @@ impl std::error::Error for PortalError {
 
 /// The open portals, and those whose address is absent: an address of a cluster moves between nodes, and the listener must
 /// follow it without a restart (`iscsi-target.md` 1.1).
+#[derive(Default)]
 pub struct Portals {
-    open: Vec<TcpListener>,
-    absent: Vec<SocketAddr>,
+    open: Vec<Open>,
+    absent: Vec<Absent>,
+    next_token: u64,
+}
+
+/// A listener.
+struct Open {
+    token: u64,
+    listener: TcpListener,
+    /// The portal of an explicit group as configured; `None`: of the default group, which stays open.
+    explicit: Option<SocketAddr>,
+}
+
+/// A portal that could not be opened, and the last reason.
+struct Absent {
+    address: SocketAddr,
+    explicit: bool,
+    reason: Option<ErrorKind>,
 }
 
 impl Portals {
-    /// Opens listeners. A port in use is an error, an absent address is not.
+    /// Opens listeners of the default group. A port in use is an error, an absent address is not.
     pub fn open(addresses: &[SocketAddr]) -> Result<Portals, PortalError> {
-        let mut portals = Portals {
-            open: Vec::new(),
-            absent: Vec::new(),
-        };
+        let mut portals = Portals::default();
         for &address in addresses {
             match listen(address) {
-                Ok(listener) => portals.open.push(listener),
+                Ok(listener) => portals.add(listener, None),
                 Err(error) if error.kind() == ErrorKind::AddrNotAvailable => {
                     log::warn!("iSCSI portal {address}: this host does not have the address; waiting for it");
-                    portals.absent.push(address);
+                    portals.absent.push(Absent {
+                        address,
+                        explicit: false,
+                        reason: Some(error.kind()),
+                    });
                 }
                 Err(error) => return Err(PortalError { address, error }),
             }
@@ -67,12 +84,46 @@ impl Portals {
         Ok(portals)
     }
 
-    /// The addresses that are open.
+    /// The addresses of the default group that are open.
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.open
-            .iter()
-            .filter_map(|listener| listener.local_addr().ok())
-            .collect()
+        let default = self.open.iter().filter(|open| open.explicit.is_none());
+        default.filter_map(|open| open.listener.local_addr().ok()).collect()
+    }
+
+    fn add(&mut self, listener: TcpListener, explicit: Option<SocketAddr>) {
+        self.open.push(Open {
+            token: self.next_token,
+            listener,
+            explicit,
+        });
+        self.next_token += 1;
+    }
+
+    /// Closes explicit portals that are not wanted any more; those that are wanted and not open become absent.
+    fn want(&mut self, wanted: &[SocketAddr]) {
+        let keeps = |explicit: Option<SocketAddr>| explicit.is_none_or(|address| wanted.contains(&address));
+        self.open.retain(|open| {
+            if !keeps(open.explicit) {
+                log::info!("iSCSI portal {:?}: closed", open.explicit);
+            }
+            keeps(open.explicit)
+        });
+        self.absent
+            .retain(|absent| keeps(absent.explicit.then_some(absent.address)));
+        for &address in wanted {
+            let open = self.open.iter().any(|open| open.explicit == Some(address));
+            let absent = self
+                .absent
+                .iter()
+                .any(|absent| absent.explicit && absent.address == address);
+            if !open && !absent {
+                self.absent.push(Absent {
+                    address,
+                    explicit: true,
+                    reason: None,
+                });
+            }
+        }
     }
 }
 
@@ -92,43 +143,39 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// The accepting thread.
 pub struct Acceptor {
-    stop: Arc<EventFd>,
+    node: Arc<Node>,
     thread: JoinHandle<()>,
 }
+
+const READ: Interest = Interest {
+    read: true,
+    write: false,
+};
 
 impl Acceptor {
     /// Starts accepting.
     pub fn start(portals: Portals, node: Arc<Node>, connections_max: usize) -> io::Result<Acceptor> {
-        let stop = Arc::new(EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?);
         let poller = Epoll::new()?;
-        let read = Interest {
-            read: true,
-            write: false,
-        };
-        poller.add(stop.as_fd(), STOP, read)?;
-        for (token, listener) in (0u64..).zip(&portals.open) {
-            poller.add(listener.as_fd(), token, read)?;
+        poller.add(node.acceptor.as_fd(), WAKE, READ)?;
+        for open in &portals.open {
+            poller.add(open.listener.as_fd(), open.token, READ)?;
         }
+        node.accepting.store(true, Ordering::Release);
         let mut state = Accepting {
             portals,
-            node,
+            node: node.clone(),
             connections_max,
             next: 0,
             refused: 0,
         };
-        let kept = stop.clone();
-        let thread = thread::spawn("iscsi-accept", move || {
-            state.run(poller);
-            drop(kept);
-        })?;
-        Ok(Acceptor { stop, thread })
+        let thread = thread::spawn("iscsi-accept", move || state.run(poller))?;
+        Ok(Acceptor { node, thread })
     }
 
     /// Closes the listeners.
     pub fn stop(self) {
-        if let Err(error) = self.stop.write(1) {
-            log::error!("stopping the iSCSI listeners: {error}");
-        }
+        self.node.accepting.store(false, Ordering::Release);
+        self.node.portals_changed();
         if self.thread.join().is_err() {
             log::error!("the iSCSI accepting thread has panicked");
         }
@@ -146,7 +193,9 @@ struct Accepting {
 impl Accepting {
     fn run(&mut self, mut poller: Epoll) {
         let mut events: Vec<Event> = Vec::new();
-        loop {
+        while self.node.accepting.load(Ordering::Acquire) {
+            self.portals.want(&self.node.explicit_portals());
+            self.retry(&poller);
             events.clear();
             let timeout = (!self.portals.absent.is_empty()).then_some(RETRY);
             if let Err(error) = poller.wait(&mut events, timeout) {
@@ -154,23 +203,21 @@ impl Accepting {
                 std::thread::sleep(EXHAUSTED);
             }
             for event in &events {
-                if event.token == STOP {
-                    return;
+                if event.token == WAKE {
+                    // Only says that there is something to look at; an error means that somebody has read it already.
+                    let _ = self.node.acceptor.read();
+                } else {
+                    self.accept(event.token);
                 }
-                self.accept(event.token);
             }
-            self.retry(&poller);
         }
     }
 
     fn accept(&mut self, token: u64) {
-        let Some(listener) = usize::try_from(token)
-            .ok()
-            .and_then(|index| self.portals.open.get(index))
-        else {
+        let Some(open) = self.portals.open.iter().find(|open| open.token == token) else {
             return;
         };
-        let (stream, peer) = match listener.accept() {
+        let (stream, peer) = match open.listener.accept() {
             Ok(accepted) => accepted,
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::ConnectionAborted) => return,
             Err(error) => {
@@ -200,31 +247,28 @@ impl Accepting {
         self.node.workers[self.next].post(Mail::Accept(stream, local));
     }
 
+    /// Tries what is not open.
     fn retry(&mut self, poller: &Epoll) {
-        let absent = std::mem::take(&mut self.portals.absent);
-        for address in absent {
+        for mut absent in std::mem::take(&mut self.portals.absent) {
+            let address = absent.address;
+            let token = self.portals.next_token;
             let opened = listen(address).and_then(|listener| {
-                poller.add(
-                    listener.as_fd(),
-                    self.portals.open.len() as u64,
-                    Interest {
-                        read: true,
-                        write: false,
-                    },
-                )?;
+                poller.add(listener.as_fd(), token, READ)?;
                 Ok(listener)
             });
             match opened {
                 Ok(listener) => {
                     log::info!("iSCSI portal {address}: open");
-                    self.portals.open.push(listener);
+                    self.portals.add(listener, absent.explicit.then_some(address));
                     *self.node.portals.write() = self.portals.addresses();
                 }
                 Err(error) => {
-                    if error.kind() != ErrorKind::AddrNotAvailable {
-                        log::error!("iSCSI portal {address}: {error}");
+                    // Once for each reason: it is tried again every few seconds.
+                    if absent.reason != Some(error.kind()) {
+                        log::warn!("iSCSI portal {address}: {error}; trying again until it opens");
                     }
-                    self.portals.absent.push(address);
+                    absent.reason = Some(error.kind());
+                    self.portals.absent.push(absent);
                 }
             }
         }

@@ -1,32 +1,32 @@
 //! The provider: targets of the configuration, and the life of everything below it.
 
-use super::config::{Config as Stored, PROVIDER, TARGETS_MAX, TargetConfig};
+use super::admin::{Change, Listing, Refusal, Set, TargetChange, TargetInfo};
+use super::config::{self, Config as Settings, PROVIDER, SECRETS, StoredError, TARGETS_MAX};
 use super::engine::{mailbox::Mailbox, thread};
 use super::janitor::{self, Job, devid};
-use super::name::{self, InvalidName};
+use super::name;
 use super::node::Node;
 use super::portal::{Acceptor, PortalError, Portals};
 use super::sessions::Sessions;
 use super::target::{Control, Target};
 use super::worker::{self, Mail};
 use crate::framework::{Framework, ObjectState, PortSpec};
-use crate::service::TargetInfo;
-use crate::store::{Change, ProviderRow, StoreError};
+use crate::store::{self, ProviderRow, StoreError};
 use crate::types::{Protocol, Status};
+use arc_swap::ArcSwap;
+use nix::sys::eventfd::{EfdFlags, EventFd};
 use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Kind of the stored data: a port provider's.
 const KIND: u8 = 2;
-/// Longest target alias, bytes.
-const ALIAS_MAX: usize = 255;
 /// How long a forced deletion waits for the port to go offline.
 const OFFLINE_WAIT: Duration = Duration::from_secs(30);
 /// Pause between two looks at that.
@@ -53,68 +53,47 @@ impl Default for Config {
     }
 }
 
-/// Why a target operation failed.
+/// Why a change of the configuration failed. Nothing has changed.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum TargetError {
-    /// Not an iSCSI target name.
-    Name(String, InvalidName),
-    /// The alias is empty or too long.
-    Alias,
-    /// A target of this name exists.
-    Exists(String),
-    /// No such target.
-    NotFound(String),
-    /// The target is online or has sessions.
-    Busy(String),
-    /// The node has as many targets as it may have.
-    TooMany,
-    /// The framework refused.
+pub enum ChangeError {
+    /// It is not possible.
+    Refused(Refusal),
+    /// The framework refused to register or deregister a target's port.
     Framework(String, Status),
     /// The configuration could not be written.
     Store(StoreError),
     /// The stored configuration cannot be read. It is left alone.
-    Damaged(String),
+    Damaged(StoredError),
     /// No random numbers for a name.
     Random(String),
 }
 
-impl TargetError {
-    /// The nearest status of the C API.
-    pub const fn status(&self) -> Status {
+impl ChangeError {
+    /// For the administrator.
+    pub fn refusal(self) -> Refusal {
         match self {
-            TargetError::Name(..) | TargetError::Alias => Status::InvalidArg,
-            TargetError::Exists(_) => Status::Exists,
-            TargetError::NotFound(_) => Status::NotFound,
-            TargetError::Busy(_) => Status::Busy,
-            TargetError::Framework(_, status) => *status,
-            TargetError::Damaged(_) => Status::ServiceDataVersion,
-            TargetError::TooMany | TargetError::Store(_) | TargetError::Random(_) => Status::Error,
+            ChangeError::Refused(refusal) => refusal,
+            ChangeError::Framework(_, status) => Refusal::Failed(status),
+            ChangeError::Damaged(_) => Refusal::Failed(Status::ServiceDataVersion),
+            ChangeError::Store(_) | ChangeError::Random(_) => Refusal::Failed(Status::Error),
         }
     }
 }
 
-impl std::fmt::Display for TargetError {
+impl std::fmt::Display for ChangeError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            TargetError::Name(name, why) => write!(f, "target '{name}': {why}"),
-            TargetError::Alias => write!(
-                f,
-                "a target alias has 1 to {ALIAS_MAX} bytes without control characters"
-            ),
-            TargetError::Exists(name) => write!(f, "target {name} exists already"),
-            TargetError::NotFound(name) => write!(f, "target {name} not found"),
-            TargetError::Busy(name) => write!(f, "target {name} is online or has sessions"),
-            TargetError::TooMany => write!(f, "there are {TARGETS_MAX} targets already"),
-            TargetError::Framework(name, status) => write!(f, "target {name}: {status}"),
-            TargetError::Store(error) => write!(f, "iSCSI configuration: {error}"),
-            TargetError::Damaged(why) => write!(f, "stored iSCSI configuration: {why}"),
-            TargetError::Random(why) => write!(f, "no random numbers for a target name: {why}"),
+            ChangeError::Refused(refusal) => refusal.fmt(f),
+            ChangeError::Framework(name, status) => write!(f, "target {name}: {status}"),
+            ChangeError::Store(error) => write!(f, "iSCSI configuration: {error}"),
+            ChangeError::Damaged(why) => write!(f, "stored iSCSI configuration: {why}"),
+            ChangeError::Random(why) => write!(f, "no random numbers for a target name: {why}"),
         }
     }
 }
 
-impl std::error::Error for TargetError {}
+impl std::error::Error for ChangeError {}
 
 /// Why the provider did not start.
 #[derive(Debug)]
@@ -125,7 +104,7 @@ pub enum StartError {
     /// Threads or descriptors are lacking.
     System(io::Error),
     /// The stored targets could not be restored.
-    Targets(TargetError),
+    Targets(ChangeError),
 }
 
 impl std::fmt::Display for StartError {
@@ -150,8 +129,8 @@ struct Threads {
 pub struct Provider {
     node: Arc<Node>,
     config: Config,
-    /// Serialises changes of the configuration.
-    stored: Mutex<Stored>,
+    /// Held while the configuration changes.
+    changing: Mutex<()>,
     threads: Mutex<Option<Threads>>,
     janitor: Option<JoinHandle<()>>,
 }
@@ -169,11 +148,14 @@ impl Provider {
         let (jobs, queue) = channel();
         let node = Arc::new(Node {
             framework: framework.clone(),
+            config: ArcSwap::default(),
             targets: RwLock::new(BTreeMap::new()),
             sessions: Mutex::new(Sessions::default()),
             jobs,
             workers,
             portals: RwLock::new(Vec::new()),
+            acceptor: EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?,
+            accepting: AtomicBool::new(false),
             connections: AtomicUsize::new(0),
         });
         let shared = node.clone();
@@ -181,7 +163,7 @@ impl Provider {
         Ok(Provider {
             node,
             config,
-            stored: Mutex::new(Stored::default()),
+            changing: Mutex::new(()),
             threads: Mutex::new(None),
             janitor: Some(janitor),
         })
@@ -225,64 +207,123 @@ impl Provider {
         }
     }
 
-    /// Addresses that are listened on.
+    /// Addresses of the default portal group that are listened on.
     pub fn portals(&self) -> Vec<SocketAddr> {
         self.node.portals.read().clone()
     }
 
-    /// Creates a target, under a generated name if none is given; gives its canonical name. It goes online when the
-    /// service is online.
-    pub fn create_target(&self, name: Option<&str>, alias: Option<&str>) -> Result<String, TargetError> {
-        let name = match name {
-            Some(name) => name::canonical_target(name).map_err(|why| TargetError::Name(name.into(), why))?,
-            None => name::generate().map_err(|error| TargetError::Random(error.to_string()))?,
-        };
-        if alias.is_some_and(|alias| alias.is_empty() || alias.len() > ALIAS_MAX || alias.contains(char::is_control)) {
-            return Err(TargetError::Alias);
+    /// Changes the configuration and gives the name of the object in the form it has now. All or nothing; what was
+    /// answered with success is stored, and in force for the next login.
+    pub fn change(&self, mut change: Change) -> Result<String, ChangeError> {
+        if let Change::CreateTarget(target) = &mut change
+            && target.name.is_none()
+        {
+            target.name = Some(name::generate().map_err(|error| ChangeError::Random(error.to_string()))?);
         }
-        let mut stored = self.stored.lock();
-        let count = self.node.targets.read().len();
-        if self.node.target(&name).is_some() {
-            return Err(TargetError::Exists(name));
+        let _alone = self.changing.lock();
+        let old = self.node.config.load_full();
+        let (new, name) = old.changed(&change).map_err(ChangeError::Refused)?;
+        let new = Arc::new(new);
+        match &change {
+            Change::CreateTarget(_) => self.replace(&old, &new, None, Some(&name))?,
+            Change::DeleteTarget { force, .. } => {
+                self.retire(&name, *force)?;
+                self.replace(&old, &new, Some(&name), None)?;
+            }
+            Change::ModifyTarget { name: before, .. } => match name::canonical(before) {
+                Ok(before) if before != name => {
+                    self.retire(&before, true)?;
+                    self.replace(&old, &new, Some(&before), Some(&name))?;
+                }
+                _ => self.replace(&old, &new, None, None)?,
+            },
+            _ => self.replace(&old, &new, None, None)?,
         }
-        if count >= TARGETS_MAX {
-            return Err(TargetError::TooMany);
-        }
-        let target = TargetConfig {
-            name: name.clone(),
-            alias: alias.map(Into::into),
-        };
-        let before = stored.clone();
-        stored.put(&target);
-        if let Err(error) = self.save(&stored) {
-            *stored = before;
-            return Err(error);
-        }
-        if let Err(error) = self.register(target) {
-            self.save(&before)?;
-            *stored = before;
-            return Err(error);
-        }
+        self.node.portals_changed();
         Ok(name)
     }
 
+    /// Creates a target, under a generated name if none is given; gives its canonical name. It goes online when the
+    /// service is online.
+    pub fn create_target(&self, name: Option<&str>, alias: Option<&str>) -> Result<String, ChangeError> {
+        self.change(Change::CreateTarget(TargetChange {
+            name: name.map(Into::into),
+            alias: alias.map_or(Set::Keep, |alias| Set::To(alias.into())),
+            ..TargetChange::default()
+        }))
+    }
+
     /// Deletes a target. One that is online or has sessions is refused, or taken offline first with `force`.
-    pub fn delete_target(&self, name: &str, force: bool) -> Result<(), TargetError> {
-        let name = name::canonical(name).map_err(|why| TargetError::Name(name.into(), why))?;
-        let mut stored = self.stored.lock();
-        let (Some(target), Some(devid)) = (self.node.target(&name), devid(&name)) else {
-            return Err(TargetError::NotFound(name));
-        };
+    pub fn delete_target(&self, name: &str, force: bool) -> Result<(), ChangeError> {
+        let name = name.to_owned();
+        self.change(Change::DeleteTarget { name, force }).map(drop)
+    }
+
+    /// The configuration and what runs of it.
+    pub fn listing(&self) -> Listing {
+        let config = self.node.config.load();
+        Listing {
+            targets: config.targets.iter().rev().map(|target| self.info(target)).collect(),
+            groups: config.list_groups(),
+            initiators: config.list_initiators(),
+            defaults: config.list_defaults(),
+        }
+    }
+
+    fn info(&self, target: &config::Target) -> TargetInfo {
+        let port = devid(&target.name).and_then(|devid| self.node.framework.port_info(&devid).ok());
+        let sessions = self.node.sessions.lock().of_target(&target.name);
+        let bindings = target.bindings.iter().rev();
+        TargetInfo {
+            name: target.name.clone(),
+            alias: target.alias.clone(),
+            online: port.map(|port| port.state == ObjectState::Online),
+            sessions: u32::try_from(sessions).unwrap_or(u32::MAX),
+            auth: target.auth,
+            chap_user: target.chap_user.clone(),
+            secret: target.secret.is_some(),
+            groups: bindings.map(|binding| (binding.group.clone(), binding.tag)).collect(),
+        }
+    }
+
+    /// Stores a new configuration and puts it in force. The port of `gone` is deregistered already; the one of `come` is
+    /// registered here. When something fails, everything is as it was.
+    fn replace(
+        &self,
+        old: &Arc<Settings>,
+        new: &Arc<Settings>,
+        gone: Option<&str>,
+        come: Option<&str>,
+    ) -> Result<(), ChangeError> {
+        let back = || gone.map_or(Ok(()), |name| self.register(name));
+        if let Err(error) = self.save(old, new) {
+            back()?;
+            return Err(error);
+        }
+        self.node.config.store(new.clone());
+        if let Some(name) = come
+            && let Err(error) = self.register(name)
+        {
+            self.node.config.store(old.clone());
+            self.save(new, old)?;
+            back()?;
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    /// Deregisters the port of a target, which is taken offline first with `force`. Its sessions have ended then.
+    fn retire(&self, name: &str, force: bool) -> Result<(), ChangeError> {
         let framework = &self.node.framework;
         let failed = |status| match status {
-            Status::Busy => TargetError::Busy(name.clone()),
-            status => TargetError::Framework(name.clone(), status),
+            Status::Busy => ChangeError::Refused(Refusal::Busy(name.to_owned())),
+            status => ChangeError::Framework(name.to_owned(), status),
         };
-        let online = framework.port_info(&devid).map_err(failed)?.state != ObjectState::Offline;
-        if online && !force {
-            return Err(TargetError::Busy(name));
-        }
-        if online {
+        let devid = devid(name).ok_or_else(|| ChangeError::Refused(Refusal::NotFound(name.to_owned())))?;
+        if framework.port_info(&devid).map_err(failed)?.state != ObjectState::Offline {
+            if !force {
+                return Err(failed(Status::Busy));
+            }
             framework.port_offline(&devid).map_err(failed)?;
         }
         let begin = Instant::now();
@@ -292,37 +333,12 @@ impl Provider {
             }
             std::thread::sleep(POLL);
         }
-        self.node.targets.write().remove(&name);
-        let before = stored.clone();
-        stored.remove(&name);
-        if let Err(error) = self.save(&stored) {
-            // Nothing has changed: the target is back, as after a restart it would be.
-            *stored = before;
-            let alias = target.alias.clone();
-            self.register(TargetConfig { name, alias })?;
-            return Err(error);
-        }
+        self.node.targets.write().remove(name);
         Ok(())
     }
 
-    /// All targets.
-    pub fn list_targets(&self) -> Vec<TargetInfo> {
-        let targets: Vec<Arc<Target>> = self.node.targets.read().values().cloned().collect();
-        let info = |target: Arc<Target>| {
-            let port = devid(&target.name).and_then(|devid| self.node.framework.port_info(&devid).ok());
-            let sessions = self.node.sessions.lock().of_target(&target.name);
-            TargetInfo {
-                name: target.name.clone(),
-                alias: target.alias.clone(),
-                online: port.map(|port| port.state == ObjectState::Online),
-                sessions: u32::try_from(sessions).unwrap_or(u32::MAX),
-            }
-        };
-        targets.into_iter().map(info).collect()
-    }
-
-    fn restore(&self) -> Result<(), TargetError> {
-        let snapshot = self.node.framework.store().load().map_err(TargetError::Store)?;
+    fn restore(&self) -> Result<(), ChangeError> {
+        let snapshot = self.node.framework.store().load().map_err(ChangeError::Store)?;
         let Some(row) = snapshot
             .providers
             .into_iter()
@@ -330,55 +346,70 @@ impl Provider {
         else {
             return Ok(());
         };
-        let config = Stored::unpack(&row.data).map_err(|error| TargetError::Damaged(error.to_string()))?;
-        let mut stored = self.stored.lock();
-        for target in config.targets() {
+        let secrets = snapshot
+            .settings
+            .into_iter()
+            .filter(|(key, _)| key.starts_with(SECRETS));
+        let config = Settings::unpack(&row.data, &secrets.collect()).map_err(ChangeError::Damaged)?;
+        let _alone = self.changing.lock();
+        let config = Arc::new(config);
+        self.node.config.store(config.clone());
+        for target in config.targets.iter().take(TARGETS_MAX) {
             if self.node.target(&target.name).is_none() {
-                self.register(target)?;
+                self.register(&target.name)?;
             }
         }
-        *stored = config;
         Ok(())
     }
 
-    fn save(&self, stored: &Stored) -> Result<(), TargetError> {
+    /// One transaction: the provider data, and the secrets that have changed.
+    fn save(&self, old: &Settings, new: &Settings) -> Result<(), ChangeError> {
         let store = self.node.framework.store();
-        let token = store.next_token().map_err(TargetError::Store)?;
-        let row = ProviderRow {
+        let token = store.next_token().map_err(ChangeError::Store)?;
+        let mut changes = vec![store::Change::PutProvider(ProviderRow {
             name: PROVIDER.into(),
             kind: KIND,
             token,
-            data: stored.pack(),
-        };
-        store.commit(&[Change::PutProvider(row)]).map_err(TargetError::Store)
+            data: new.pack(),
+        })];
+        let (before, after) = (old.secrets(), new.secrets());
+        for key in before.keys().filter(|key| !after.contains_key(*key)) {
+            changes.push(store::Change::RemoveSetting { key: key.clone() });
+        }
+        for (key, value) in after.into_iter().filter(|(key, value)| before.get(key) != Some(value)) {
+            changes.push(store::Change::PutSetting { key, value });
+        }
+        store.commit(&changes).map_err(ChangeError::Store)
     }
 
-    /// Makes a target known to this node and to the framework, which tells it to go online when it is to.
-    fn register(&self, config: TargetConfig) -> Result<(), TargetError> {
-        let TargetConfig { name, alias } = config;
-        let devid = devid(&name).ok_or_else(|| TargetError::NotFound(name.clone()))?;
+    /// Makes a target of the configuration known to this node and to the framework, which tells it to go online when it
+    /// is to.
+    fn register(&self, name: &str) -> Result<(), ChangeError> {
+        let missing = || ChangeError::Refused(Refusal::NotFound(name.to_owned()));
+        let config = self.node.config.load();
+        let target = config.target(name).ok_or_else(missing)?;
         let spec = PortSpec {
-            devid,
+            devid: devid(name).ok_or_else(missing)?,
             protocol: Protocol::Iscsi,
             provider: PROVIDER,
-            alias: alias.clone().unwrap_or_default(),
+            alias: target.alias.clone().unwrap_or_default(),
             image_rtpid: None,
             control: Arc::new(Control {
-                name: name.clone(),
+                name: name.to_owned(),
                 jobs: self.node.jobs.clone(),
             }),
         };
         self.node
             .targets
             .write()
-            .insert(name.clone(), Arc::new(Target::new(name.clone(), alias)));
+            .insert(name.to_owned(), Arc::new(Target::new(name.to_owned())));
         match self.node.framework.port_register(spec) {
             Ok(_) => Ok(()),
             Err(status) => {
-                self.node.targets.write().remove(&name);
+                self.node.targets.write().remove(name);
                 Err(match status {
-                    Status::Exists => TargetError::Exists(name),
-                    status => TargetError::Framework(name, status),
+                    Status::Exists => ChangeError::Refused(Refusal::Exists(name.to_owned())),
+                    status => ChangeError::Framework(name.to_owned(), status),
                 })
             }
         }

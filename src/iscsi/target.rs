@@ -18,22 +18,19 @@ pub enum TargetState {
     Online = 2,
 }
 
-/// A target of this node.
+/// A target of this node; its properties are in the configuration.
 #[derive(Debug)]
 pub struct Target {
     /// Canonical name.
     pub name: String,
-    /// Alias, if set.
-    pub alias: Option<String>,
     state: AtomicU8,
 }
 
 impl Target {
     /// An offline target.
-    pub fn new(name: String, alias: Option<String>) -> Target {
+    pub fn new(name: String) -> Target {
         Target {
             name,
-            alias,
             state: AtomicU8::new(TargetState::Offline as u8),
         }
     }

@@ -15,8 +15,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Weak, mpsc};
 use std::time::{Duration, Instant};
 
-/// Name of the port provider in listings.
-const PROVIDER: &str = "pppt";
+/// Name of the port provider of the peer's ports.
+pub const PROVIDER: &str = "pppt";
 
 pub(super) struct Dispatcher {
     pub engine: Engine,

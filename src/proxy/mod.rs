@@ -28,5 +28,6 @@ mod upcall;
 
 pub use config::Config;
 pub use counters::Counters;
+pub use dispatcher::PROVIDER;
 pub use provider::Proxy;
 pub use upcall::Upcall;

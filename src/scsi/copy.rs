@@ -25,6 +25,8 @@ pub const MAX_LIST: u32 = HEADER as u32 + MAX_DESCRIPTORS;
 /// A copy to be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Copy {
+    /// LIST IDENTIFIER, where one is used.
+    pub list_id: Option<u8>,
     /// Read from here.
     pub source: Guid,
     /// Written to.
@@ -65,7 +67,9 @@ pub fn decode(list: &[u8]) -> Result<Option<Copy>, Sense> {
         return Ok(None);
     };
     let target = |at| targets.get(usize::from(be16(segment, at))).copied();
+    let unnamed = header[1] >> 3 & 3 == 3;
     Ok(Some(Copy {
+        list_id: (!unnamed).then_some(header[0]),
         source: target(4).ok_or(Sense::COPY_UNREACHABLE)?,
         destination: target(6).ok_or(Sense::COPY_UNREACHABLE)?,
         destination_count: segment[1] & 0x02 != 0,
@@ -114,6 +118,28 @@ fn segment_of(bytes: &[u8]) -> Result<Option<&[u8; SEGMENT]>, Sense> {
         ([segment], []) if segment[2..4] == [0, 0x18] => Ok(Some(segment)),
         _ => Err(Sense::PARAMETER_LIST_LENGTH),
     }
+}
+
+/// How a copy ended, for COPY STATUS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ended {
+    /// Without error.
+    pub good: bool,
+    /// Bytes that were copied.
+    pub bytes: u64,
+}
+
+/// COPY STATUS (SPC-3 6.18.2) of a copy that has ended.
+pub fn status(ended: Ended) -> [u8; 12] {
+    const COMPLETED: u8 = 1;
+    const FAILED: u8 = 2;
+    let mut data = [0; 12];
+    data[3] = 8;
+    data[4] = if ended.good { COMPLETED } else { FAILED };
+    data[6] = u8::from(ended.good);
+    // Counted in bytes (units 00h).
+    data[8..].copy_from_slice(&u32::try_from(ended.bytes).unwrap_or(u32::MAX).to_be_bytes());
+    data
 }
 
 /// Operating parameters (SPC-3 table 235). `max_segment`: bytes that one segment may move.
@@ -219,6 +245,8 @@ mod tests {
 
     #[test]
     fn parameters() {
+        let ended = Ended { good: true, bytes: 512 };
+        assert_eq!(status(ended), [0, 0, 0, 8, 1, 0, 1, 0, 0, 0, 2, 0]);
         let data = operating_parameters(32 << 20);
         assert_eq!(usize::from(data[3]) + 4, data.len());
         assert_eq!(data[43..], [2, 2, 0xe4]);

@@ -250,8 +250,20 @@ mod tests {
         with(|unit, port| {
             let data = page(page::BLOCK_LIMITS, unit, port).unwrap();
             assert_eq!(data.len(), 64);
-            assert_eq!(data[6..12], [0, 8, 0, 2, 0, 0]);
-            assert_eq!(data[12..], [0; 52]);
+            assert_eq!(data[4..12], [0, 32, 0, 8, 0, 2, 0, 0]);
+            assert_eq!(data[20..36], [0, 16, 0, 0, 0, 0, 1, 0, 0, 0, 0, 8, 0x80, 0, 0, 0]);
+            assert_eq!(data[36..44], (1_u64 << 21).to_be_bytes());
+            assert_eq!(data[44..], [0; 20]);
+            assert_eq!(page(page::PROVISIONING, unit, port).unwrap()[4..], [0, 0xe4, 2, 0]);
+            let thick = Unit {
+                limits: BlockLimits {
+                    unmap: None,
+                    ..unit.limits
+                },
+                ..*unit
+            };
+            assert_eq!(page(page::PROVISIONING, &thick, port), None);
+            assert_eq!(page(page::BLOCK_LIMITS, &thick, port).unwrap()[20..36], [0; 16]);
         });
     }
 

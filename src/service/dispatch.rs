@@ -1,9 +1,9 @@
 //! Runs a request against the node: one arm for each request, no policy.
 
-use super::{AluaInfo, Request, Response, Service, privilege, wire};
+use super::{AluaInfo, Call, Request, Response, Service, privilege, wire};
 use crate::door::Credentials;
-use crate::iscsi::TargetError;
-use crate::types::{Guid, LuProperties, NodeId, Status};
+use crate::framework::with_persist_method;
+use crate::types::{Guid, LuProperties, NodeId, ProviderKey, ProviderKind, ProviderName, Status};
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -11,7 +11,7 @@ impl Service {
     /// Runs one request of a caller. The descriptors returned travel with the response.
     pub fn dispatch(
         &self,
-        request: Request,
+        call: impl Into<Call>,
         descriptors: Vec<OwnedFd>,
         caller: Credentials,
     ) -> (Response, Vec<OwnedFd>) {
@@ -19,7 +19,8 @@ impl Service {
             log::warn!("refused a request of process {}, user {}", caller.pid, caller.uid);
             return (Response::Failed(Status::Perm), Vec::new());
         }
-        let response = self.run(request, descriptors).unwrap_or_else(Response::Failed);
+        let Call { persist, request } = call.into();
+        let response = with_persist_method(persist, || self.run(request, descriptors)).unwrap_or_else(Response::Failed);
         (response, Vec::new())
     }
 
@@ -66,6 +67,18 @@ impl Service {
                 Err((status, guid)) => Response::ImportFailed(status, guid),
             },
             Request::LuDelete(guid) => done(f.lu_delete(&guid))?,
+            Request::LuModify(guid, change) => {
+                self.disk_lu(&guid)?;
+                change.check()?;
+                done(f.lu_modify(&guid, &change))?
+            }
+            Request::LuModifyFile(path, _) if path.len() > LuProperties::MAX_PATH || path.contains('\0') => {
+                return Err(Status::MetaFileName);
+            }
+            Request::LuModifyFile(path, change) => {
+                change.check()?;
+                done(f.lu_modify_file(&path, &change))?
+            }
             Request::LuOnline(guid) => done(f.lu_online(&guid))?,
             Request::LuOffline(guid) => done(f.lu_offline(&guid))?,
             Request::LuStandby(guid) => done(f.lu_standby(&guid))?,
@@ -80,6 +93,23 @@ impl Service {
             Request::ViewAdd(guid, view) => Response::View(f.view_add(&guid, &view)?),
             Request::ViewRemove(guid, index) => done(f.view_remove(&guid, index))?,
             Request::ViewList(guid) => Response::Views(f.view_list(&guid)?),
+
+            Request::ViewCheck(view) => Response::Lun(f.view_check(&view)?),
+
+            Request::Providers(kind) => Response::Providers(self.providers(kind)),
+            Request::ProviderDataGet(key) => Response::ProviderData(f.provider_data(&key)?),
+            Request::ProviderDataSet(key, data, token) => Response::Token(f.set_provider_data(&key, data, token)?),
+            Request::ProviderDataClear(key) => done(f.clear_provider_data(&key))?,
+            Request::ProviderDataList => Response::Providers(f.provider_data_list()?),
+
+            Request::LoadConfig => done(f.reload())?,
+            Request::LoadDefaultStates => done(f.load_default_states())?,
+            Request::SetDefaultState(which, online) => done(f.set_default_state(which, online))?,
+            Request::GetDefaultState(which) => Response::DefaultState(f.default_state(which)?),
+            Request::SetMgmtUrl(url) => done(f.set_mgmt_url(url.as_deref()))?,
+            Request::GetMgmtUrl => Response::MgmtUrl(f.mgmt_url()?),
+            Request::SetPersistMethod(method) => done(f.set_persist_method(method))?,
+            Request::GetPersistMethod => Response::PersistMethod(f.persist_method()),
 
             Request::TargetList => Response::DevIds(f.port_list()),
             Request::TargetInfo(devid) => Response::Target(f.port_info(&devid)?),
@@ -111,14 +141,14 @@ impl Service {
             }
             Request::PostProxyMsg(handle, message) => done(self.doors.post(handle, &message))?,
 
-            Request::IscsiTargetCreate { name, alias } => {
-                let created = self.iscsi()?.create_target(name.as_deref(), alias.as_deref());
-                Response::IscsiName(created.map_err(logged)?)
+            Request::IscsiListing => Response::IscsiListing(Box::new(self.iscsi()?.listing())),
+            Request::IscsiChange(change) => {
+                let changed = self.iscsi()?.change(*change);
+                Response::IscsiChanged(changed.map_err(|error| {
+                    log::warn!("iSCSI configuration: refused: {error}");
+                    error.refusal()
+                }))
             }
-            Request::IscsiTargetDelete { name, force } => {
-                done(self.iscsi()?.delete_target(&name, force).map_err(logged))?
-            }
-            Request::IscsiTargetList => Response::IscsiTargets(self.iscsi()?.list_targets()),
         })
     }
 
@@ -130,8 +160,8 @@ impl Service {
         self.framework.set_alua(true, Some(node))
     }
 
-    /// `stmfGetLuResource`: only LUs of the disk provider have properties (`libstmf-api.md` 3.9).
-    fn lu_resource(&self, guid: &Guid) -> Result<Response, Status> {
+    /// A registered LU of the disk provider: `NotFound`, `InvalidArg`.
+    fn disk_lu(&self, guid: &Guid) -> Result<(), Status> {
         let info = self.framework.lu_info(guid)?;
         if info.state.is_none() {
             return Err(Status::NotFound);
@@ -139,16 +169,37 @@ impl Service {
         if info.provider != super::DISK_PROVIDER {
             return Err(Status::InvalidArg);
         }
+        Ok(())
+    }
+
+    /// Providers of the service, and those of ports that others have registered.
+    fn providers(&self, kind: ProviderKind) -> Vec<ProviderKey> {
+        let f = &*self.framework;
+        let mut names = std::collections::BTreeSet::new();
+        match kind {
+            ProviderKind::Lu => {
+                names.insert(super::DISK_PROVIDER.to_owned());
+            }
+            ProviderKind::Port => {
+                names.insert(crate::proxy::PROVIDER.to_owned());
+                if self.iscsi().is_ok() {
+                    names.insert(crate::iscsi::PROVIDER.to_owned());
+                }
+                let ports = f.port_list();
+                names.extend(ports.iter().filter_map(|port| Some(f.port_info(port).ok()?.provider)));
+            }
+        }
+        let names = names.into_iter().filter_map(|name| ProviderName::try_from(name).ok());
+        names.map(|name| ProviderKey { kind, name }).collect()
+    }
+
+    /// `stmfGetLuResource`: only LUs of the disk provider have properties (`libstmf-api.md` 3.9).
+    fn lu_resource(&self, guid: &Guid) -> Result<Response, Status> {
+        self.disk_lu(guid)?;
         Ok(Response::Resource(Box::new(self.framework.lu_access(guid)?)))
     }
 }
 
 fn done(result: Result<(), Status>) -> Result<Response, Status> {
     result.map(|()| Response::Done)
-}
-
-/// The status is all that fits the answer; what happened goes to the log.
-fn logged(error: TargetError) -> Status {
-    log::warn!("{error}");
-    error.status()
 }

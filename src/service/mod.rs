@@ -9,10 +9,10 @@ mod request;
 mod start;
 mod wire;
 
-pub use request::{AluaInfo, PROTOCOL_VERSION, ProxyHandle, Request, Response, TargetInfo};
+pub use request::{AluaInfo, Call, PROTOCOL_VERSION, ProxyHandle, Request, Response};
 pub use start::{Options, Service, StartError};
 pub use wire::{
-    MAX_REQUEST, MAX_RESPONSE, WireError, decode_request, decode_response, encode_request, encode_response,
+    MAX_REQUEST, MAX_RESPONSE, WireError, decode_request, decode_response, encode_call, encode_request, encode_response,
 };
 
 /// Name of the LU provider whose LUs have properties.

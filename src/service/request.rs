@@ -1,7 +1,13 @@
 //! What a client may ask of a service, and what it answers.
 
-use crate::framework::{AccessReport, GroupKind, LuInfo, NexusInfo, PortInfo, ServiceState, ViewEntry, ViewRequest};
-use crate::types::{DevId, GroupName, Guid, LuProperties, Status};
+use crate::framework::{
+    AccessReport, DefaultState, GroupKind, LuInfo, NexusInfo, PortInfo, ProviderData, ServiceState, ViewEntry,
+    ViewRequest,
+};
+use crate::iscsi::admin as iscsi;
+use crate::types::{
+    DevId, GroupName, Guid, LuChange, LuProperties, Lun, PersistMethod, ProviderKey, ProviderKind, Status,
+};
 use serde::{Deserialize, Serialize};
 
 /// First byte of every request and response.
@@ -27,6 +33,9 @@ pub enum Request {
     LuCreate(Box<LuProperties>),
     LuImport(String),
     LuDelete(Guid),
+    LuModify(Guid, LuChange),
+    /// `stmfModifyLuByFname`.
+    LuModifyFile(String, LuChange),
     LuOnline(Guid),
     LuOffline(Guid),
     LuStandby(Guid),
@@ -39,11 +48,28 @@ pub enum Request {
     ViewAdd(Guid, ViewRequest),
     ViewRemove(Guid, u32),
     ViewList(Guid),
+    ViewCheck(ViewRequest),
     TargetList,
     TargetInfo(DevId),
     TargetSessions(DevId),
     TargetOnline(DevId),
     TargetOffline(DevId),
+    /// Registered providers of a kind, by name.
+    Providers(ProviderKind),
+    ProviderDataGet(ProviderKey),
+    /// Data, and the token that must be current.
+    ProviderDataSet(ProviderKey, #[serde(with = "serde_bytes")] Vec<u8>, Option<u64>),
+    ProviderDataClear(ProviderKey),
+    ProviderDataList,
+    LoadConfig,
+    LoadDefaultStates,
+    SetDefaultState(DefaultState, bool),
+    GetDefaultState(DefaultState),
+    /// `None` removes it.
+    SetMgmtUrl(Option<String>),
+    GetMgmtUrl,
+    SetPersistMethod(PersistMethod),
+    GetPersistMethod,
     SetAlua {
         enabled: bool,
         node: u8,
@@ -54,16 +80,25 @@ pub enum Request {
     InitProxyDoor,
     DestroyProxyDoor(ProxyHandle),
     PostProxyMsg(ProxyHandle, #[serde(with = "serde_bytes")] Vec<u8>),
-    /// itadm: create an iSCSI target; `None` makes a name up.
-    IscsiTargetCreate {
-        name: Option<String>,
-        alias: Option<String>,
-    },
-    IscsiTargetDelete {
-        name: String,
-        force: bool,
-    },
-    IscsiTargetList,
+    /// itadm: the iSCSI configuration.
+    IscsiListing,
+    /// itadm: change it.
+    IscsiChange(Box<iscsi::Change>),
+}
+
+/// A request and how its caller wants changes to be kept.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Call {
+    /// The caller's persist method; `None`: the service's.
+    pub persist: Option<PersistMethod>,
+    /// What is asked.
+    pub request: Request,
+}
+
+impl From<Request> for Call {
+    fn from(request: Request) -> Call {
+        Call { persist: None, request }
+    }
 }
 
 /// ALUA mode and node.
@@ -73,19 +108,6 @@ pub struct AluaInfo {
     pub enabled: bool,
     /// Last node enabled, 0 if none ever was.
     pub node: u8,
-}
-
-/// An iSCSI target of the configuration.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TargetInfo {
-    /// iSCSI name.
-    pub name: String,
-    /// Alias, if set.
-    pub alias: Option<String>,
-    /// `Some(true)` online, `Some(false)` offline or changing, `None`: the framework does not know it.
-    pub online: Option<bool>,
-    /// Number of sessions.
-    pub sessions: u32,
 }
 
 /// The answer. Which variant comes with which request follows from the types.
@@ -105,10 +127,18 @@ pub enum Response {
     DevIds(Vec<DevId>),
     View(ViewEntry),
     Views(Vec<ViewEntry>),
+    Lun(Lun),
+    Providers(Vec<ProviderKey>),
+    ProviderData(ProviderData),
+    Token(u64),
+    DefaultState(bool),
+    MgmtUrl(Option<String>),
+    PersistMethod(PersistMethod),
     Target(PortInfo),
     Sessions(Vec<NexusInfo>),
     Alua(AluaInfo),
     Proxy(ProxyHandle),
-    IscsiName(String),
-    IscsiTargets(Vec<TargetInfo>),
+    IscsiListing(Box<iscsi::Listing>),
+    /// The name of the object in the form it has now.
+    IscsiChanged(Result<String, iscsi::Refusal>),
 }

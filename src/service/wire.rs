@@ -1,6 +1,7 @@
 //! The bytes of a request or response: one version byte, then postcard.
 
-use super::{PROTOCOL_VERSION, Request, Response};
+use super::{Call, PROTOCOL_VERSION, Request, Response};
+use crate::types::PersistMethod;
 use crate::types::Status;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -52,9 +53,14 @@ impl WireError {
     }
 }
 
-/// The bytes of a request.
+/// The bytes of a request whose changes are kept as the service does.
 pub fn encode_request(request: &Request) -> Vec<u8> {
-    encode(request)
+    encode_call(None, request)
+}
+
+/// The bytes of a [`Call`].
+pub fn encode_call(persist: Option<PersistMethod>, request: &Request) -> Vec<u8> {
+    encode(&(persist, request))
 }
 
 /// The bytes of a response.
@@ -63,7 +69,7 @@ pub fn encode_response(response: &Response) -> Vec<u8> {
 }
 
 /// The request in these bytes, which come from a process of unknown quality.
-pub fn decode_request(bytes: &[u8]) -> Result<Request, WireError> {
+pub fn decode_request(bytes: &[u8]) -> Result<Call, WireError> {
     decode(bytes, MAX_REQUEST)
 }
 
@@ -100,7 +106,7 @@ mod tests {
     fn round_trip_and_refusals() {
         let bytes = encode_request(&Request::LuDelete(Guid([7; 16])));
         assert_eq!(bytes[0], PROTOCOL_VERSION);
-        assert!(matches!(decode_request(&bytes), Ok(Request::LuDelete(g)) if g == Guid([7; 16])));
+        assert!(matches!(decode_request(&bytes).map(|c| c.request), Ok(Request::LuDelete(g)) if g == Guid([7; 16])));
 
         let mut other = bytes.clone();
         other[0] = 99;
@@ -155,8 +161,8 @@ mod tests {
             let _ = decode_response(&bytes);
             if let Some(first) = bytes.first_mut() {
                 *first = PROTOCOL_VERSION;
-                if let Ok(request) = decode_request(&bytes) {
-                    prop_assert!(decode_request(&encode_request(&request)).is_ok());
+                if let Ok(call) = decode_request(&bytes) {
+                    prop_assert!(decode_request(&encode_call(call.persist, &call.request)).is_ok());
                 }
                 let _ = decode_response(&bytes);
             }

@@ -68,6 +68,8 @@ pub struct ProviderRow {
 pub enum Change {
     PutLu(LuRow),
     RemoveLu(Guid),
+    /// The whole list, to be followed by the new one.
+    RemoveAllLus,
     PutView(ViewRow),
     RemoveView {
         guid: Guid,

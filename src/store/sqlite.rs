@@ -3,6 +3,7 @@
 use super::{Change, GroupTable, LuRow, ProviderRow, Snapshot, StoreError, ViewRow};
 use crate::types::{DevId, GroupName, Guid, Lun};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 /// Version of the schema in `PRAGMA user_version`.
@@ -33,6 +34,7 @@ impl From<rusqlite::Error> for StoreError {
 
 /// Opens the file, creates the schema in a new one, refuses another version.
 pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
+    private(path).map_err(|error| StoreError::Failed(error.to_string()))?;
     let mut db = Connection::open(path)?;
     db.pragma_update(None, "journal_mode", "WAL")?;
     db.pragma_update(None, "synchronous", "FULL")?;
@@ -51,6 +53,13 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
     Ok(db)
 }
 
+/// The file holds secrets: it is its owner's alone. SQLite gives its journal files the mode of the database.
+fn private(path: &Path) -> std::io::Result<()> {
+    let mut options = std::fs::File::options();
+    let file = options.append(true).create(true).mode(0o600).open(path)?;
+    file.set_permissions(std::fs::Permissions::from_mode(0o600))
+}
+
 pub(super) fn apply(transaction: &Transaction<'_>, change: &Change) -> rusqlite::Result<()> {
     let run = |sql: &str, values: &[&dyn rusqlite::ToSql]| transaction.prepare_cached(sql)?.execute(values).map(drop);
     match change {
@@ -59,6 +68,7 @@ pub(super) fn apply(transaction: &Transaction<'_>, change: &Change) -> rusqlite:
             params![lu.guid.0, lu.path, lu.standby],
         ),
         Change::RemoveLu(guid) => run("DELETE FROM lu WHERE guid = ?", params![guid.0]),
+        Change::RemoveAllLus => run("DELETE FROM lu", params![]),
         Change::PutView(view) => run(
             "INSERT OR REPLACE INTO view VALUES (?, ?, ?, ?, ?)",
             params![
@@ -73,7 +83,7 @@ pub(super) fn apply(transaction: &Transaction<'_>, change: &Change) -> rusqlite:
             run("DELETE FROM view WHERE guid = ? AND idx = ?", params![guid.0, index])
         }
         Change::PutGroup { table, name } => run(
-            "INSERT INTO grp (kind, name) VALUES (?, ?)",
+            "INSERT INTO grp (kind, name) VALUES (?, ?) ON CONFLICT DO NOTHING",
             params![*table as u8, name.as_str()],
         ),
         Change::RemoveGroup { table, name } => run(

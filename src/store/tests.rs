@@ -73,9 +73,10 @@ fn a_failing_change_undoes_its_whole_transaction() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
     store.commit(&sample()).unwrap();
-    let twice = Change::PutGroup {
+    let twice = Change::PutMember {
         table: GroupTable::Host,
-        name: GroupName::new(b"alpha").unwrap(),
+        name: GroupName::new(b"zeta").unwrap(),
+        member: DevId::new(b"iqn.z").unwrap(),
     };
     let before = store.load().unwrap();
     assert!(store.commit(&[Change::RemoveLu(Guid([0x60; 16])), twice]).is_err());
@@ -114,4 +115,25 @@ fn another_version_and_a_damaged_file_are_refused_and_left_alone() {
     std::fs::write(&path, &rubbish).unwrap();
     assert!(matches!(Store::open(dir.path()), Err(StoreError::Failed(_))));
     assert_eq!(std::fs::read(&path).unwrap(), rubbish);
+}
+
+#[test]
+fn the_database_is_readable_by_its_owner_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::tempdir().unwrap();
+    let mode = |name: &str| {
+        let metadata = std::fs::metadata(directory.path().join(name)).unwrap();
+        metadata.permissions().mode() & 0o777
+    };
+    let database = directory.path().join(Store::DATABASE);
+    std::fs::write(&database, "").unwrap();
+    std::fs::set_permissions(&database, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    store
+        .commit(&[Change::PutSetting {
+            key: "k".into(),
+            value: "v".into(),
+        }])
+        .unwrap();
+    assert_eq!((mode(Store::DATABASE), mode("stmf.db-wal")), (0o600, 0o600));
 }

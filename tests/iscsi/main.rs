@@ -1,7 +1,8 @@
 //! The iSCSI target over real sockets: a raw initiator that may say anything, and the initiators of the distribution.
-
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
+mod chap;
+mod groups;
 mod initiator;
 mod node;
 mod odd;
@@ -14,8 +15,9 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
+use stmf::iscsi::admin::Refusal;
 use stmf::iscsi::pdu::{Header, NO_TAG, opcode};
-use stmf::iscsi::{Config, TargetError};
+use stmf::iscsi::{ChangeError, Config};
 use stmf::types::DevId;
 
 const HOST: &str = "iqn.2026-11.example:host";
@@ -321,7 +323,7 @@ fn a_target_that_goes_offline_asks_for_logout_and_can_be_deleted() {
     initiator.test_unit_ready();
     assert!(matches!(
         node.provider.delete_target(TARGET, false),
-        Err(TargetError::Busy(_))
+        Err(ChangeError::Refused(Refusal::Busy(_)))
     ));
     let devid = DevId::new(TARGET.as_bytes()).unwrap();
     node.framework.port_offline(&devid).unwrap();
@@ -333,10 +335,10 @@ fn a_target_that_goes_offline_asks_for_logout_and_can_be_deleted() {
     initiator.logout();
     wait(|| !node.online(TARGET) && node.sessions() == 0);
     wait(|| node.provider.delete_target(TARGET, false).is_ok());
-    assert!(node.provider.list_targets().is_empty());
+    assert!(node.provider.listing().targets.is_empty());
     assert!(matches!(
         node.provider.delete_target(TARGET, false),
-        Err(TargetError::NotFound(_))
+        Err(ChangeError::Refused(Refusal::NotFound(_)))
     ));
 }
 
@@ -352,9 +354,9 @@ fn targets_have_canonical_names_and_errors_name_them() {
         .provider
         .create_target(Some("iqn.2026-11.EXAMPLE:upper"), None)
         .unwrap_err();
-    assert_eq!(error.to_string(), "target iqn.2026-11.example:upper exists already");
+    assert_eq!(error.to_string(), "iqn.2026-11.example:upper exists already");
     let error = node.provider.create_target(Some("disk"), None).unwrap_err();
-    assert!(error.to_string().starts_with("target 'disk': "));
+    assert!(error.to_string().starts_with("'disk': "));
     assert!(
         node.provider
             .create_target(None, None)
@@ -404,7 +406,7 @@ fn targets_are_restored_from_the_store() {
     assert_eq!((row.name.as_str(), row.kind), ("iscsit", 2));
     drop((framework, provider));
     let (_framework, provider) = open();
-    let target = provider.list_targets().remove(0);
+    let target = provider.listing().targets.remove(0);
     assert_eq!(
         (target.name.as_str(), target.alias.as_deref()),
         (TARGET, Some("a disk"))

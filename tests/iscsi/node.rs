@@ -70,7 +70,8 @@ impl Node {
 
     pub fn online(&self, name: &str) -> bool {
         self.provider
-            .list_targets()
+            .listing()
+            .targets
             .iter()
             .any(|target| target.name == name && target.online == Some(true))
     }

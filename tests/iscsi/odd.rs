@@ -7,7 +7,7 @@ use stmf::framework::{
     Done, Handler, ImportError, Inquiry, LuProvider, Nexus, Outcome, PeerView, Release, Start, Task, Unit,
 };
 use stmf::scsi::{ScsiStatus, Sense};
-use stmf::types::{Guid, LuProperties, Status};
+use stmf::types::{Guid, LuChange, LuProperties, Status};
 
 pub const PANIC: u8 = 0xc0;
 pub const HOLD: u8 = 0xc1;
@@ -86,6 +86,9 @@ impl Unit for OddUnit {
         true
     }
     fn on_ownership_lost(&self, _: Box<dyn FnOnce() + Send>) {}
+    fn modify(&self, _: &LuChange) -> Result<(), Status> {
+        Err(Status::InvalidProp)
+    }
     fn release(&self, _: Release) -> Result<(), Status> {
         Ok(())
     }

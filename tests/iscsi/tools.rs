@@ -4,10 +4,16 @@ use super::node::{Node, SIZE, TARGET};
 use std::process::Command;
 
 fn run(program: &str, arguments: &[&str]) -> (bool, String) {
+    run_with(program, arguments, &[])
+}
+
+/// Success, and what it printed, with these environment variables besides.
+pub fn run_with(program: &str, arguments: &[&str], environment: &[(&str, &str)]) -> (bool, String) {
     let output = Command::new("timeout")
         .arg("60")
         .arg(program)
         .args(arguments)
+        .envs(environment.iter().copied())
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);

@@ -1,7 +1,9 @@
 //! The parser of `itadm` (`cli.md` 4.1): options and operands mix, names are matched exactly, complaints go to standard
 //! error and usage to standard output.
 
+use super::secret::{self, NoSecret};
 use crate::cli::Console;
+use crate::types::Secret;
 
 /// Letter, long name, takes an argument.
 const OPTIONS: &[(char, &str, bool)] = &[
@@ -23,60 +25,173 @@ const OPTIONS: &[(char, &str, bool)] = &[
     ('v', "verbose", false),
 ];
 
-/// Known to scripts, not served yet.
-const UNSERVED: &[&str] = &[
-    "modify-target",
-    "create-tpg",
-    "delete-tpg",
-    "list-tpg",
-    "create-initiator",
-    "modify-initiator",
-    "list-initiator",
-    "delete-initiator",
-    "modify-defaults",
-    "list-defaults",
-];
-
 /// What `itadm` does.
-#[expect(clippy::enum_variant_names, reason = "portal groups and initiators come")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Subcommand {
     CreateTarget,
+    ModifyTarget,
     DeleteTarget,
     ListTarget,
+    CreateTpg,
+    DeleteTpg,
+    ListTpg,
+    CreateInitiator,
+    ModifyInitiator,
+    ListInitiator,
+    DeleteInitiator,
+    ModifyDefaults,
+    ListDefaults,
 }
 
-impl Subcommand {
-    const ALL: [Subcommand; 3] = [
+/// How many operands a subcommand takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Operands {
+    None,
+    AtMostOne,
+    One,
+    Some,
+}
+
+/// A subcommand, its name, its letters, those of them that are refused by name, its operands, its synopsis.
+type Row = (
+    Subcommand,
+    &'static str,
+    &'static str,
+    &'static str,
+    Operands,
+    &'static str,
+);
+
+const TARGET_OPTIONS: &str = "asSunlt";
+const SUBCOMMANDS: &[Row] = &[
+    (
         Subcommand::CreateTarget,
+        "create-target",
+        TARGET_OPTIONS,
+        "",
+        Operands::None,
+        "[-a radius|chap|none|default] [-s] [-S <chap-secret-path>] [-u <chap-user-name>] [-n <target-node-name>] \
+         [-l <alias>] [-t <tpg-name>[,<tpg-name>]...]",
+    ),
+    (
+        Subcommand::ModifyTarget,
+        "modify-target",
+        TARGET_OPTIONS,
+        "",
+        Operands::One,
+        "[-a radius|chap|none|default] [-s] [-S <chap-secret-path>] [-u <chap-user-name>] [-n <target-node-name>] \
+         [-l <alias>] [-t <tpg-name>[,<tpg-name>]...] <target-node-name>",
+    ),
+    (
         Subcommand::DeleteTarget,
+        "delete-target",
+        "f",
+        "",
+        Operands::One,
+        "[-f] <target-node-name>",
+    ),
+    (
         Subcommand::ListTarget,
-    ];
+        "list-target",
+        "pv",
+        "",
+        Operands::AtMostOne,
+        "[-pv] [<target-node-name>]",
+    ),
+    (
+        Subcommand::CreateTpg,
+        "create-tpg",
+        "",
+        "",
+        Operands::Some,
+        "<tpg-name> <IP-address>[:<port>]...",
+    ),
+    (
+        Subcommand::DeleteTpg,
+        "delete-tpg",
+        "f",
+        "",
+        Operands::One,
+        "[-f] <tpg-name>",
+    ),
+    (
+        Subcommand::ListTpg,
+        "list-tpg",
+        "pv",
+        "",
+        Operands::AtMostOne,
+        "[-pv] [<tpg-name>]",
+    ),
+    (
+        Subcommand::CreateInitiator,
+        "create-initiator",
+        "sSu",
+        "",
+        Operands::One,
+        "[-s] [-S <chap-secret-path>] [-u <chap-username>] <initiator-node-name>",
+    ),
+    (
+        Subcommand::ModifyInitiator,
+        "modify-initiator",
+        "sSu",
+        "",
+        Operands::One,
+        "[-s] [-S <chap-secret-path>] [-u <chap-username>] <initiator-node-name>",
+    ),
+    (
+        Subcommand::ListInitiator,
+        "list-initiator",
+        "pv",
+        "",
+        Operands::AtMostOne,
+        "[-pv] [<initiator-node-name>]",
+    ),
+    (
+        Subcommand::DeleteInitiator,
+        "delete-initiator",
+        "",
+        "",
+        Operands::One,
+        "<initiator-node-name>",
+    ),
+    // RADIUS and iSNS have no client in this version.
+    (
+        Subcommand::ModifyDefaults,
+        "modify-defaults",
+        "ardDiI",
+        "rdDiI",
+        Operands::None,
+        "[-a radius|chap|none]",
+    ),
+    (
+        Subcommand::ListDefaults,
+        "list-defaults",
+        "p",
+        "",
+        Operands::None,
+        "[-p]",
+    ),
+];
+
+impl Subcommand {
+    fn row(self) -> &'static Row {
+        let row = SUBCOMMANDS.iter().find(|row| row.0 == self);
+        row.expect("every subcommand has a row")
+    }
 
     /// As typed, exactly.
     pub fn name(self) -> &'static str {
-        match self {
-            Subcommand::CreateTarget => "create-target",
-            Subcommand::DeleteTarget => "delete-target",
-            Subcommand::ListTarget => "list-target",
-        }
+        self.row().1
     }
 
-    /// Letters of the original; those that are not `served` are refused by name.
+    /// Does it only read?
+    pub fn lists(self) -> bool {
+        self.name().starts_with("list-")
+    }
+
+    /// Its letters, and those of them that are refused by name.
     fn options(self) -> (&'static str, &'static str) {
-        match self {
-            Subcommand::CreateTarget => ("asSunlt", "nl"),
-            Subcommand::DeleteTarget => ("f", "f"),
-            Subcommand::ListTarget => ("pv", "pv"),
-        }
-    }
-
-    fn synopsis(self) -> &'static str {
-        match self {
-            Subcommand::CreateTarget => "[-n <target-node-name>] [-l <alias>]",
-            Subcommand::DeleteTarget => "[-f] <target-node-name>",
-            Subcommand::ListTarget => "[-pv] [<target-node-name>]",
-        }
+        (self.row().2, self.row().3)
     }
 }
 
@@ -86,6 +201,8 @@ pub struct Parsed {
     pub subcommand: Subcommand,
     pub options: Vec<(char, String)>,
     pub operands: Vec<String>,
+    /// The last one that was typed or read.
+    pub secret: Option<Secret>,
 }
 
 impl Parsed {
@@ -123,13 +240,9 @@ pub fn parse(arguments: &[String], posixly_correct: bool, console: &mut Console<
         console.line(line);
         return Err(0);
     }
-    let Some(subcommand) = Subcommand::ALL.into_iter().find(|s| s.name() == first) else {
-        if UNSERVED.contains(&first.as_str()) {
-            console.error_line(format_args!("Error, {first} is not available in this version"));
-        } else {
-            console.error_line("Error, no subcommand specified");
-            overall_usage(console);
-        }
+    let Some(&(subcommand, ..)) = SUBCOMMANDS.iter().find(|row| row.1 == first) else {
+        console.error_line("Error, no subcommand specified");
+        overall_usage(console);
         return Err(1);
     };
     let scanned = scan(subcommand, rest, posixly_correct).and_then(|scanned| {
@@ -146,9 +259,30 @@ pub fn parse(arguments: &[String], posixly_correct: bool, console: &mut Console<
         }
         Ok(scanned) => Ok(scanned.parsed),
         Err(complaint) => {
-            console.error_line(complaint);
+            console.error_line(complaint.line);
             usage(subcommand, console);
-            Err(1)
+            Err(complaint.status)
+        }
+    }
+}
+
+/// What is wrong with a command line, and the exit status.
+struct Complaint {
+    line: String,
+    status: u8,
+}
+
+impl From<String> for Complaint {
+    fn from(line: String) -> Complaint {
+        Complaint { line, status: 1 }
+    }
+}
+
+impl From<NoSecret> for Complaint {
+    fn from(why: NoSecret) -> Complaint {
+        Complaint {
+            status: why.status(),
+            line: why.to_string(),
         }
     }
 }
@@ -159,26 +293,27 @@ struct Scanned {
 }
 
 impl Scanned {
-    fn check_operands(self) -> Result<Scanned, String> {
+    fn check_operands(self) -> Result<Scanned, Complaint> {
         let (subcommand, count) = (self.parsed.subcommand, self.parsed.operands.len());
         let name = subcommand.name();
-        match (subcommand, count) {
-            (Subcommand::DeleteTarget, 0) => Err(format!("Error, {name} requires an operand")),
-            (Subcommand::DeleteTarget | Subcommand::ListTarget, 2..) => {
-                Err(format!("Error, {name} accepts only a single operand"))
+        match (subcommand.row().4, count) {
+            (Operands::One | Operands::Some, 0) => Err(format!("Error, {name} requires an operand").into()),
+            (Operands::One | Operands::AtMostOne, 2..) => {
+                Err(format!("Error, {name} accepts only a single operand").into())
             }
-            (Subcommand::CreateTarget, 1..) => Err(format!("Error, {name} does not support any operands")),
+            (Operands::None, 1..) => Err(format!("Error, {name} does not support any operands").into()),
             _ => Ok(self),
         }
     }
 }
 
-fn scan(subcommand: Subcommand, arguments: &[String], posixly_correct: bool) -> Result<Scanned, String> {
+fn scan(subcommand: Subcommand, arguments: &[String], posixly_correct: bool) -> Result<Scanned, Complaint> {
     let mut scanned = Scanned {
         parsed: Parsed {
             subcommand,
             options: Vec::new(),
             operands: Vec::new(),
+            secret: None,
         },
         help: false,
     };
@@ -202,7 +337,7 @@ fn scan(subcommand: Subcommand, arguments: &[String], posixly_correct: bool) -> 
     Ok(scanned)
 }
 
-fn scan_long(long: &str, words: &mut std::slice::Iter<'_, String>, scanned: &mut Scanned) -> Result<(), String> {
+fn scan_long(long: &str, words: &mut std::slice::Iter<'_, String>, scanned: &mut Scanned) -> Result<(), Complaint> {
     let (name, attached) = match long.split_once('=') {
         Some((name, value)) => (name, Some(value)),
         None => (long, None),
@@ -211,7 +346,7 @@ fn scan_long(long: &str, words: &mut std::slice::Iter<'_, String>, scanned: &mut
     let (letter, takes_argument) = long_name(name).ok_or_else(unknown)?;
     let word = format!("--{name}");
     match (takes_argument, attached) {
-        (false, Some(_)) => Err(unknown()),
+        (false, Some(_)) => Err(unknown().into()),
         (false, None) => accept(letter, &word, String::new(), scanned),
         (true, value) => {
             let value = value.or_else(|| words.next().map(String::as_str));
@@ -235,7 +370,11 @@ fn long_name(name: &str) -> Option<(char, bool)> {
     }
 }
 
-fn scan_letters(cluster: &str, words: &mut std::slice::Iter<'_, String>, scanned: &mut Scanned) -> Result<(), String> {
+fn scan_letters(
+    cluster: &str,
+    words: &mut std::slice::Iter<'_, String>,
+    scanned: &mut Scanned,
+) -> Result<(), Complaint> {
     for (at, letter) in cluster.char_indices() {
         let word = format!("-{letter}");
         let known = if letter == '?' {
@@ -258,9 +397,9 @@ fn scan_letters(cluster: &str, words: &mut std::slice::Iter<'_, String>, scanned
         let value = match value {
             Some(value) => value,
             None if takes(scanned.parsed.subcommand, letter) => {
-                return Err(format!("Option {word} requires an operand"));
+                return Err(format!("Option {word} requires an operand").into());
             }
-            None => return Err(format!("Unrecognized option {word}")),
+            None => return Err(format!("Unrecognized option {word}").into()),
         };
         return accept(letter, &word, value.to_owned(), scanned);
     }
@@ -278,22 +417,25 @@ fn takes(subcommand: Subcommand, letter: char) -> bool {
     subcommand.options().0.contains(letter)
 }
 
-fn accept(letter: char, word: &str, value: String, scanned: &mut Scanned) -> Result<(), String> {
-    let (known, served) = scanned.parsed.subcommand.options();
+/// Takes an option; secrets are asked for and read here, in the order of the options (`cli.md` 4.1).
+fn accept(letter: char, word: &str, value: String, scanned: &mut Scanned) -> Result<(), Complaint> {
+    let (known, unserved) = scanned.parsed.subcommand.options();
     match letter {
         'h' => scanned.help = true,
-        _ if served.contains(letter) => scanned.parsed.options.push((letter, value)),
-        _ if known.contains(letter) => return Err(format!("Error, option {word} is not available in this version")),
-        _ => return Err(format!("Unrecognized option {word}")),
+        _ if !known.contains(letter) => return Err(format!("Unrecognized option {word}").into()),
+        _ if unserved.contains(letter) => {
+            return Err(format!("Error, option {word} is not available in this version").into());
+        }
+        's' => scanned.parsed.secret = Some(secret::ask()?),
+        'S' => scanned.parsed.secret = Some(secret::read_file(&value)?),
+        _ => scanned.parsed.options.push((letter, value)),
     }
     Ok(())
 }
 
 fn overall_usage(console: &mut Console<'_>) {
     console.line("usage: itadm <subcommand> <args> ...");
-    Subcommand::ALL
-        .into_iter()
-        .for_each(|subcommand| synopsis(subcommand, console));
+    SUBCOMMANDS.iter().for_each(|row| synopsis(row.0, console));
 }
 
 fn usage(subcommand: Subcommand, console: &mut Console<'_>) {
@@ -302,7 +444,7 @@ fn usage(subcommand: Subcommand, console: &mut Console<'_>) {
 }
 
 fn synopsis(subcommand: Subcommand, console: &mut Console<'_>) {
-    console.line(format_args!("\t{}\t{}", subcommand.name(), subcommand.synopsis()));
+    console.line(format_args!("\t{}\t{}", subcommand.name(), subcommand.row().5));
 }
 
 #[cfg(test)]
@@ -336,7 +478,11 @@ mod tests {
         )
     }
 
-    const CREATE: &str = "usage:\n\tcreate-target\t[-n <target-node-name>] [-l <alias>]\n";
+    const CREATE: &str = "usage:\n\tcreate-target\t[-a radius|chap|none|default] [-s] [-S <chap-secret-path>] \
+                          [-u <chap-user-name>] [-n <target-node-name>] [-l <alias>] [-t <tpg-name>[,<tpg-name>]...]\n";
+    const DEFAULTS: &str = "usage:\n\tmodify-defaults\t[-a radius|chap|none]\n";
+    const INITIATOR: &str =
+        "usage:\n\tcreate-initiator\t[-s] [-S <chap-secret-path>] [-u <chap-username>] <initiator-node-name>\n";
     const DELETE: &str = "usage:\n\tdelete-target\t[-f] <target-node-name>\n";
     const LIST: &str = "usage:\n\tlist-target\t[-pv] [<target-node-name>]\n";
 
@@ -373,29 +519,25 @@ mod tests {
                 "Error, create-target does not support any operands\n",
             ),
             (
-                "create-target -s",
-                CREATE,
-                "Error, option -s is not available in this version\n",
+                "modify-defaults -r 192.0.2.1",
+                DEFAULTS,
+                "Error, option -r is not available in this version\n",
             ),
             (
-                "create-target --tpg a",
-                CREATE,
-                "Error, option --tpg is not available in this version\n",
+                "modify-defaults --isns-server none",
+                DEFAULTS,
+                "Error, option --isns-server is not available in this version\n",
+            ),
+            ("create-initiator -a chap", INITIATOR, "Unrecognized option -a\n"),
+            (
+                "create-initiator",
+                INITIATOR,
+                "Error, create-initiator requires an operand\n",
             ),
             (
-                "create-target -a chap",
-                CREATE,
-                "Error, option -a is not available in this version\n",
-            ),
-            (
-                "create-target -S /f",
-                CREATE,
-                "Error, option -S is not available in this version\n",
-            ),
-            (
-                "create-target -u me",
-                CREATE,
-                "Error, option -u is not available in this version\n",
+                "list-defaults x",
+                "usage:\n\tlist-defaults\t[-p]\n",
+                "Error, list-defaults does not support any operands\n",
             ),
             ("delete-target", DELETE, "Error, delete-target requires an operand\n"),
             (
@@ -419,8 +561,19 @@ mod tests {
 
     #[test]
     fn help_version_and_unknown_subcommands() {
-        let all = "usage: itadm <subcommand> <args> ...\n\tcreate-target\t[-n <target-node-name>] [-l <alias>]\n\
-                   \tdelete-target\t[-f] <target-node-name>\n\tlist-target\t[-pv] [<target-node-name>]\n";
+        let target = "[-a radius|chap|none|default] [-s] [-S <chap-secret-path>] [-u <chap-user-name>] \
+                      [-n <target-node-name>] [-l <alias>] [-t <tpg-name>[,<tpg-name>]...]";
+        let initiator = "[-s] [-S <chap-secret-path>] [-u <chap-username>] <initiator-node-name>";
+        let all = format!(
+            "usage: itadm <subcommand> <args> ...\n\
+             \tcreate-target\t{target}\n\tmodify-target\t{target} <target-node-name>\n\
+             \tdelete-target\t[-f] <target-node-name>\n\tlist-target\t[-pv] [<target-node-name>]\n\
+             \tcreate-tpg\t<tpg-name> <IP-address>[:<port>]...\n\tdelete-tpg\t[-f] <tpg-name>\n\
+             \tlist-tpg\t[-pv] [<tpg-name>]\n\tcreate-initiator\t{initiator}\n\tmodify-initiator\t{initiator}\n\
+             \tlist-initiator\t[-pv] [<initiator-node-name>]\n\tdelete-initiator\t<initiator-node-name>\n\
+             \tmodify-defaults\t[-a radius|chap|none]\n\tlist-defaults\t[-p]\n"
+        );
+        let all = all.as_str();
         assert_eq!(refused("", false), ran(1, all, ""));
         for line in ["-h", "-?", "--help"] {
             assert_eq!(refused(line, false), ran(0, all, ""));
@@ -432,10 +585,6 @@ mod tests {
         assert_eq!(
             refused("LIST-TARGET", false),
             ran(1, all, "Error, no subcommand specified\n")
-        );
-        assert_eq!(
-            refused("create-tpg a 1.2.3.4", false),
-            ran(1, "", "Error, create-tpg is not available in this version\n")
         );
     }
 }

@@ -112,28 +112,36 @@ mod tests {
         Member::new("san", NodeId::new(node).unwrap()).unwrap()
     }
 
+    /// Bars stand for NULs.
+    fn bytes(text: &str) -> Vec<u8> {
+        text.replace('|', "\0").into_bytes()
+    }
+
     #[test]
     fn golden_bytes() {
         assert_eq!(encode("node1", None), b"node1\0");
-        assert_eq!(encode("node1", Some(&san(1))), b"node1\0stmfproxy/1\0san\01\0");
-        assert_eq!(member(b"node1\0stmfproxy/1\0san\01\0"), Ok(san(1)));
-        assert_eq!(member(b"node1\0stmfproxy/1\0san\00\0of a later version\0"), Ok(san(0)));
+        assert_eq!(encode("node1", Some(&san(1))), bytes("node1|stmfproxy/1|san|1|"));
+        assert_eq!(member(&bytes("node1|stmfproxy/1|san|1|")), Ok(san(1)));
+        assert_eq!(
+            member(&bytes("node1|stmfproxy/1|san|0|of a later version|")),
+            Ok(san(0))
+        );
     }
 
     #[test]
     fn greetings_that_name_nobody() {
         for bad in [
-            &b""[..],
-            b"node1\0",
-            b"stmfproxy/1\0san\01\0",
-            b"node1\0stmfproxy/2\0san\01\0",
-            b"node1\0stmfproxy/1\0san\02\0",
-            b"node1\0stmfproxy/1\0san\0",
-            b"node1\0stmfproxy/1\0\01\0",
-            b"node1\0stmfproxy/1\0a b\01\0",
-            b"node1\0stmfproxy/1\0\xff\01\0",
+            "",
+            "node1|",
+            "stmfproxy/1|san|1|",
+            "node1|stmfproxy/2|san|1|",
+            "node1|stmfproxy/1|san|2|",
+            "node1|stmfproxy/1|san|",
+            "node1|stmfproxy/1||1|",
+            "node1|stmfproxy/1|a b|1|",
+            "node1|stmfproxy/1|\u{e4}|1|",
         ] {
-            assert!(member(bad).is_err(), "{bad:?}");
+            assert!(member(&bytes(bad)).is_err(), "{bad:?}");
         }
     }
 

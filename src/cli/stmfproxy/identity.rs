@@ -9,7 +9,7 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use time::{Duration, OffsetDateTime};
 
@@ -70,7 +70,7 @@ pub fn create(dir: &Path, member: &Member, host: &str) -> Result<String, String>
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         made => made.map_err(at)?,
     }
-    check_mode(dir, WRITABLE)?;
+    check_access(dir, WRITABLE)?;
     let key_path = dir.join(KEY);
     if key_path.exists() {
         return Err(format!(
@@ -90,7 +90,7 @@ pub fn create(dir: &Path, member: &Member, host: &str) -> Result<String, String>
 
 /// Pins the peer whose pairing file has this text, instead of the one before. Returns this node and the peer.
 pub fn pin(dir: &Path, text: &str) -> Result<(Pairing, Pairing), String> {
-    check_mode(dir, WRITABLE)?;
+    check_access(dir, WRITABLE)?;
     let own = load_own(dir)?;
     let peer = Pairing::parse(text)?;
     if peer.certificate == own.certificate {
@@ -128,13 +128,21 @@ fn load_own(dir: &Path) -> Result<Pairing, String> {
             dir.join(KEY).display()
         ));
     }
-    check_mode(dir, WRITABLE)?;
+    check_access(dir, WRITABLE)?;
     let path = dir.join(OWN);
     Pairing::parse(&read(&path, WRITABLE)?).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-fn check_mode(path: &Path, forbidden: u32) -> Result<(), String> {
+/// What others may change or read could make anybody the peer.
+fn check_access(path: &Path, forbidden: u32) -> Result<(), String> {
     let metadata = fs::metadata(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    if ![0, nix::unistd::geteuid().as_raw()].contains(&metadata.uid()) {
+        return Err(format!(
+            "{}: belongs to user {}; only root and the user who runs this may own it",
+            path.display(),
+            metadata.uid()
+        ));
+    }
     let mode = metadata.permissions().mode() & 0o777;
     if mode & forbidden != 0 {
         return Err(format!(
@@ -147,7 +155,7 @@ fn check_mode(path: &Path, forbidden: u32) -> Result<(), String> {
 }
 
 fn read(path: &Path, forbidden: u32) -> Result<String, String> {
-    check_mode(path, forbidden)?;
+    check_access(path, forbidden)?;
     File::open(path)
         .and_then(bounded)
         .map_err(|error| format!("{}: {error}", path.display()))

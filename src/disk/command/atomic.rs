@@ -58,8 +58,6 @@ fn want_twice(call: &Call<'_>) -> Result<u32, Outcome> {
     let offered = if call.expected.write { call.expected.length } else { 0 };
     match u64::from(offered) == twice {
         true => Ok(offered),
-        // No blocks: nothing to compare, nothing to write.
-        false if twice == 0 => Ok(0),
         false => Err(Outcome::check(Sense::INVALID_FIELD_IN_CDB)),
     }
 }

@@ -7,12 +7,14 @@ use super::super::range::Share;
 use super::super::reservations::refuses;
 use super::super::sys::Mode;
 use super::access::{self, Access, Step};
-use super::{Action, Command, Job, any_fields, cut, exact_list};
+use super::{Action, Call, Command, Job, any_fields, cut, exact_list};
 use crate::framework::{Nexus, Outcome};
-use crate::scsi::copy::{self, Copy};
+use crate::scsi::copy::{self, Copy, Ended};
 use crate::scsi::{ScsiStatus, Sense, cdb};
 use crate::types::Guid;
+use parking_lot::Mutex;
 use std::any::Any;
+use std::collections::VecDeque;
 use std::fs::File;
 use std::sync::Arc;
 
@@ -33,6 +35,14 @@ pub const COMMANDS: &[Command] = &[
         },
     },
     Command {
+        usage: &[0x84, 0, 0xff, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 4],
+        service_action: Some(0),
+        writes: false,
+        medium: false,
+        fields: any_fields,
+        action: Action::Data(copy_status),
+    },
+    Command {
         usage: &[0x84, 0x03, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 4],
         service_action: Some(0x03),
         writes: false,
@@ -46,14 +56,60 @@ pub const COMMANDS: &[Command] = &[
     },
 ];
 
+/// COPY STATUS of a copy of the same nexus that ended lately.
+fn copy_status(call: &Call<'_>) -> Result<Vec<u8>, Sense> {
+    let ended = call.lu.copies().find(call.nexus, call.cdb[2]);
+    let ended = ended.ok_or(Sense::INVALID_FIELD_IN_CDB.at_cdb_byte(2))?;
+    Ok(cut(copy::status(ended).to_vec(), cdb::be32(call.cdb, 10)))
+}
+
+/// Results of the latest copies of an LU, for COPY STATUS.
+#[derive(Default)]
+pub struct Copies(Mutex<VecDeque<(u64, u8, Ended)>>);
+
+impl Copies {
+    /// Copies that are remembered.
+    const MAX: usize = 64;
+
+    fn find(&self, nexus: u64, list_id: u8) -> Option<Ended> {
+        let copies = self.0.lock();
+        let of = |(n, id, _): &&(u64, u8, Ended)| (*n, *id) == (nexus, list_id);
+        copies.iter().rev().find(of).map(|(_, _, ended)| *ended)
+    }
+
+    fn add(&self, nexus: u64, list_id: u8, ended: Ended) {
+        let mut copies = self.0.lock();
+        if copies.len() == Self::MAX {
+            copies.pop_front();
+        }
+        copies.push_back((nexus, list_id, ended));
+    }
+}
+
+/// Remembers how the copy ends.
+fn remember(job: &mut Job, list_id: u8, bytes: u64) {
+    let (lu, nexus) = (Arc::clone(&job.lu), job.nexus.id);
+    let done = std::mem::replace(&mut job.done, Box::new(|_| {}));
+    job.done = Box::new(move |outcome| {
+        let good = outcome.status == ScsiStatus::Good;
+        let bytes = if good { bytes } else { 0 };
+        lu.copies().add(nexus, list_id, Ended { good, bytes });
+        done(outcome);
+    });
+}
+
 /// Bytes copied between two looks at the gates.
 const CHUNK: usize = 1 << 20;
 
 fn extended_copy(mut job: Job) {
     let implied = job.data.len() as u64;
     let plan = copy::decode(&job.data).map_err(Outcome::check);
+    let list_id = plan.as_ref().ok().copied().flatten().and_then(|copy| copy.list_id);
     match plan.and_then(|copy| copy.map(|copy| plan_of(&job, &copy)).transpose()) {
         Ok(Some((plan, destination))) => {
+            if let Some(list_id) = list_id {
+                remember(&mut job, list_id, plan.length);
+            }
             let shift = destination.block_shift();
             let blocks = plan.to >> shift..(plan.to + plan.length) >> shift;
             // The steps pass the gate of the LU that is written to.

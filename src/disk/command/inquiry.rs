@@ -44,10 +44,12 @@ fn vpd_page(call: &Call<'_>) -> Result<Vec<u8>, Sense> {
     let lu = call.lu;
     let max_transfer = u32::try_from(MAX_TRANSFER >> lu.block_shift()).expect("64 MiB");
     let granularity = (PAGE >> lu.block_shift()).max(1);
+    let info = lu.info();
+    let mgmt_url = lu.mgmt_url();
     let unit = vpd::Unit {
-        guid: &lu.info().guid,
-        serial: lu.info().serial.as_deref(),
-        mgmt_url: lu.info().mgmt_url.as_deref(),
+        guid: &info.guid,
+        serial: info.serial.as_deref(),
+        mgmt_url: mgmt_url.as_deref(),
         limits: BlockLimits {
             optimal_granularity: u16::try_from(granularity).expect("at most 8"),
             max_transfer,

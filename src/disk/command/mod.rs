@@ -21,6 +21,8 @@ mod verify;
 mod write;
 mod write_same;
 
+pub use copy::Copies;
+
 use super::gate::TaskKey;
 use super::lu::Lu;
 use crate::framework::{Done, Expected, Nexus, Outcome, Start};
@@ -66,6 +68,8 @@ pub struct Call<'a> {
     pub cdb: &'a [u8; 16],
     /// The initiator's expectation.
     pub expected: Expected,
+    /// Id of the nexus.
+    pub nexus: u64,
     /// The port through which it came.
     pub port: TargetPort<'a>,
 }
@@ -260,5 +264,7 @@ fn cut(mut data: Vec<u8>, allocation: u32) -> Vec<u8> {
     data
 }
 
+#[cfg(test)]
+mod block_tests;
 #[cfg(test)]
 mod tests;

@@ -58,13 +58,14 @@ fn verify_fields(call: &Call<'_>) -> Result<(), Sense> {
     medium_fields(call)
 }
 
-/// The smaller of SPDTL and EDTL (`scsi-sbd.md` 2.2). An initiator that expects to send less than whole blocks, or
-/// nothing at all, is refused: GOOD without a block written would be a lie.
+/// The smaller of SPDTL and EDTL (`scsi-sbd.md` 2.2). An initiator that expects to send less than whole blocks, or to
+/// receive, is refused. Of one that sends nothing at all nothing is written, which the residual tells.
 pub fn want(call: &Call<'_>) -> Result<u32, Outcome> {
     let implied = call.implied();
     let offered = if call.expected.write { call.expected.length } else { 0 };
     let block = 1_u32 << call.lu.block_shift();
-    if implied > u64::from(offered) && (offered == 0 || offered % block != 0) {
+    let wrong_way = offered == 0 && call.expected.length > 0;
+    if implied > u64::from(offered) && (wrong_way || offered % block != 0) {
         return Err(Outcome {
             implied,
             ..Outcome::check(Sense::INVALID_FIELD_IN_IU)

@@ -80,8 +80,8 @@ fn write_same(job: Job) {
     let implied = job.data.len() as u64;
     let durable = !job.lu.write_cache() && blocks > 0;
     let ndob = job.cdb[0] == 0x93 && job.cdb[1] & NDOB != 0;
-    let zeros = ndob || job.data.iter().all(|byte| *byte == 0);
-    if job.cdb[1] & UNMAP != 0 && zeros {
+    // A block that comes with UNMAP is not looked at: there are hosts that send any.
+    if job.cdb[1] & UNMAP != 0 {
         let blocks = u32::try_from(blocks).expect("bounded by MAX_BYTES");
         let extents = Vec::from_iter((blocks > 0).then_some(Extent { blocks, ..extent }));
         let unmap = Unmap {

@@ -131,6 +131,22 @@ fn a_store_that_cannot_be_flushed_is_kept() {
     assert_eq!(node.framework.lu_delete(&guid(1)), Ok(()));
 }
 
+/// What could not be flushed is lost: the first delete says so, the second one is meant.
+#[test]
+fn a_second_delete_discards_what_cannot_be_flushed() {
+    let node = Node::single();
+    node.create("/a", 1).unwrap();
+    node.provider.behaviour.fail_release.store(true, Ordering::Release);
+    assert_eq!(node.framework.lu_delete(&guid(1)), Err(Status::Error));
+    assert_eq!(
+        node.framework.lu_standby(&guid(1)),
+        Err(Status::Error),
+        "never handed over"
+    );
+    assert_eq!(node.framework.lu_delete(&guid(1)), Ok(()));
+    assert_eq!(node.framework.lu_list(), []);
+}
+
 #[test]
 fn import_and_its_refusals() {
     let node = Node::single();

@@ -1,6 +1,7 @@
 //! The framework between models of its neighbours.
 
 mod commands;
+mod configuration;
 mod management;
 mod model;
 mod pair;

@@ -166,6 +166,9 @@ impl Unit for MemoryUnit {
     fn attach(&self, nexuses: Arc<dyn LuNexuses>) {
         *self.nexuses.lock() = Some(nexuses);
     }
+    fn modify(&self, _change: &LuChange) -> Result<(), Status> {
+        Ok(())
+    }
     fn release(&self, how: Release) -> Result<(), Status> {
         if how == Release::Handover && self.behaviour.fail_release.load(Ordering::Acquire) {
             return Err(Status::Error);

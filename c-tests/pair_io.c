@@ -1,0 +1,268 @@
+/*
+ * A host with two paths to one LU, as Linux multipath behaves: I/O goes down one path; 02/04/0A waits and tries again,
+ * 02/04/0B and 02/04/0C change the path, a unit attention is tried again, a lost connection changes the path and logs in anew.
+ * Every block that was acknowledged is remembered and every read is verified against it.
+ *
+ * Usage: pair_io NAME URL URL SECONDS BLOCKS SEED. Ends with 0 and a line of figures if nothing was lost, nothing was stale,
+ * and no I/O took longer than PATIENCE. SIGTERM ends it early, with the same checks.
+ */
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <iscsi/iscsi.h>
+#include <iscsi/scsi-lowlevel.h>
+
+enum {
+	BLOCK = 512,
+	RUN_MAX = 128,        /* blocks in one command */
+	PATIENCE = 60,        /* seconds that one I/O may take, retries included */
+	COMMAND_TIMEOUT = 5,  /* seconds without an answer until the path is given up */
+	RETRY_PAUSE_MS = 20
+};
+
+struct path {
+	const char *text;
+	struct iscsi_context *iscsi;
+	int lun;
+};
+
+static struct path paths[2];
+static int current;
+static const char *initiator;
+static volatile sig_atomic_t stop;
+
+static uint64_t *written; /* by block: number of the write that was acknowledged last, 0 none */
+static uint64_t commands, writes, path_changes, logins, waits;
+static double worst;
+
+static uint64_t seed;
+
+static uint64_t random64(void)
+{
+	uint64_t z = (seed += 0x9e3779b97f4a7c15u);
+
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+	return z ^ (z >> 31);
+}
+
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static void pause_ms(long ms)
+{
+	struct timespec t = {ms / 1000, ms % 1000 * 1000000};
+
+	nanosleep(&t, NULL);
+}
+
+static void terminate(int signal)
+{
+	(void)signal;
+	stop = 1;
+}
+
+static void drop(struct path *path)
+{
+	if (path->iscsi != NULL)
+		iscsi_destroy_context(path->iscsi);
+	path->iscsi = NULL;
+}
+
+static int ready(struct path *path)
+{
+	struct iscsi_url *url;
+	int failed;
+
+	if (path->iscsi != NULL)
+		return 1;
+	path->iscsi = iscsi_create_context(initiator);
+	if (path->iscsi == NULL)
+		return 0;
+	iscsi_set_noautoreconnect(path->iscsi, 1);
+	iscsi_set_timeout(path->iscsi, COMMAND_TIMEOUT);
+	iscsi_set_session_type(path->iscsi, ISCSI_SESSION_NORMAL);
+	url = iscsi_parse_full_url(path->iscsi, path->text);
+	if (url == NULL) {
+		fprintf(stderr, "pair_io: %s: %s\n", path->text, iscsi_get_error(path->iscsi));
+		exit(2);
+	}
+	path->lun = url->lun;
+	iscsi_set_targetname(path->iscsi, url->target);
+	failed = iscsi_connect_sync(path->iscsi, url->portal) != 0 || iscsi_login_sync(path->iscsi) != 0;
+	iscsi_destroy_url(url);
+	if (failed) {
+		drop(path);
+		return 0;
+	}
+	logins++;
+	return 1;
+}
+
+static void other_path(void)
+{
+	current = !current;
+	path_changes++;
+}
+
+/* One try. 1: done; 0: try again. */
+static int attempt(int write, uint64_t lba, unsigned blocks, unsigned char *data)
+{
+	struct path *path = &paths[current];
+	struct scsi_task *task;
+	uint32_t length = blocks * BLOCK;
+	int done = 0;
+
+	if (!ready(path)) {
+		other_path();
+		pause_ms(RETRY_PAUSE_MS);
+		return 0;
+	}
+	if (write)
+		task = iscsi_write16_sync(path->iscsi, path->lun, lba, data, length, BLOCK, 0, 0, 0, 0, 0);
+	else
+		task = iscsi_read16_sync(path->iscsi, path->lun, lba, length, BLOCK, 0, 0, 0, 0, 0);
+	if (task == NULL || (unsigned)task->status > 0xff) {
+		/* No answer. The session goes, and with it whatever it still had under way. */
+		if (task != NULL)
+			scsi_free_scsi_task(task);
+		drop(path);
+		other_path();
+		return 0;
+	}
+	if (task->status == SCSI_STATUS_GOOD) {
+		if (!write) {
+			if (task->datain.size != (int)length) {
+				fprintf(stderr, "pair_io: READ of %u bytes gave %d\n", length, task->datain.size);
+				exit(1);
+			}
+			memcpy(data, task->datain.data, length);
+		}
+		done = 1;
+	} else if (task->status == SCSI_STATUS_BUSY || task->status == SCSI_STATUS_TASK_SET_FULL ||
+		   task->status == SCSI_STATUS_TASK_ABORTED) {
+		pause_ms(RETRY_PAUSE_MS);
+	} else if (task->status == SCSI_STATUS_CHECK_CONDITION && task->sense.key == SCSI_SENSE_UNIT_ATTENTION) {
+		/* Try again at once. */
+	} else if (task->status == SCSI_STATUS_CHECK_CONDITION && task->sense.key == SCSI_SENSE_NOT_READY &&
+		   task->sense.ascq == 0x040a) {
+		waits++;
+		other_path();
+		pause_ms(RETRY_PAUSE_MS);
+	} else if (task->status == SCSI_STATUS_CHECK_CONDITION && task->sense.key == SCSI_SENSE_NOT_READY &&
+		   (task->sense.ascq == 0x040b || task->sense.ascq == 0x040c)) {
+		other_path();
+		pause_ms(RETRY_PAUSE_MS / 4);
+	} else {
+		fprintf(stderr, "pair_io: %s at block %llu failed: status %#x, sense %x/%04x\n", write ? "WRITE" : "READ",
+			(unsigned long long)lba, (unsigned)task->status, (unsigned)task->sense.key, (unsigned)task->sense.ascq);
+		exit(1);
+	}
+	scsi_free_scsi_task(task);
+	return done;
+}
+
+static void perform(int write, uint64_t lba, unsigned blocks, unsigned char *data)
+{
+	double begin = now(), took;
+
+	while (!attempt(write, lba, blocks, data)) {
+		if (now() - begin > PATIENCE) {
+			fprintf(stderr, "pair_io: an I/O did not end within %d s\n", PATIENCE);
+			exit(1);
+		}
+	}
+	took = now() - begin;
+	if (took > worst)
+		worst = took;
+	commands++;
+}
+
+/* A block names itself and the write it came from, all over. */
+static void fill(unsigned char *block, uint64_t lba, uint64_t number)
+{
+	uint64_t words[2] = {lba ^ number << 32, number};
+	unsigned i;
+
+	for (i = 0; i < BLOCK; i += sizeof(words))
+		memcpy(block + i, words, sizeof(words));
+}
+
+static void verify(uint64_t lba, unsigned blocks, const unsigned char *data)
+{
+	unsigned char expected[BLOCK];
+	unsigned i;
+
+	for (i = 0; i < blocks; i++) {
+		if (written[lba + i] == 0)
+			continue;
+		fill(expected, lba + i, written[lba + i]);
+		if (memcmp(expected, data + i * BLOCK, BLOCK) != 0) {
+			uint64_t found;
+
+			memcpy(&found, data + i * BLOCK + 8, sizeof(found));
+			fprintf(stderr, "pair_io: block %llu holds write %llu, acknowledged was write %llu\n",
+				(unsigned long long)(lba + i), (unsigned long long)found,
+				(unsigned long long)written[lba + i]);
+			exit(1);
+		}
+	}
+}
+
+int main(int argc, char **argv)
+{
+	static unsigned char data[RUN_MAX * BLOCK];
+	uint64_t blocks, lba;
+	double end;
+
+	if (argc != 7) {
+		fprintf(stderr, "usage: pair_io NAME URL URL SECONDS BLOCKS SEED\n");
+		return 2;
+	}
+	initiator = argv[1];
+	paths[0].text = argv[2];
+	paths[1].text = argv[3];
+	end = now() + atof(argv[4]);
+	blocks = strtoull(argv[5], NULL, 10);
+	seed = strtoull(argv[6], NULL, 10);
+	written = calloc(blocks, sizeof(*written));
+	if (written == NULL || blocks < RUN_MAX)
+		return 2;
+	signal(SIGTERM, terminate);
+	signal(SIGPIPE, SIG_IGN);
+
+	while (!stop && now() < end) {
+		unsigned run = 1 + (unsigned)(random64() % RUN_MAX), i;
+
+		lba = random64() % (blocks - run + 1);
+		if (random64() % 2 == 0) {
+			writes++;
+			for (i = 0; i < run; i++)
+				fill(data + i * BLOCK, lba + i, writes);
+			perform(1, lba, run, data);
+			for (i = 0; i < run; i++)
+				written[lba + i] = writes;
+		} else {
+			perform(0, lba, run, data);
+			verify(lba, run, data);
+		}
+	}
+	/* Everything once more, through either path. */
+	for (lba = 0; lba + RUN_MAX <= blocks; lba += RUN_MAX) {
+		perform(0, lba, RUN_MAX, data);
+		verify(lba, RUN_MAX, data);
+	}
+	printf("commands %llu, writes %llu, path changes %llu, logins %llu, waits %llu, worst %.0f ms\n",
+	       (unsigned long long)commands, (unsigned long long)writes, (unsigned long long)path_changes,
+	       (unsigned long long)logins, (unsigned long long)waits, worst * 1000);
+	return 0;
+}

@@ -1,0 +1,269 @@
+//! Two real nodes, a host with both paths that verifies every block, and what happens to a pair: planned moves, crashes, a
+//! cut channel, wrong orders. The host is `c-tests/pair_io.c`.
+
+mod common;
+
+use common::{Stmfd, build_dir, free_port, must, run, wait_for};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+const BLOCKS: u32 = 8192;
+
+/// Two nodes that share one disk.
+struct Pair {
+    dir: tempfile::TempDir,
+    nodes: [Option<Stmfd>; 2],
+    proxies: [Option<Child>; 2],
+    portals: [String; 2],
+    channel: String,
+    disk: String,
+    guid: String,
+}
+
+fn target(node: usize) -> String {
+    format!("iqn.2026-11.example.pair:node{node}")
+}
+
+impl Pair {
+    /// The LU is Active on node 0, Standby on node 1, mapped as LUN 0 on both.
+    fn start() -> Pair {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let disk = dir.path().join("disk");
+        fs::File::create(&disk).and_then(|f| f.set_len(16 << 20)).expect("disk");
+        let portals = [(); 2].map(|()| format!("127.0.0.1:{}", free_port()));
+        let mut pair = Pair {
+            nodes: [None, None],
+            proxies: [None, None],
+            channel: format!("127.0.0.1:{}", free_port()),
+            disk: disk.to_str().expect("UTF-8").to_owned(),
+            guid: String::new(),
+            portals,
+            dir,
+        };
+        for node in [0, 1] {
+            pair.start_stmfd(node);
+            must(&mut pair.tool(node, "itadm", &["create-target", "-n", &target(node)]));
+        }
+        for node in [1, 0] {
+            pair.start_proxy(node);
+        }
+        for node in [0, 1] {
+            wait_for("ALUA is enabled", || {
+                must(&mut pair.tool(node, "stmfadm", &["list-state"])).contains(": enabled")
+            });
+        }
+        let created = must(&mut pair.tool(0, "stmfadm", &["create-lu", &pair.disk]));
+        pair.guid = created.trim().rsplit(' ').next().expect("GUID").to_owned();
+        pair.wait_access(1, "Standby");
+        for node in [0, 1] {
+            must(&mut pair.tool(node, "stmfadm", &["add-view", "-n", "0", &pair.guid]));
+        }
+        pair.wait_path(1);
+        pair
+    }
+
+    fn node_dir(&self, node: usize) -> PathBuf {
+        self.dir.path().join(format!("node{node}"))
+    }
+
+    fn start_stmfd(&mut self, node: usize) {
+        self.nodes[node] = Some(Stmfd::start_at(&self.node_dir(node), &self.portals[node]));
+    }
+
+    fn start_proxy(&mut self, node: usize) {
+        let role = if node == 0 { "--connect" } else { "--listen" };
+        let child = Command::new(build_dir().join("stmfproxy"))
+            .args(["-f", "--plain", "-n", &node.to_string(), role, &self.channel])
+            .env("STMF_ENDPOINT", self.node(node).endpoint())
+            .stdin(Stdio::null())
+            .spawn();
+        self.proxies[node] = Some(child.expect("stmfproxy starts"));
+    }
+
+    fn stop_proxy(&mut self, node: usize) {
+        let mut child = self.proxies[node].take().expect("running");
+        child.kill().expect("kill");
+        child.wait().expect("wait");
+    }
+
+    fn node(&self, node: usize) -> &Stmfd {
+        self.nodes[node].as_ref().expect("running")
+    }
+
+    fn tool(&self, node: usize, name: &str, arguments: &[&str]) -> Command {
+        self.node(node).tool(name, arguments)
+    }
+
+    fn access(&self, node: usize) -> String {
+        let listed = run(&mut self.tool(node, "stmfadm", &["list-lu", "-v", &self.guid]));
+        let text = String::from_utf8_lossy(&listed.stdout).into_owned();
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix("    Access State      : "));
+        line.unwrap_or("none").to_owned()
+    }
+
+    fn wait_access(&self, node: usize, state: &str) {
+        wait_for(&format!("the LU is {state} on node {node}"), || {
+            self.access(node) == state
+        });
+    }
+
+    /// The host can reach the LU through this node.
+    fn wait_path(&self, node: usize) {
+        wait_for("the path answers", || {
+            run(Command::new("iscsi-readcapacity16").arg(self.url(node)))
+                .status
+                .success()
+        });
+    }
+
+    fn url(&self, node: usize) -> String {
+        format!("iscsi://{}/{}/0", self.portals[node], target(node))
+    }
+
+    fn standby(&self, node: usize) {
+        must(&mut self.tool(node, "aluaadm", &["standby", &self.guid]));
+    }
+
+    fn import(&self, node: usize) -> Output {
+        run(&mut self.tool(node, "stmfadm", &["import-lu", &self.disk]))
+    }
+
+    /// A planned move to the other node; gives how long it took.
+    fn fail_over(&self, from: usize) -> Duration {
+        let begin = Instant::now();
+        self.standby(from);
+        let imported = self.import(1 - from);
+        assert!(imported.status.success(), "{imported:?}");
+        let took = begin.elapsed();
+        self.wait_access(from, "Standby");
+        took
+    }
+
+    /// The verifying host, for some seconds.
+    fn host(&self, seconds: u32, seed: u32) -> Host {
+        let program = self.dir.path().join("pair_io");
+        if !program.exists() {
+            let mut cc = Command::new("cc");
+            cc.args(["-std=c99", "-O2", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE", "-o"]);
+            must(cc.arg(&program).arg(source()).arg("-liscsi"));
+        }
+        let mut command = Command::new(program);
+        command.args([format!("iqn.2026-11.example:host{seed}"), self.url(0), self.url(1)]);
+        command.args([seconds.to_string(), BLOCKS.to_string(), seed.to_string()]);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        Host(command.spawn().expect("the host starts"))
+    }
+}
+
+fn source() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("c-tests/pair_io.c")
+}
+
+impl Drop for Pair {
+    fn drop(&mut self) {
+        for child in self.proxies.iter_mut().flatten() {
+            child.kill().expect("kill");
+            child.wait().expect("wait");
+        }
+    }
+}
+
+struct Host(Child);
+
+impl Host {
+    /// Nothing may have been lost, stale or stuck; gives its line of figures.
+    fn finish(self) -> String {
+        must(Command::new("kill").args(["-TERM", &self.0.id().to_string()]));
+        let output = self.0.wait_with_output().expect("wait");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        assert!(output.status.success(), "the host saw: {}", text(&output.stderr));
+        text(&output.stdout)
+    }
+}
+
+#[test]
+fn planned_moves_lose_nothing() {
+    let pair = Pair::start();
+    let host = pair.host(600, 1);
+    let mut longest = Duration::ZERO;
+    for round in 0..20 {
+        std::thread::sleep(Duration::from_millis(150));
+        longest = longest.max(pair.fail_over(round % 2));
+    }
+    println!("20 moves, longest {longest:?}; host: {}", host.finish());
+}
+
+#[test]
+fn a_crash_of_the_active_node_loses_nothing() {
+    let mut pair = Pair::start();
+    let host = pair.host(600, 2);
+    for round in 0..4 {
+        let active = round % 2;
+        std::thread::sleep(Duration::from_millis(500));
+        pair.nodes[active].take().expect("running").kill();
+        must(&mut pair.tool(1 - active, "aluaadm", &["fenced"]));
+        let imported = pair.import(1 - active);
+        assert!(imported.status.success(), "{imported:?}");
+        std::thread::sleep(Duration::from_millis(300));
+        pair.start_stmfd(active);
+        pair.wait_access(active, "Standby");
+        pair.wait_path(active);
+        assert_eq!(pair.access(1 - active), "Active");
+    }
+    println!("4 crashes; host: {}", host.finish());
+}
+
+#[test]
+fn a_cut_channel_heals_and_wrong_orders_are_refused() {
+    let mut pair = Pair::start();
+    let host = pair.host(600, 3);
+    // Import before standby.
+    assert!(!pair.import(1).status.success());
+    assert_eq!((pair.access(0), pair.access(1)), ("Active".into(), "Standby".into()));
+    for _ in 0..3 {
+        std::thread::sleep(Duration::from_millis(300));
+        pair.stop_proxy(1);
+        // The peer cannot be asked and its lease moves.
+        assert!(!pair.import(1).status.success());
+        pair.start_proxy(1);
+        pair.wait_path(1);
+    }
+    // Standby twice, then a change of mind.
+    pair.standby(0);
+    pair.standby(0);
+    assert!(pair.import(0).status.success());
+    assert!(!pair.import(1).status.success());
+    pair.fail_over(0);
+    // Both at once: one of them at most.
+    pair.standby(1);
+    let both = std::thread::scope(|scope| {
+        let first = scope.spawn(|| pair.import(0).status.success());
+        let second = pair.import(1).status.success();
+        [first.join().expect("no panic"), second]
+    });
+    assert_ne!(both, [true, true], "two owners");
+    wait_for("one node has the LU", || {
+        let states = [pair.access(0), pair.access(1)];
+        assert_ne!(states, ["Active", "Active"]);
+        let mut sorted = states.clone();
+        sorted.sort();
+        if sorted == ["Active", "Standby"] {
+            return true;
+        }
+        // Nobody: an import on either node ends it.
+        if !states.contains(&"Active".to_owned()) {
+            pair.import(0);
+        }
+        false
+    });
+    pair.wait_path(0);
+    pair.wait_path(1);
+    println!("host: {}", host.finish());
+}

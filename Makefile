@@ -8,7 +8,7 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 MAJOR   := 1
 PROGRAMS := stmfd stmfproxy stmfadm itadm aluaadm
 
-.PHONY: all build deps demo check conformance lab-deps check-vm bench install clean
+.PHONY: all build deps demo check conformance lab-deps check-vm bench bench-deps bench-iscsi install clean
 
 all: build
 
@@ -43,6 +43,18 @@ check-vm: build lab-deps
 bench: build
 	cargo bench --bench door
 	cargo bench --bench api
+
+# What the comparison with another target needs beyond `make deps`.
+bench-deps: deps
+	@for package in tgt libiscsi-dev python3 gcc; do \
+		dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q 'install ok installed' || missing="$$missing $$package"; done; \
+	[ -z "$$missing" ] && exit 0; \
+	[ "$$(id -u)" = 0 ] || { echo "bench-deps: these packages are missing:$$missing" >&2; exit 1; }; \
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null
+
+# stmfd beside Debian's tgt and a bare loop; writes docs/performance.md. BENCH_FLAGS=--quick takes about 2 minutes.
+bench-iscsi: build bench-deps
+	benches/iscsi/run --write-doc $(BENCH_FLAGS)
 
 install: build
 	install -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(SBINDIR) $(DESTDIR)$(PREFIX)/include/sys

@@ -21,6 +21,7 @@ int main(void)
 	CALL(stmfGetAluaState(&enabled, &node), STMF_STATUS_SUCCESS);
 	TRUE(enabled == B_FALSE && node == 1);
 
+	CALL(stmfGetViewEntryList(&unknown, NULL), STMF_ERROR_INVALID_ARG);
 	CALL(stmfGetViewEntryList(&unknown, &list), STMF_ERROR_NOT_FOUND);
 	TRUE(list == NULL);
 	return (check_end());

@@ -37,9 +37,14 @@ static struct backing file;
 
 static int modify(uint32_t prop, const char *value)
 {
+	int status;
+
 	if (by_guid)
-		return (stmfModifyLu(&lu, prop, value));
-	return (stmfModifyLuByFname(STMF_DISK, file.path, prop, value));
+		status = stmfModifyLu(&lu, prop, value);
+	else
+		status = stmfModifyLuByFname(STMF_DISK, file.path, prop, value);
+	check_covers(by_guid ? "stmfModifyLu" : "stmfModifyLuByFname", status);
+	return (status);
 }
 
 static void rows(void)

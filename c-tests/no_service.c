@@ -15,6 +15,10 @@ int main(void)
 	stmfViewEntry ve;
 	luResource hdl = NULL;
 	boolean_t enabled;
+	char online[] = "online";
+	size_t length = sizeof (long_name);
+	nvlist_t *list = NULL;
+	stmfProviderList *providers = NULL;
 	uint8_t node;
 	int door = 7;
 	int i;
@@ -43,6 +47,31 @@ int main(void)
 		CALL(stmfImportLu(STMF_DISK, file, NULL), STMF_ERROR_SERVICE_NOT_FOUND);
 		CALL(stmfImportLu(9, file, NULL), STMF_ERROR_INVALID_ARG);
 		CALL(stmfDeleteLu(&guid), STMF_ERROR_SERVICE_NOT_FOUND);
+		CALL(stmfModifyLu(&guid, STMF_LU_PROP_ALIAS, "x"), STMF_ERROR_SERVICE_NOT_FOUND);
+		CALL(stmfModifyLu(&guid, STMF_LU_PROP_VID, "x"), STMF_ERROR_INVALID_PROP);
+		CALL(stmfModifyLuByFname(STMF_DISK, file, STMF_LU_PROP_ALIAS, "x"), STMF_ERROR_SERVICE_NOT_FOUND);
+		CALL(stmfSetGlobalLuProp(STMF_DISK, STMF_LU_PROP_MGMT_URL, ""), STMF_ERROR_SERVICE_NOT_FOUND);
+		CALL(stmfGetGlobalLuProp(STMF_DISK, STMF_LU_PROP_MGMT_URL, long_name, &length),
+		    STMF_ERROR_SERVICE_NOT_FOUND);
+		CALL(stmfSetStmfProp(STMF_DEFAULT_LU_STATE, online), STMF_ERROR_SERVICE_NOT_FOUND);
+		CALL(stmfSetStmfProp(STMF_DEFAULT_LU_STATE, file), STMF_ERROR_INVALID_ARG);
+		CALL(stmfGetStmfProp(STMF_DEFAULT_LU_STATE, long_name, &length), STMF_ERROR_SERVICE_NOT_FOUND);
+		CALL(stmfLoadConfig(), STMF_ERROR_SERVICE_NOT_FOUND);
+		CALL(stmfLoadStmfProps(), STMF_ERROR_SERVICE_NOT_FOUND);
+		CALL(stmfGetPersistMethod(&node, B_TRUE), STMF_ERROR_PERSIST_TYPE);
+		CALL(stmfSetPersistMethod(STMF_PERSIST_NONE, B_TRUE), STMF_ERROR_PERSIST_TYPE);
+		/* Never set by this process, as the last call has failed. */
+		CALL(stmfGetPersistMethod(&node, B_FALSE), STMF_STATUS_SUCCESS);
+		TRUE(node == STMF_PERSIST_SMF);
+		ve.allHosts = B_TRUE;
+		CALL(stmfValidateView(&ve), STMF_ERROR_SERVICE_NOT_FOUND);
+		CALL(stmfGetProviderData(name, &list, STMF_LU_PROVIDER_TYPE), STMF_ERROR_SERVICE_NOT_FOUND);
+		CALL(stmfGetProviderData(name, &list, 3), STMF_ERROR_INVALID_ARG);
+		CALL(stmfClearProviderData(name, STMF_LU_PROVIDER_TYPE), STMF_ERROR_SERVICE_NOT_FOUND);
+		CALL(stmfGetProviderDataList(&providers), STMF_ERROR_SERVICE_NOT_FOUND);
+		CALL(stmfGetLogicalUnitProviderList(&providers), STMF_ERROR_SERVICE_NOT_FOUND);
+		CALL(stmfGetLocalPortProviderList(&providers), STMF_ERROR_SERVICE_NOT_FOUND);
+		TRUE(list == NULL && providers == NULL);
 
 		CALL(stmfDevidFromIscsiName(name, &id), STMF_STATUS_SUCCESS);
 		CALL(stmfCreateLuResource(STMF_DISK, &hdl), STMF_STATUS_SUCCESS);

@@ -83,6 +83,23 @@ static uint32_t groups(void)
 	return (count);
 }
 
+/* As callers do: the call may return while a target still closes its sessions. */
+static void go_offline(void)
+{
+	const struct timespec pause_10ms = {0, 10 * 1000 * 1000};
+	stmfState state;
+	int i;
+
+	CALL(stmfOffline(), STMF_STATUS_SUCCESS);
+	for (i = 0; i < 600; i++) {
+		CALL(stmfGetState(&state), STMF_STATUS_SUCCESS);
+		if (state.operationalState == STMF_SERVICE_STATE_OFFLINE)
+			return;
+		nanosleep(&pause_10ms, NULL);
+	}
+	TRUE(state.operationalState == STMF_SERVICE_STATE_OFFLINE);
+}
+
 static void load(void)
 {
 	stmfGroupName kept = "settings-kept", lost = "settings-lost";
@@ -98,7 +115,7 @@ static void load(void)
 	CALL(stmfLoadConfig(), STMF_ERROR_SERVICE_ONLINE);
 	CALL(stmfSetPersistMethod(STMF_PERSIST_SMF, B_FALSE), STMF_STATUS_SUCCESS);
 	CALL(stmfLoadConfig(), STMF_ERROR_SERVICE_ONLINE);
-	CALL(stmfOffline(), STMF_STATUS_SUCCESS);
+	go_offline();
 	CALL(stmfLoadConfig(), STMF_STATUS_SUCCESS);
 	CALL(stmfGetState(&state), STMF_STATUS_SUCCESS);
 	TRUE(state.configState == STMF_CONFIG_STATE_INIT_DONE);

@@ -1,5 +1,7 @@
 /* Groups and view entries. Works on names and GUIDs of its own, and removes them. */
 #include <libstmf.h>
+static const char *real_name(const char *call);
+#define CHECK_NAME(call) real_name(call)
 #include "check.h"
 
 static stmfGuid lu1 = {{0x60, 0x01, 0x44, 0xf0, 0xee, 0xee, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}};
@@ -41,6 +43,30 @@ struct side {
 	int (*add)(stmfGroupName *, stmfDevid *);
 	int (*remove)(stmfGroupName *, stmfDevid *);
 };
+
+/* Of the functions of a side, the names: check.h notes which have returned what. */
+static const struct {
+	const char *field, *hosts, *targets;
+} names[] = {
+	{"side->create(", "stmfCreateHostGroup", "stmfCreateTargetGroup"},
+	{"side->delete_(", "stmfDeleteHostGroup", "stmfDeleteTargetGroup"},
+	{"side->list(", "stmfGetHostGroupList", "stmfGetTargetGroupList"},
+	{"get(", "stmfGetHostGroupList", "stmfGetTargetGroupList"},
+	{"side->members(", "stmfGetHostGroupMembers", "stmfGetTargetGroupMembers"},
+	{"side->add(", "stmfAddToHostGroup", "stmfAddToTargetGroup"},
+	{"side->remove(", "stmfRemoveFromHostGroup", "stmfRemoveFromTargetGroup"},
+};
+static int targets_now;
+
+static const char *real_name(const char *call)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof (names) / sizeof (names[0]); i++)
+		if (strncmp(call, names[i].field, strlen(names[i].field)) == 0)
+			return (targets_now ? names[i].targets : names[i].hosts);
+	return (call);
+}
 
 static void groups(const struct side *side)
 {
@@ -146,7 +172,10 @@ static int lun_of(const stmfViewEntry *ve)
 static int add(stmfGuid *lu, const char *host, const char *target, int lun, stmfViewEntry *out)
 {
 	*out = request(host, target, lun);
-	return (stmfAddViewEntry(lu, out));
+	int status = stmfAddViewEntry(lu, out);
+
+	check_covers("stmfAddViewEntry", status);
+	return (status);
 }
 
 static void views(void)
@@ -251,6 +280,7 @@ int main(void)
 	    stmfGetTargetGroupMembers, stmfAddToTargetGroup, stmfRemoveFromTargetGroup};
 
 	groups(&hosts);
+	targets_now = 1;
 	groups(&targets);
 	views();
 	return (check_end());

@@ -1,6 +1,7 @@
 //! The C library as C programs use it: compiled with two compilers, run in a framework of their own and against a real
 //! `stmfd`.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -10,6 +11,7 @@ use std::process::{Child, Command, Output, Stdio};
 use stmf::door;
 use stmf::iscsi::admin::{Change, TargetChange};
 use stmf::service::{Request, Response, decode_response, encode_request};
+use stmf::types::Status;
 
 const COMPILERS: [&str; 2] = ["gcc", "clang"];
 const WARNINGS: [&str; 4] = ["-Wall", "-Wextra", "-Werror", "-pedantic"];
@@ -339,15 +341,7 @@ fn programs_run_against_a_daemon() {
         bench.check(fork);
     }
     let name = "iqn.2026-01.test:c-api";
-    let create = Request::IscsiChange(Box::new(Change::CreateTarget(TargetChange {
-        name: Some(name.to_owned()),
-        ..TargetChange::default()
-    })));
-    let created = daemon.ask(&create);
-    assert!(
-        matches!(&created, Response::IscsiChanged(Ok(n)) if n == name),
-        "{created:?}"
-    );
+    create_target(&daemon, name);
     let mut target = bench.command(bench.compile("gcc", "target"), &daemon.endpoint());
     target.arg(name);
     bench.check(target);
@@ -361,6 +355,165 @@ fn programs_run_against_a_daemon() {
         assert!(matches!(daemon.ask(&Request::GroupList(kind)), Response::Groups(l) if l.is_empty()));
     }
     daemon.stop();
+}
+
+/// What the contract of every function promises and the programs must have seen (`libstmf-api.md` chapters 3, 5, 6), besides
+/// success: `INVALID_ARG` for the functions that have arguments to check, and the following.
+const STATUSES: [(&str, &[Status]); 24] = {
+    use Status::*;
+    [
+        ("stmfAddToHostGroup", &[GroupNotFound, Exists]),
+        ("stmfAddToTargetGroup", &[GroupNotFound, Exists]),
+        (
+            "stmfAddViewEntry",
+            &[InvalidHg, InvalidTg, VeConflict, LunInUse, ServiceNotFound],
+        ),
+        ("stmfClearProviderData", &[NotFound, ServiceNotFound]),
+        ("stmfCreateHostGroup", &[Exists, ServiceNotFound]),
+        ("stmfDeleteHostGroup", &[NotFound, GroupInUse]),
+        ("stmfDeleteLu", &[NotFound, ServiceNotFound]),
+        ("stmfGetGlobalLuProp", &[InvalidProp, NoProp, ServiceNotFound]),
+        ("stmfGetLogicalUnitProperties", &[NotFound]),
+        ("stmfGetPersistMethod", &[PersistType]),
+        ("stmfGetProviderDataProt", &[NotFound]),
+        ("stmfInitProxyDoor", &[DoorInstalled, ServiceNotFound]),
+        ("stmfLoadConfig", &[ServiceOnline, ServiceNotFound]),
+        ("stmfLuStandby", &[NotFound, ServiceNotFound]),
+        (
+            "stmfModifyLu",
+            &[
+                NotFound,
+                InvalidProp,
+                InvalidPropSize,
+                AccessStateSet,
+                FileSizeInvalid,
+                SizeOutOfRange,
+                ServiceNotFound,
+            ],
+        ),
+        (
+            "stmfModifyLuByFname",
+            &[
+                InvalidProp,
+                InvalidPropSize,
+                MetaFileName,
+                AccessStateSet,
+                FileSizeInvalid,
+                SizeOutOfRange,
+                ServiceNotFound,
+            ],
+        ),
+        ("stmfOffline", &[ServiceOffline]),
+        ("stmfOnline", &[ServiceOnline]),
+        ("stmfPostProxyMsg", &[PostMsgFailed]),
+        ("stmfRemoveViewEntry", &[NotFound]),
+        ("stmfSetGlobalLuProp", &[InvalidProp, InvalidPropSize, ServiceNotFound]),
+        ("stmfSetPersistMethod", &[PersistType]),
+        ("stmfSetProviderDataProt", &[ProvDataStale]),
+        ("stmfValidateView", &[InvalidHg, InvalidTg, LunInUse, ServiceNotFound]),
+    ]
+};
+
+/// Functions without arguments that could be wrong, and those that return nothing or are seen elsewhere.
+const NO_ARGUMENTS: [&str; 4] = ["stmfOnline", "stmfOffline", "stmfLoadConfig", "stmfLoadStmfProps"];
+const NO_STATUS: [&str; 2] = ["stmfFreeMemory", "stmfDestroyProxyDoor"];
+
+fn create_target(daemon: &Daemon, name: &str) {
+    let create = Request::IscsiChange(Box::new(Change::CreateTarget(TargetChange {
+        name: Some(name.to_owned()),
+        ..TargetChange::default()
+    })));
+    let created = daemon.ask(&create);
+    assert!(
+        matches!(&created, Response::IscsiChanged(Ok(n)) if n == name),
+        "{created:?}"
+    );
+}
+
+/// `UPDATE_COVERAGE=1 cargo test --test c_api` rewrites the table.
+#[test]
+fn every_function_is_tested_with_the_statuses_of_its_contract() {
+    let bench = Bench::new();
+    let mut seen: BTreeMap<String, BTreeMap<u32, BTreeSet<&str>>> = BTreeMap::new();
+    let daemon = Daemon::start(bench.directory.path());
+    let target = "iqn.2026-01.test:coverage";
+    create_target(&daemon, target);
+    let programs = PROGRAMS.map(|program| (program, None));
+    for (program, argument) in programs
+        .into_iter()
+        .chain([("no_service", None), ("target", Some(target))])
+    {
+        let notes = bench.path(&format!("covered-{program}-{}", argument.is_some()));
+        let endpoint = match (program, argument) {
+            ("no_service", _) => "nonsense".to_owned(),
+            ("settings", _) | (_, Some(_)) => daemon.endpoint(),
+            _ => "embedded".to_owned(),
+        };
+        let mut command = bench.command(bench.compile("gcc", program), &endpoint);
+        command.args(argument).env("STMF_COVERAGE", &notes);
+        bench.check(command);
+        for line in fs::read_to_string(&notes).unwrap_or_default().lines() {
+            let (function, status) = line.split_once(" 0x").expect("function and status");
+            // What the opt-ins of the header redirect.
+            let function = match (program, function) {
+                ("compat", "stmfSetAluaState") => "stmfSetAluaState32",
+                ("compat", "stmfGetAluaState") => "stmfGetAluaState32",
+                ("compat", "stmfGetViewEntryList") => "stmfGetViewEntryListNotFound",
+                _ => function,
+            };
+            let status = u32::from_str_radix(status, 16).expect("a status");
+            let entry = seen.entry(function.to_owned()).or_default();
+            entry.entry(status).or_default().insert(program);
+        }
+    }
+    daemon.stop();
+    let names: BTreeMap<u32, String> = Status::ALL
+        .iter()
+        .map(|status| (status.code().unsigned_abs(), format!("{status:?}")))
+        .chain([(0, "Success".to_owned())])
+        .collect();
+
+    let header = fs::read_to_string(root().join("include/libstmf.h")).expect("libstmf.h");
+    let declared = header.lines().filter_map(|line| {
+        let rest = line.strip_prefix("int ").or_else(|| line.strip_prefix("void "))?;
+        Some(rest.split_once('(')?.0).filter(|name| name.starts_with("stmf"))
+    });
+    let declared: BTreeSet<&str> = declared.collect();
+    let mut holes = Vec::new();
+    for function in declared.iter().filter(|name| !NO_STATUS.contains(name)) {
+        let promised = STATUSES
+            .iter()
+            .find(|(name, _)| name == function)
+            .map_or(&[][..], |(_, s)| s);
+        let mut wanted: Vec<u32> = promised.iter().map(|status| status.code().unsigned_abs()).collect();
+        wanted.push(0);
+        if !NO_ARGUMENTS.contains(function) {
+            wanted.push(Status::InvalidArg.code().unsigned_abs());
+        }
+        let has = |status: &u32| seen.get(*function).is_some_and(|found| found.contains_key(status));
+        let missing = wanted.iter().filter(|status| !has(status));
+        holes.extend(missing.map(|status| format!("{function}: {}", names[status])));
+    }
+    assert!(holes.is_empty(), "never seen: {holes:#?}");
+
+    let mut table = String::from(
+        "# Statuses of the C API that the conformance programs have seen\n\nGenerated: `UPDATE_COVERAGE=1 cargo test --test c_api`. The programs are those of `c-tests/`.\n\n| function | status | programs |\n|---|---|---|\n",
+    );
+    for (function, statuses) in seen.iter().filter(|(function, _)| declared.contains(function.as_str())) {
+        for (status, programs) in statuses {
+            let programs: Vec<&str> = programs.iter().copied().collect();
+            table += &format!("| `{function}` | {} | {} |\n", names[status], programs.join(", "));
+        }
+    }
+    let path = root().join("docs/c-api-coverage.md");
+    if std::env::var_os("UPDATE_COVERAGE").is_some() {
+        fs::write(&path, &table).expect("docs/c-api-coverage.md");
+    }
+    let committed = fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        committed == table,
+        "docs/c-api-coverage.md is stale: UPDATE_COVERAGE=1 cargo test --test c_api"
+    );
 }
 
 #[test]

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::extents;
+use super::inline::{Attempt, Inline};
 use super::sys::{self, Mode};
 use crate::types::Status;
 use arc_swap::{ArcSwapOption, Guard};
@@ -22,9 +23,7 @@ pub struct Medium {
     file: ArcSwapOption<File>,
     /// Where block 0 is in the file.
     base: u64,
-    /// Cleared once the file system says that it cannot tell whether a write would block; then every write goes to the
-    /// pool at once.
-    inline_writes: AtomicBool,
+    inline: Inline,
     flush_failed: AtomicBool,
     thin: bool,
 }
@@ -46,10 +45,10 @@ impl Medium {
     pub fn new(path: String, file: File, base: u64, size: u64) -> Medium {
         Medium {
             thin: extents::can_punch(&file, base + size),
+            inline: Inline::new(&file),
             path,
             file: ArcSwapOption::from_pointee(file),
             base,
-            inline_writes: AtomicBool::new(true),
             flush_failed: AtomicBool::new(false),
         }
     }
@@ -84,6 +83,26 @@ impl Medium {
         offset: u64,
         mode: Mode,
     ) -> io::Result<Progress> {
+        if mode == Mode::Wait {
+            return self.read_as(file, buffer, length, offset, mode);
+        }
+        match self.inline.read(length) {
+            Attempt::NoWait => self.read_as(file, buffer, length, offset, mode),
+            Attempt::Watched => self
+                .inline
+                .watch(|| self.read_as(file, buffer, length, offset, Mode::Wait)),
+            Attempt::Pool => Ok(Progress::WouldBlock),
+        }
+    }
+
+    fn read_as(
+        &self,
+        file: &File,
+        buffer: &mut Vec<u8>,
+        length: usize,
+        offset: u64,
+        mode: Mode,
+    ) -> io::Result<Progress> {
         buffer.reserve_exact(length - buffer.len());
         while buffer.len() < length {
             let at = self.base + offset + buffer.len() as u64;
@@ -107,9 +126,20 @@ impl Medium {
         offset: u64,
         mode: Mode,
     ) -> io::Result<Progress> {
-        if mode == Mode::NoWait && !self.inline_writes.load(Ordering::Relaxed) {
-            return Ok(Progress::WouldBlock);
+        if mode == Mode::Wait {
+            return self.write_as(file, data, written, offset, mode);
         }
+        let position = self.base + offset + *written as u64;
+        match self.inline.write(position, data.len() - *written) {
+            Attempt::NoWait => self.write_as(file, data, written, offset, mode),
+            Attempt::Watched => self
+                .inline
+                .watch(|| self.write_as(file, data, written, offset, Mode::Wait)),
+            Attempt::Pool => Ok(Progress::WouldBlock),
+        }
+    }
+
+    fn write_as(&self, file: &File, data: &[u8], written: &mut usize, offset: u64, mode: Mode) -> io::Result<Progress> {
         while *written < data.len() {
             let at = self.base + offset + *written as u64;
             match sys::write_at(file, &data[*written..], at, mode) {
@@ -118,7 +148,7 @@ impl Medium {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if mode == Mode::NoWait && would_block(&error) => {
                     if error.raw_os_error() == Some(libc::EOPNOTSUPP) {
-                        self.inline_writes.store(false, Ordering::Relaxed);
+                        self.inline.no_nowait_writes();
                     }
                     return Ok(Progress::WouldBlock);
                 }

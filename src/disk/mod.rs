@@ -18,6 +18,7 @@ mod command;
 mod extents;
 mod gate;
 mod guid;
+mod inline;
 mod lease;
 mod lu;
 mod medium;

@@ -84,6 +84,16 @@ pub fn boottime_ns() -> u64 {
     seconds * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0)
 }
 
+/// How often this thread went to sleep of its own accord (`ru_nvcsw`): unchanged by a call that did not block.
+pub fn voluntary_switches() -> libc::c_long {
+    // SAFETY: an rusage is integers only, for which zero is a value.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: getrusage stores one rusage.
+    let result = unsafe { libc::getrusage(libc::RUSAGE_THREAD, &raw mut usage) };
+    assert_eq!(result, 0, "RUSAGE_THREAD exists since Linux 2.6.26");
+    usage.ru_nvcsw
+}
+
 fn check(result: libc::c_int) -> io::Result<()> {
     if result < 0 {
         return Err(io::Error::last_os_error());

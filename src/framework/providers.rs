@@ -107,7 +107,8 @@ impl Framework {
     /// `NotFound` when there is none, neither live nor stored.
     pub fn clear_provider_data(&self, key: &ProviderKey) -> Result<(), Status> {
         let mut state = self.configured()?;
-        if !state.providers.contains_key(key) && !(self.persists() && self.is_stored(key)?) {
+        let known = state.providers.contains_key(key) || (self.persists() && self.is_stored(key)?);
+        if !known {
             return Err(Status::NotFound);
         }
         let mut changes = vec![Change::RemoveProvider {

@@ -115,8 +115,10 @@ pub trait Unit: Handler + Any {
     fn nexus_lost(&self, _nexus: u64) {}
 
     /// Changes a property, in the metadata first (`stmfModifyLu`): `WriteCacheSet`, `FileSizeInvalid`, `SizeOutOfRange`,
-    /// `DataFileName`, `MetaCreation`; on failure the old value stays.
-    fn modify(&self, change: &LuChange) -> Result<(), Status>;
+    /// `DataFileName`, `MetaCreation`; on failure the old value stays. A unit whose properties are fixed: `InvalidProp`.
+    fn modify(&self, _change: &LuChange) -> Result<(), Status> {
+        Err(Status::InvalidProp)
+    }
 
     /// Gives the store up. The framework has stopped and drained the tasks before.
     fn release(&self, how: Release) -> Result<(), Status>;

@@ -194,7 +194,7 @@ int stmfGetViewEntryList(struct _stmfGuid *lu, struct _stmfViewEntryList **viewE
 // 0x8101: block size not allowed.
 #define STMF_ERROR_INVALID_BLKSIZE 33025
 
-// 0x8102: gUID belongs to a registered LU.
+// 0x8102: GUID belongs to a registered LU.
 #define STMF_ERROR_GUID_IN_USE 33026
 
 // 0x8103: metadata file missing, unusable, or holds no LU metadata.
@@ -203,7 +203,7 @@ int stmfGetViewEntryList(struct _stmfGuid *lu, struct _stmfViewEntryList **viewE
 // 0x8104: data file missing or unusable.
 #define STMF_ERROR_DATA_FILE_NAME 33028
 
-// 0x8105: lU size isn't supported.
+// 0x8105: LU size isn't supported.
 #define STMF_ERROR_SIZE_OUT_OF_RANGE 33029
 
 // 0x8106: another operation holds this LU.

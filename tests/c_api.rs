@@ -57,6 +57,10 @@ impl Bench {
     }
 
     fn compile(&self, compiler: &str, program: &str) -> PathBuf {
+        self.compile_with(compiler, program, &[])
+    }
+
+    fn compile_with(&self, compiler: &str, program: &str, flags: &[&str]) -> PathBuf {
         let (source, standard) = match program {
             "cplusplus" => ("cplusplus.cpp", "-std=c++17"),
             _ => (&*format!("{program}.c"), "-std=c11"),
@@ -69,6 +73,7 @@ impl Bench {
         let output = self.path(&format!("{program}-{compiler}"));
         let result = Command::new(compiler)
             .args([standard, "-g", "-pthread"])
+            .args(flags)
             .args(WARNINGS)
             .args(NVPAIR)
             .arg("-I")
@@ -305,6 +310,64 @@ fn programs_run_in_a_framework_of_their_own() {
     let mut python = bench.command("python3", "embedded");
     python.arg(root().join("c-tests/ctypes_client.py"));
     bench.check(python);
+}
+
+/// Those that together pass every kind of memory between a program and the library.
+const MEMORY_PROGRAMS: [&str; 5] = ["seed", "lu", "view", "settings", "provider"];
+
+/// Runs each of `MEMORY_PROGRAMS` at the same time as the others, each in a directory of its own.
+fn check_each(run: impl Fn(&Bench, &str) -> Command + Sync) {
+    std::thread::scope(|scope| {
+        for program in MEMORY_PROGRAMS {
+            let run = &run;
+            scope.spawn(move || {
+                let bench = Bench::new();
+                let command = run(&bench, program);
+                bench.check(command);
+            });
+        }
+    });
+}
+
+/// No bad access, no use of what is not initialised, no block that nothing points to at the end. What the framework's threads
+/// and statics still point to then is no leak.
+#[test]
+fn valgrind_finds_no_error_and_no_leak() {
+    check_each(|bench, program| {
+        let executable = bench.compile("gcc", program);
+        let mut command = bench.command("valgrind", "embedded");
+        command
+            .args(["--quiet", "--error-exitcode=99", "--num-callers=30", "--fair-sched=try"])
+            .args([
+                "--leak-check=full",
+                "--show-leak-kinds=definite",
+                "--errors-for-leak-kinds=definite",
+            ])
+            .arg(executable);
+        command
+    });
+}
+
+/// The library's heap is the sanitizer's too, so that a program which reads or writes behind what it was given is found.
+/// Leaks are valgrind's part: LeakSanitizer needs ptrace, which containers refuse.
+#[test]
+fn sanitizers_find_no_error() {
+    check_each(|bench, program| {
+        let flags = [
+            "-fsanitize=address,undefined",
+            "-fno-sanitize-recover=all",
+            "-fno-omit-frame-pointer",
+        ];
+        let executable = bench.compile_with("gcc", program, &flags);
+        let mut command = bench.command(executable, "embedded");
+        command
+            .env(
+                "ASAN_OPTIONS",
+                "detect_leaks=0:detect_stack_use_after_return=1:strict_string_checks=1",
+            )
+            .env("UBSAN_OPTIONS", "print_stacktrace=1");
+        command
+    });
 }
 
 #[test]

@@ -75,13 +75,13 @@ pub const STMF_ERROR_DOOR_INSTALLED: c_int = 0x8026;
 pub const STMF_ERROR_FILE_IN_USE: c_int = 0x8100;
 /// 0x8101: block size not allowed.
 pub const STMF_ERROR_INVALID_BLKSIZE: c_int = 0x8101;
-/// 0x8102: gUID belongs to a registered LU.
+/// 0x8102: GUID belongs to a registered LU.
 pub const STMF_ERROR_GUID_IN_USE: c_int = 0x8102;
 /// 0x8103: metadata file missing, unusable, or holds no LU metadata.
 pub const STMF_ERROR_META_FILE_NAME: c_int = 0x8103;
 /// 0x8104: data file missing or unusable.
 pub const STMF_ERROR_DATA_FILE_NAME: c_int = 0x8104;
-/// 0x8105: lU size isn't supported.
+/// 0x8105: LU size isn't supported.
 pub const STMF_ERROR_SIZE_OUT_OF_RANGE: c_int = 0x8105;
 /// 0x8106: another operation holds this LU.
 pub const STMF_ERROR_LU_BUSY: c_int = 0x8106;

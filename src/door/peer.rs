@@ -106,7 +106,7 @@ impl Peer {
         let over = state.ended;
         drop(state);
         if over {
-            self.door.forget_peer(self);
+            self.refuse();
         } else if !keep {
             self.door.pool().await_next(self);
         }
@@ -148,6 +148,11 @@ impl Peer {
             return;
         }
         drop(state);
+        self.refuse();
+    }
+
+    /// Ends the channel. A caller who has sent one more call meanwhile learns that it was not taken.
+    fn refuse(&self) {
         if !self.internal {
             let refusal = Frame::failure(libc::EBADF);
             // When this does not go out the caller sees the end of the channel, and then that of the door.
@@ -174,5 +179,55 @@ impl Peer {
 
     fn end(&self) {
         self.state.lock().ended = true;
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::super::channel::Arrival;
+    use super::super::frame::{INLINE_LIMIT, Request};
+    use super::super::{Reply, Server, attribute, caller, fork};
+    use super::*;
+    use std::sync::{Barrier, mpsc};
+
+    fn status(arrival: Arrival) -> u32 {
+        match arrival {
+            Arrival::Message(message) => message.frame.status,
+            _ => panic!("the channel has ended without a word"),
+        }
+    }
+
+    /// The server revokes between its reply and the end of its turn; the contented caller has called again by then.
+    #[test]
+    fn a_call_that_a_revoked_door_did_not_take_is_refused() {
+        let (started, start) = mpsc::channel();
+        let barrier = Arc::new(Barrier::new(2));
+        let inside = Arc::clone(&barrier);
+        let server = Server::create(attribute::NO_CANCEL, move |_| {
+            started.send(()).unwrap();
+            inside.wait();
+            Reply {
+                data: Vec::new(),
+                descriptors: Vec::new(),
+            }
+        })
+        .unwrap();
+        let (mine, theirs) = fork::private_pair().unwrap();
+        sys::want_credentials(theirs.as_fd()).unwrap();
+        caller::request(server.descriptor(), Request::Channel, theirs.as_fd()).unwrap();
+        let call = Frame {
+            kind: Kind::Call,
+            ..Frame::failure(0)
+        };
+        channel::send(mine.as_fd(), call, &[], &[], 0).unwrap();
+        start.recv().unwrap();
+        channel::send(mine.as_fd(), call, &[], &[], 0).unwrap();
+        server.revoke();
+        barrier.wait();
+        let mut room = vec![0; INLINE_LIMIT];
+        let mut next = || channel::receive(mine.as_fd(), &mut room, &mut [], &mut Ahead::default(), 0).unwrap();
+        assert_eq!(status(next()), 0);
+        assert_eq!(status(next()), libc::EBADF.unsigned_abs());
     }
 }

@@ -3,7 +3,9 @@
 
 use super::secret::{self, NoSecret};
 use crate::cli::Console;
+use crate::cli::command_line::Invocation;
 use crate::types::Secret;
+use std::ops::Deref;
 
 /// Letter, long name, takes an argument.
 const OPTIONS: &[(char, &str, bool)] = &[
@@ -199,28 +201,16 @@ impl Subcommand {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Parsed {
     pub subcommand: Subcommand,
-    pub options: Vec<(char, String)>,
-    pub operands: Vec<String>,
+    pub given: Invocation,
     /// The last one that was typed or read.
     pub secret: Option<Secret>,
 }
 
-impl Parsed {
-    pub fn has(&self, letter: char) -> bool {
-        self.options.iter().any(|(given, _)| *given == letter)
-    }
+impl Deref for Parsed {
+    type Target = Invocation;
 
-    /// The last one counts.
-    pub fn value(&self, letter: char) -> Option<&str> {
-        self.options
-            .iter()
-            .rev()
-            .find(|(given, _)| *given == letter)
-            .map(|(_, value)| value.as_str())
-    }
-
-    pub fn operand(&self) -> &str {
-        self.operands.first().map_or("", String::as_str)
+    fn deref(&self) -> &Invocation {
+        &self.given
     }
 }
 
@@ -311,8 +301,7 @@ fn scan(subcommand: Subcommand, arguments: &[String], posixly_correct: bool) -> 
     let mut scanned = Scanned {
         parsed: Parsed {
             subcommand,
-            options: Vec::new(),
-            operands: Vec::new(),
+            given: Invocation::default(),
             secret: None,
         },
         help: false,
@@ -327,13 +316,13 @@ fn scan(subcommand: Subcommand, arguments: &[String], posixly_correct: bool) -> 
         } else if word.starts_with('-') && word.len() > 1 {
             scan_letters(&word[1..], &mut words, &mut scanned)?;
         } else {
-            scanned.parsed.operands.push(word.clone());
+            scanned.parsed.given.operands.push(word.clone());
             if posixly_correct {
                 break;
             }
         }
     }
-    scanned.parsed.operands.extend(words.cloned());
+    scanned.parsed.given.operands.extend(words.cloned());
     Ok(scanned)
 }
 
@@ -428,7 +417,7 @@ fn accept(letter: char, word: &str, value: String, scanned: &mut Scanned) -> Res
         }
         's' => scanned.parsed.secret = Some(secret::ask()?),
         'S' => scanned.parsed.secret = Some(secret::read_file(&value)?),
-        _ => scanned.parsed.options.push((letter, value)),
+        _ => scanned.parsed.given.options.push((letter, value)),
     }
     Ok(())
 }
@@ -474,7 +463,7 @@ mod tests {
                 .iter()
                 .map(|(letter, value)| format!("{letter}={value};"))
                 .collect(),
-            parsed.operands,
+            parsed.given.operands,
         )
     }
 

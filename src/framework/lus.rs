@@ -177,13 +177,7 @@ impl Framework {
     // --- online and offline -----------------------------------------------------------------------------------------
 
     pub(super) fn online_lu(&self, guid: &Guid) -> Result<(), Status> {
-        let lu = {
-            let state = self.state.lock();
-            if state.changing {
-                return Err(Status::Busy);
-            }
-            state.lu(guid)?.clone()
-        };
+        let lu = self.settled_lu(guid)?;
         match lu.state() {
             ObjectState::Online | ObjectState::Onlining => Ok(()),
             ObjectState::Offlining => Err(Status::Busy),
@@ -194,14 +188,17 @@ impl Framework {
         }
     }
 
+    /// An LU, while the service as a whole is not going on- or offline.
+    fn settled_lu(&self, guid: &Guid) -> Result<Arc<LogicalUnit>, Status> {
+        let state = self.state.lock();
+        if state.changing {
+            return Err(Status::Busy);
+        }
+        state.lu(guid).cloned()
+    }
+
     pub(super) fn offline_lu(&self, guid: &Guid) -> Result<(), Status> {
-        let lu = {
-            let state = self.state.lock();
-            if state.changing {
-                return Err(Status::Busy);
-            }
-            state.lu(guid)?.clone()
-        };
+        let lu = self.settled_lu(guid)?;
         match lu.state() {
             ObjectState::Offline | ObjectState::Offlining => Ok(()),
             ObjectState::Onlining => Err(Status::Busy),

@@ -112,6 +112,10 @@ fn write_same() {
     good(run(&disk, &ten(0x41, 8, 8, 8), NONE, &[]));
     good(run(&disk, &sixteen(0x93, 8, 24, 8), write(512), &[0; 512]));
     assert_eq!(get(&disk, 24, 9), [&[0; 8 * 512][..], &[8; 512]].concat());
+    // With UNMAP, a block that is not zero is written by the long form; the short form does not look at it.
+    good(run(&disk, &sixteen(0x93, 8, 40, 2), write(512), &[7; 512]));
+    good(run(&disk, &ten(0x41, 8, 42, 2), write(512), &[7; 512]));
+    assert_eq!(get(&disk, 40, 4), [[7; 1024], [0; 1024]].concat());
     for (flags, expected) in [(0x20, 512), (0x10, 512), (0x18, 512), (0x06, 512), (0, 0), (0, 1024)] {
         let outcome = run(&disk, &ten(0x41, flags, 0, 1), write(expected), &[1; 1024]);
         refused(&outcome, Sense::INVALID_FIELD_IN_CDB);

@@ -2,7 +2,9 @@
 #![forbid(unsafe_code)]
 
 use crate::client;
-use crate::framework::{AccessReport, GroupKind, LuInfo, NexusInfo, PortInfo, ServiceState, ViewEntry, ViewRequest};
+use crate::framework::{
+    AccessReport, AluaReport, GroupKind, LuInfo, NexusInfo, PortInfo, ServiceState, ViewEntry, ViewRequest,
+};
 use crate::iscsi::admin as iscsi;
 use crate::service::AluaInfo;
 use crate::types::{DevId, GroupName, Guid, LuProperties, NodeId, Status};
@@ -78,6 +80,7 @@ service! {
     alua_enable(node: NodeId) -> ();
     alua_disable() -> ();
     alua() -> AluaInfo;
+    alua_report() -> AluaReport;
     peer_fenced() -> ();
     iscsi_listing() -> iscsi::Listing;
     iscsi_change(change: iscsi::Change) -> Result<String, iscsi::Refusal>;

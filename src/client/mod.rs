@@ -23,8 +23,8 @@ pub use size::parse_size;
 
 use crate::door::fork::private_pair;
 use crate::framework::{
-    AccessReport, DefaultState, GroupKind, LuInfo, NexusInfo, PortInfo, ProviderData, ServiceState, ViewEntry,
-    ViewRequest,
+    AccessReport, AluaReport, DefaultState, GroupKind, LuInfo, NexusInfo, PortInfo, ProviderData, ServiceState,
+    ViewEntry, ViewRequest,
 };
 use crate::iscsi::admin as iscsi;
 use crate::service::{AluaInfo, Request, Response};
@@ -139,6 +139,8 @@ calls! {
     alua_disable() -> () = Request::SetAlua { enabled: false, node: 0 }, Response::Done => ();
     /// `stmfGetAluaState`.
     alua() -> AluaInfo = Request::GetAlua, Response::Alua(a) => a;
+    /// `stmfadm list-alua`.
+    alua_report() -> AluaReport = Request::AluaReport, Response::AluaReport(report) => *report;
     /// `aluaadm fenced`.
     peer_fenced() -> () = Request::PeerFenced, Response::Done => ();
     /// `itadm list-…`.

@@ -20,6 +20,7 @@ use parking_lot::Mutex;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 /// The management URL of all LUs that have none of their own.
 pub type SharedUrl = Arc<ArcSwapOption<String>>;
@@ -353,6 +354,10 @@ impl Unit for Disk {
 
     fn owned(&self) -> bool {
         self.0.ownership.owned()
+    }
+
+    fn lease_age(&self) -> Option<Duration> {
+        self.0.ownership.lease_age()
     }
 
     fn on_ownership_lost(&self, lost: Box<dyn FnOnce() + Send>) {

@@ -125,6 +125,7 @@ impl Service {
                     node: node.get(),
                 })
             }
+            Request::AluaReport => Response::AluaReport(Box::new(f.alua_report())),
             Request::PeerFenced => {
                 f.peer_fenced();
                 Response::Done

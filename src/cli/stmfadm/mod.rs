@@ -1,6 +1,7 @@
 //! `stmfadm` (`cli.md` chapter 2).
 #![forbid(unsafe_code)]
 
+mod alua;
 mod group;
 mod listing;
 mod lu;
@@ -149,6 +150,7 @@ const TOOL: Tool = Tool {
             help: "",
             run: view::remove,
         },
+        plain("list-alua", "v", Operands::None, alua::list),
     ],
 };
 

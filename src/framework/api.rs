@@ -293,7 +293,16 @@ impl Framework {
     }
     /// Registers a port; if the service is online (and for images always) it is told to go online.
     pub fn port_register(&self, spec: PortSpec) -> Result<Arc<Port>, Status> {
-        self.register_port(spec)
+        self.register_port(spec, false)
+    }
+    /// As [`Framework::port_register`], for a port that was offline before it was deregistered.
+    pub fn port_register_offline(&self, spec: PortSpec) -> Result<Arc<Port>, Status> {
+        self.register_port(spec, true)
+    }
+    /// The provider has another display name for its port.
+    pub fn port_rename(&self, devid: &DevId, alias: &str) -> Result<(), Status> {
+        alias.clone_into(&mut self.state.lock().port(devid)?.alias.lock());
+        Ok(())
     }
     /// Only when offline and without nexuses, else `Busy`.
     pub fn port_deregister(&self, devid: &DevId) -> Result<(), Status> {

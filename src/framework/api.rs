@@ -19,8 +19,20 @@ use std::sync::{Arc, OnceLock, Weak};
 pub struct ServiceState {
     /// Operational state.
     pub operational: ObjectState,
-    /// True once the configuration is loaded (config state init-done), false for none.
-    pub configured: bool,
+    /// Whether the configuration is loaded.
+    pub config: ConfigState,
+}
+
+/// Config state (`libstmf-api.md` 1.7).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ConfigState {
+    /// Nothing is loaded.
+    #[default]
+    None,
+    /// Being loaded: who needs the configuration waits for the end of it.
+    Init,
+    /// Loaded.
+    InitDone,
 }
 
 /// Host groups and target groups are separate name spaces with the same rules.

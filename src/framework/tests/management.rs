@@ -112,6 +112,7 @@ fn delete_keeps_file_and_views() {
     assert_eq!(sense(&node.command(&nexus, 0, TUR, &[])), (6, 0x29, 0));
 }
 
+/// Hazard H6.
 #[test]
 fn a_store_that_cannot_be_flushed_is_kept() {
     let node = Node::single();
@@ -275,6 +276,7 @@ fn target_groups_need_the_target_offline() {
     );
 }
 
+/// Hazard H25: another node id is refused while the mode is enabled.
 #[test]
 fn alua_mode() {
     let node = Node::single();
@@ -300,6 +302,7 @@ fn alua_mode() {
     assert_eq!(*node.link.enabled.lock(), [1, 1, 0].map(|n| NodeId::new(n).unwrap()));
 }
 
+/// Hazard H24: an LU that is given up survives the end of ALUA mode.
 #[test]
 fn what_alua_mode_announces() {
     let node = Node::single();

@@ -1,6 +1,8 @@
 //! What tests of whole programs share: a running `stmfd`, tools run against it, the place of the built library.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+pub mod rpc;
+
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};

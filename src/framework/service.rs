@@ -133,7 +133,7 @@ impl Framework {
                 let mut state = self.state.lock();
                 state.configured = false;
                 state.restore_objects(snapshot);
-                self.complete_list(&mut state)?;
+                self.complete_list(&mut state);
                 let missing = snapshot.lus.iter().filter(|row| !state.lus.contains_key(&row.guid));
                 missing.cloned().collect::<Vec<_>>()
             };

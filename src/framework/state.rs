@@ -126,7 +126,7 @@ impl Framework {
         if state.rows.get(&row.guid).is_some_and(|old| old.path == row.path) {
             self.commit(&[put])?;
         } else {
-            let list = self.touched_list(&state)?;
+            let list = self.touched_list(&state);
             self.commit(&[put, Change::PutProvider(list.clone())])?;
             Framework::list_is_touched(&mut state, list);
         }
@@ -159,7 +159,7 @@ impl Framework {
         if known.is_empty() {
             return self.commit(&changes);
         }
-        let list = self.touched_list(state)?;
+        let list = self.touched_list(state);
         changes.extend(known.iter().copied().map(Change::RemoveLu));
         changes.push(Change::PutProvider(list.clone()));
         self.commit(&changes)?;

@@ -1,10 +1,13 @@
 //! `kill -9` of `stmfd` at random moments under writers that note every acknowledged change: after each restart all of
 //! them are there, and a change that was not answered is there wholly or not at all (`libstmf-api.md` 1.8).
 //!
-//! `STMF_CRASH_SEED` repeats a run (a failure prints its seed), `STMF_CRASH_ROUNDS` sets the number of kills (default 20).
+//! `STMF_CRASH_SEED` starts with another seed (a failure prints its own), `STMF_CRASH_ROUNDS` sets the number of kills (default
+//! 20), `STMF_CRASH_CHANGES` that of changes on a failing disk (default 25).
 #![forbid(unsafe_code)]
 
 mod common;
+#[path = "crash/disk.rs"]
+mod disk;
 #[path = "crash/model.rs"]
 mod model;
 #[path = "crash/observe.rs"]
@@ -14,18 +17,19 @@ mod observe;
 mod rng;
 
 use common::rpc::Rpc;
-use common::{PATIENCE, Stmfd};
+use common::{PATIENCE, Stmfd, must, run};
+use disk::FaultyDisk;
 use model::{Config, Op, Writer};
 use rng::Rng;
 use std::fs;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Instant;
 use stmf::framework::GroupKind;
 use stmf::service::Response;
 use stmf::store::{Snapshot, Store};
-use stmf::types::{DevId, GroupName};
+use stmf::types::{DevId, GroupName, Status};
 
 const WRITERS: u8 = 4;
 const PORTAL: &str = "127.0.0.1:0";
@@ -97,6 +101,102 @@ fn acknowledged_changes_survive_kills() {
     assert!(acknowledged >= rounds, "too few changes to mean anything");
     assert!(survived + vanished >= rounds, "kills did not interrupt calls");
     stmfd.stop();
+}
+
+/// Each change with the disk full, read-only or broken at its first write, at the second, and so on: it fails and changes
+/// nothing, neither live nor after a restart, or it succeeds wholly. The store is as good as new afterwards.
+#[test]
+fn a_disk_that_fails_in_mid_change() {
+    let seed = number("STMF_CRASH_SEED", 1);
+    let changes = number("STMF_CRASH_CHANGES", 25);
+    println!("STMF_CRASH_SEED={seed} STMF_CRASH_CHANGES={changes}");
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let state = directory.path().join("state");
+    let disk = FaultyDisk::new(directory.path());
+    let start = || {
+        let mut command = Stmfd::command(&state, PORTAL);
+        disk.under(&state, &mut command);
+        let stmfd = Stmfd::start_command(command, &state, PORTAL);
+        (stmfd, Rpc::open(&state.join("door")).expect("stmfd is ready"))
+    };
+    let mut rng = Rng::new(seed);
+    let mut writer = Writer::new(0, directory.path(), seed);
+    let (mut stmfd, mut rpc) = start();
+    let mut failed = 0;
+    for _ in 0..changes {
+        let op = writer.choose();
+        let errno = [libc::ENOSPC, libc::EROFS, libc::EIO][rng.below(3) as usize];
+        // A disk that fails once must not leave anything; one that fails for long may leave what it said it would not, whole.
+        let once = rng.chance(50);
+        for passes in 0.. {
+            disk.fail(errno, passes, if once { 1 } else { i32::MAX });
+            let response = rpc.ask(&writer.request(&op));
+            let failures = disk.work();
+            let Some(status) = failure(&response) else {
+                writer.acknowledge(&op, &response);
+                break;
+            };
+            assert!(failures > 0, "{op:?}: {status} though nothing has failed");
+            let standby = matches!(op, Op::Import(_)) && status == Status::AccessStateSet;
+            assert!(status == Status::Error || standby, "{op:?}: {status}");
+            failed += 1;
+            writer.check(&observe::objects(&rpc, &writer), &op);
+            if rng.chance(20) {
+                stmfd.kill();
+                let stored = copy_of_store(&state, directory.path());
+                (stmfd, rpc) = start();
+                observe::compare_with_store(&rpc, &stored);
+                writer.in_flight = (!once).then(|| op.clone());
+                if writer.reconcile(&observe::objects(&rpc, &writer)) == Some(true) {
+                    break;
+                }
+            }
+        }
+    }
+    println!("{failed} failures");
+    assert!(failed > changes, "the disk hardly ever failed");
+    stmfd.stop();
+}
+
+fn failure(response: &Response) -> Option<Status> {
+    match response {
+        Response::Failed(status) | Response::ImportFailed(status, _) => Some(*status),
+        Response::IscsiChanged(Err(refusal)) => Some(refusal.status()),
+        _ => None,
+    }
+}
+
+#[test]
+fn a_store_on_a_read_only_file_system_is_refused_by_name_and_left_alone() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let state = directory.path().join("state");
+    fs::create_dir(&state).expect("a directory");
+    let mount = |options: &str| {
+        let mut mount = Command::new("mount");
+        must(mount.args(["-t", "tmpfs", "-o", options, "none"]).arg(&state));
+    };
+    mount("size=4m");
+    let result = std::panic::catch_unwind(|| {
+        let stmfd = Stmfd::start_at(&state, PORTAL);
+        must(&mut stmfd.tool("stmfadm", &["create-hg", "kept"]));
+        stmfd.stop();
+        let before = fs::read(state.join(Store::DATABASE)).expect("the database");
+        mount("remount,ro");
+        let output = run(&mut Stmfd::command(&state, PORTAL));
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success());
+        assert!(
+            text.contains("Read-only file system") && text.contains(state.to_str().expect("a text")),
+            "{text}"
+        );
+        assert_eq!(fs::read(state.join(Store::DATABASE)).expect("the database"), before);
+        mount("remount,rw");
+        let stmfd = Stmfd::start_at(&state, PORTAL);
+        assert!(must(&mut stmfd.tool("stmfadm", &["list-hg"])).contains("kept"));
+        stmfd.stop();
+    });
+    must(Command::new("umount").arg("-l").arg(&state));
+    result.expect("the reason is above");
 }
 
 /// The test of the test: what is lost, made up or half done does not pass.

@@ -88,7 +88,11 @@ impl Stmfd {
 
     /// The same, on a given portal.
     pub fn start_at(dir: &Path, portal: &str) -> Stmfd {
-        let mut command = Self::command(dir, portal);
+        Self::start_command(Self::command(dir, portal), dir, portal)
+    }
+
+    /// The same with a command line of [`Stmfd::command`] that was added to.
+    pub fn start_command(mut command: Command, dir: &Path, portal: &str) -> Stmfd {
         let mut child = command
             .stdin(Stdio::null())
             .stderr(Stdio::piped())

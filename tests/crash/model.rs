@@ -447,6 +447,18 @@ impl Writer {
         }
     }
 
+    /// A change was refused: nothing has changed, but for what a create leaves in its file.
+    pub fn check(&mut self, seen: &Config, refused: &Op) {
+        assert_eq!(
+            self.config.difference(seen),
+            None,
+            "{refused:?} failed and changed something"
+        );
+        if let Op::Create(disk, _) = refused {
+            self.files[*disk] = None;
+        }
+    }
+
     /// After a restart: what is there is what was acknowledged, or that and the whole change that was not answered.
     pub fn reconcile(&mut self, seen: &Config) -> Option<bool> {
         let unchanged = self.config.restarted().difference(seen);

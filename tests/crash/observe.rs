@@ -137,6 +137,7 @@ fn registered(rpc: &Rpc, guid: Guid) -> Option<Registered> {
         ask!(rpc, Request::LuResource(guid), Response::Resource(report) => *report);
     match access {
         AccessState::Standby => return Some(Registered::Standby(guid)),
+        AccessState::TransitionToStandby => return Some(Registered::GivenUp(guid)),
         AccessState::Active => {}
         other => panic!("{guid:?} is {other:?} at rest"),
     }

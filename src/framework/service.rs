@@ -142,7 +142,7 @@ impl Framework {
             let wanted = {
                 let mut state = self.state.lock();
                 state.restore_objects(snapshot);
-                self.complete_list(&mut state)?;
+                self.complete_list(&mut state);
                 let missing = snapshot.lus.iter().filter(|row| !state.lus.contains_key(&row.guid));
                 missing.cloned().collect::<Vec<_>>()
             };

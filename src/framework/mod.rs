@@ -49,8 +49,8 @@ mod views;
 
 pub use alua_report::{AluaLu, AluaPort, AluaReport, Owner};
 pub use api::{
-    AccessReport, DefaultState, Framework, GroupKind, LuInfo, NexusInfo, PortInfo, ProviderData, ServiceState,
-    ViewEntry, ViewRequest,
+    AccessReport, ConfigState, DefaultState, Framework, GroupKind, LuInfo, NexusInfo, PortInfo, ProviderData,
+    ServiceState, ViewEntry, ViewRequest,
 };
 pub use live::LiveTask;
 pub use lun_map::LunMap;

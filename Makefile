@@ -8,7 +8,7 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 MAJOR   := 1
 PROGRAMS := stmfd stmfproxy stmfadm itadm aluaadm
 
-.PHONY: all build deps demo check conformance lab-deps check-vm ocf-deps check-ocf bench bench-deps bench-iscsi install clean
+.PHONY: all build deps demo check soak conformance lab-deps check-vm ocf-deps check-ocf bench bench-deps bench-iscsi install clean
 
 all: build
 
@@ -26,6 +26,10 @@ demo: build
 # Everything that must hold: formatting, lints, documentation, all tests. Also what CI runs.
 check: deps
 	scripts/check
+
+# Long seeded runs: kills, histories, simulation. About 45 minutes.
+soak: deps
+	scripts/soak
 
 # libiscsi's 230 conformance tests against a running stmfd; writes docs/conformance.md.
 conformance: build

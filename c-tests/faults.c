@@ -251,34 +251,28 @@ static void flushes(void)
 	backing_remove(&file);
 }
 
-/* A load that fails half-way: nothing is configured until one succeeds. */
+/* A configuration that cannot be read changes nothing. */
 static void load(void)
 {
-	struct backing file;
 	stmfGroupList *list = NULL;
 	stmfState state;
-	stmfGuid lu;
+	int i;
 
-	backing_make(&file, 2 * MIB);
-	create(&file, &lu, STMF_STATUS_SUCCESS);
+	CALL(stmfCreateHostGroup(NAME("kept")), STMF_STATUS_SUCCESS);
 	CALL(stmfOffline(), STMF_STATUS_SUCCESS);
-	/* As an older release left it; the load has to write. */
-	sql("DELETE FROM provider WHERE name = 'sbd'");
-	store_refuses(1);
+	sql("ALTER TABLE setting RENAME TO away");
 	CALL(stmfLoadConfig(), STMF_STATUS_ERROR);
 	CALL(stmfGetState(&state), STMF_STATUS_SUCCESS);
-	TRUE(state.configState == STMF_CONFIG_STATE_NONE);
-	CALL(stmfOnline(), STMF_ERROR_CONFIG_NONE);
-	CALL(stmfGetHostGroupList(&list), STMF_STATUS_ERROR);
-	store_refuses(0);
-	CALL(stmfGetHostGroupList(&list), STMF_STATUS_SUCCESS);
-	stmfFreeMemory(list);
-	CALL(stmfGetState(&state), STMF_STATUS_SUCCESS);
 	TRUE(state.configState == STMF_CONFIG_STATE_INIT_DONE);
-	CALL(stmfLoadConfig(), STMF_STATUS_SUCCESS);
+	sql("ALTER TABLE away RENAME TO setting");
+	for (i = 0; i < 2; i++) {
+		CALL(stmfGetHostGroupList(&list), STMF_STATUS_SUCCESS);
+		TRUE(list->cnt == 1 && strcmp(list->name[0], "kept") == 0);
+		DO(stmfFreeMemory(list));
+		CALL(stmfLoadConfig(), STMF_STATUS_SUCCESS);
+	}
 	CALL(stmfOnline(), STMF_STATUS_SUCCESS);
-	CALL(stmfDeleteLu(&lu), STMF_STATUS_SUCCESS);
-	backing_remove(&file);
+	CALL(stmfDeleteHostGroup(NAME("kept")), STMF_STATUS_SUCCESS);
 }
 
 int main(void)

@@ -129,18 +129,17 @@ fn programs_run_in_a_framework_of_their_own() {
     bench.check(python);
 }
 
-/// Those that together pass every kind of memory between a program and the library.
-const MEMORY_PROGRAMS: [&str; 5] = ["seed", "lu", "view", "settings", "provider"];
-
-/// Runs each of `MEMORY_PROGRAMS` at the same time as the others, each in a directory of its own.
-fn check_each(run: impl Fn(&Bench, &str) -> Command + Sync) {
+/// Runs each of the programs at the same time as the others, in a framework of its own and against a `stmfd` of its own.
+fn check_each(run: impl Fn(&Bench, &str, &str) -> Command + Sync) {
     std::thread::scope(|scope| {
-        for program in MEMORY_PROGRAMS {
+        for program in PROGRAMS {
             let run = &run;
             scope.spawn(move || {
                 let bench = Bench::new();
-                let command = run(&bench, program);
-                bench.check(command);
+                bench.check(run(&bench, program, "embedded"));
+                let daemon = Daemon::start(bench.directory.path());
+                bench.check(run(&bench, program, &daemon.endpoint()));
+                daemon.stop();
             });
         }
     });
@@ -150,9 +149,9 @@ fn check_each(run: impl Fn(&Bench, &str) -> Command + Sync) {
 /// and statics still point to then is no leak.
 #[test]
 fn valgrind_finds_no_error_and_no_leak() {
-    check_each(|bench, program| {
+    check_each(|bench, program, endpoint| {
         let executable = bench.compile("gcc", program);
-        let mut command = bench.command("valgrind", "embedded");
+        let mut command = bench.command("valgrind", endpoint);
         command
             .args(["--quiet", "--error-exitcode=99", "--num-callers=30", "--fair-sched=try"])
             .args([
@@ -169,14 +168,14 @@ fn valgrind_finds_no_error_and_no_leak() {
 /// Leaks are valgrind's part: LeakSanitizer needs ptrace, which containers refuse.
 #[test]
 fn sanitizers_find_no_error() {
-    check_each(|bench, program| {
+    check_each(|bench, program, endpoint| {
         let flags = [
             "-fsanitize=address,undefined",
             "-fno-sanitize-recover=all",
             "-fno-omit-frame-pointer",
         ];
         let executable = bench.compile_with("gcc", program, &flags);
-        let mut command = bench.command(executable, "embedded");
+        let mut command = bench.command(executable, endpoint);
         command
             .env(
                 "ASAN_OPTIONS",

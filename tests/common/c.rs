@@ -20,8 +20,18 @@ pub const NVPAIR: [&str; 5] = [
     "-D_GNU_SOURCE",
 ];
 /// Programs that need no argument and end with "N passed, 0 failed".
-pub const PROGRAMS: [&str; 10] = [
-    "abi", "compat", "seed", "lu", "modify", "view", "target", "settings", "provider", "threads",
+pub const PROGRAMS: [&str; 11] = [
+    "abi",
+    "compat",
+    "seed",
+    "lu",
+    "modify",
+    "view",
+    "target",
+    "settings",
+    "provider",
+    "threads",
+    "bad_input",
 ];
 
 pub fn root() -> &'static Path {

@@ -92,6 +92,11 @@ impl Framework {
         Ok(token)
     }
 
+    /// The current token: 0 for no data.
+    pub fn provider_token(&self, key: &ProviderKey) -> Result<u64, Status> {
+        Ok(self.configured()?.providers.get(key).map_or(0, |row| row.token))
+    }
+
     /// For a provider of this process, which owns its data: replaces it, in one transaction with what else belongs to it.
     /// Returns the new token.
     pub fn put_provider_data(&self, key: &ProviderKey, data: Vec<u8>, mut also: Vec<Change>) -> Result<u64, Status> {
@@ -106,19 +111,24 @@ impl Framework {
 
     /// `NotFound` when there is none, neither live nor stored.
     pub fn clear_provider_data(&self, key: &ProviderKey) -> Result<(), Status> {
+        self.remove_provider_data(key, Vec::new())
+    }
+
+    /// [`Framework::clear_provider_data`] for a provider of this process, in one transaction with what else belongs to it.
+    pub fn remove_provider_data(&self, key: &ProviderKey, mut also: Vec<Change>) -> Result<(), Status> {
         let mut state = self.configured()?;
         let known = state.providers.contains_key(key) || (self.persists() && self.is_stored(key)?);
         if !known {
             return Err(Status::NotFound);
         }
-        let mut changes = vec![Change::RemoveProvider {
+        also.push(Change::RemoveProvider {
             name: key.name.as_str().to_owned(),
             kind: key.kind as u8,
-        }];
+        });
         if is_sbd(key) {
-            changes.push(Change::RemoveAllLus);
+            also.push(Change::RemoveAllLus);
         }
-        self.commit(&changes)?;
+        self.commit(&also)?;
         state.providers.remove(key);
         if is_sbd(key) {
             state.rows.clear();

@@ -3,7 +3,7 @@
 
 use super::logical_unit::LogicalUnit;
 use super::views::Views;
-use super::{Framework, Nexus, ObjectState, Port};
+use super::{ConfigState, Framework, Nexus, ObjectState, Port};
 use crate::store::{Change, LuRow, ProviderRow, StoreError};
 use crate::types::{DevId, Guid, NodeId, ProviderKey, Status};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -28,8 +28,8 @@ pub(super) struct State {
     pub running: bool,
     /// An inventory change is in progress (`stmfOnline`, `stmfOffline`).
     pub changing: bool,
-    /// Config state init-done.
-    pub configured: bool,
+    /// Config state.
+    pub config: ConfigState,
     /// Default states.
     pub lus_online: bool,
     pub ports_online: bool,
@@ -72,7 +72,7 @@ impl Default for State {
         State {
             running: false,
             changing: false,
-            configured: false,
+            config: ConfigState::None,
             lus_online: true,
             ports_online: true,
             stored_defaults: (true, true),

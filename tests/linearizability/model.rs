@@ -47,6 +47,10 @@ impl Model {
         if let Op::DataSet(_, value, token) = op {
             return next.set_data(*value, *token, outcome).then_some(next);
         }
+        // The LU was on its way; nothing happened.
+        if let (Op::LuOnline(..), Some(Outcome::Failed(Status::Busy))) = (op, outcome) {
+            return Some(next);
+        }
         if let (Op::DataGet(_), Some(Outcome::Data(_, told))) = (op, outcome) {
             next.learn(*told);
         }

@@ -73,7 +73,7 @@ const MODIFY_LU_HELP: &str = "\
 ";
 
 /// The table of `cli.md` 2.2, in the order of the usage text.
-const TOOL: Tool = Tool {
+pub(super) const TOOL: Tool = Tool {
     options: OPTIONS,
     subcommands: &[
         Subcommand {

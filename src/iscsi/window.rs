@@ -84,11 +84,18 @@ impl<T> Window<T> {
         (true, self.kept.insert(cmd_sn, None).flatten())
     }
 
-    /// What is kept, with its number.
-    pub fn kept(&self) -> impl Iterator<Item = (u32, &T)> {
-        self.kept
-            .iter()
-            .filter_map(|(&number, request)| Some((number, request.as_ref()?)))
+    /// Forgets kept requests; their numbers count as received.
+    pub fn forget(&mut self, which: impl Fn(&T) -> bool) {
+        for request in self.kept.values_mut() {
+            if request.as_ref().is_some_and(&which) {
+                *request = None;
+            }
+        }
+    }
+
+    /// True while something waits for a number that has not arrived.
+    pub fn gap(&self) -> bool {
+        self.kept.values().any(Option::is_some)
     }
 }
 

@@ -13,7 +13,10 @@ pub struct Pdu {
 pub struct Initiator {
     pub stream: TcpStream,
     pub cmd_sn: u32,
-    next_itt: u32,
+    /// The session to join, and the one that was entered.
+    pub tsih: u16,
+    pub cid: u16,
+    pub next_itt: u32,
 }
 
 impl Initiator {
@@ -24,6 +27,8 @@ impl Initiator {
         Initiator {
             stream,
             cmd_sn: 10,
+            tsih: 0,
+            cid: 0,
             next_itt: 1,
         }
     }
@@ -52,9 +57,13 @@ impl Initiator {
         header
             .set_byte::<1>(0x87)
             .set_byte::<8>(0x80)
+            .set_half::<14>(self.tsih)
+            .set_half::<20>(self.cid)
             .set_word::<24>(self.cmd_sn);
         self.send(header, text.as_bytes());
-        self.receive()
+        let answer = self.receive();
+        self.tsih = answer.header.half::<14>();
+        answer
     }
 
     /// A discovery login to a target that may close at any moment; true when it could be sent.

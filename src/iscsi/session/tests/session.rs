@@ -79,22 +79,22 @@ fn nine_immediate_commands_are_one_too_many() {
 #[test]
 fn a_login_that_takes_too_long_is_dropped() {
     let now = Instant::now();
-    let mut connection = Connection::new("127.0.0.1:1".parse().unwrap(), Arc::new(Targets(0)), now);
-    connection.tick(now + LOGIN_TIME + Duration::from_secs(1));
-    assert!(matches!(connection.fate(), Fate::Closed(_)));
+    let mut session = Session::new(1, "127.0.0.1:1".parse().unwrap(), Arc::new(Targets(0)), now);
+    session.tick(now + LOGIN_TIME + Duration::from_secs(1));
+    assert!(matches!(session.fate(1).unwrap(), Fate::Closed(_)));
 }
 
 #[test]
 fn requests_before_login_drop_the_connection() {
-    let mut connection = Connection::new("127.0.0.1:1".parse().unwrap(), Arc::new(Targets(0)), Instant::now());
-    connection.receive(&nop(1).0, Instant::now());
-    assert!(matches!(connection.fate(), Fate::Closed(_)));
+    let mut session = Session::new(1, "127.0.0.1:1".parse().unwrap(), Arc::new(Targets(0)), Instant::now());
+    session.receive(1, &nop(1).0, Instant::now());
+    assert!(matches!(session.fate(1).unwrap(), Fate::Closed(_)));
 }
 
 #[test]
 fn a_refused_session_ends_the_login() {
     let now = Instant::now();
-    let mut connection = Connection::new("127.0.0.1:1".parse().unwrap(), Arc::new(Targets(0)), now);
+    let mut session = Session::new(1, "127.0.0.1:1".parse().unwrap(), Arc::new(Targets(0)), now);
     let mut text = Vec::new();
     crate::iscsi::text::push(&mut text, "InitiatorName", "iqn.2026-11.example:host");
     crate::iscsi::text::push(&mut text, "TargetName", "iqn.2026-11.example:0");
@@ -102,11 +102,11 @@ fn a_refused_session_ends_the_login() {
     login.0[1] = 0x87;
     let mut out = Output::default();
     out.push(login, text);
-    connection.receive(&out.to_bytes(), now);
-    connection.established(Err(LoginStatus::UNAVAILABLE));
-    let bytes = connection.output().to_bytes();
+    session.receive(1, &out.to_bytes(), now);
+    session.established(Err(LoginStatus::UNAVAILABLE));
+    let bytes = session.output(1).unwrap().to_bytes();
     assert_eq!((bytes[36], bytes[37]), (3, 1));
-    assert_eq!(*connection.fate(), Fate::Drain);
+    assert_eq!(*session.fate(1).unwrap(), Fate::Drain);
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn unknown_and_unsupported_requests_are_rejected() {
         let reject = pair.answer();
         assert_eq!((reject.header.opcode(), reject.header.0[2]), (opcode::REJECT, reason));
         assert_eq!(reject.data[..], header.0);
-        assert_eq!(*pair.connection.fate(), Fate::Open);
+        assert_eq!(*pair.session.fate(1).unwrap(), Fate::Open);
     }
 }
 
@@ -131,8 +131,8 @@ fn digests_begin_after_the_login() {
     let mut header = nop(3);
     header.set_word::<24>(CMD_SN);
     out.push(header, b"ping".to_vec());
-    pair.connection.receive(&out.to_bytes(), pair.now);
-    let bytes = pair.connection.output().to_bytes();
+    pair.session.receive(1, &out.to_bytes(), pair.now);
+    let bytes = pair.session.output(1).unwrap().to_bytes();
     assert_eq!(bytes.len(), HEADER + 4 + 4 + 4);
     assert_eq!(
         bytes[HEADER..HEADER + 4],
@@ -160,12 +160,12 @@ proptest! {
                     Action::Start(command) if choice == 0 => pair.finish(command.itt, Outcome::good()),
                     Action::Start(command) => pair.ready(command.itt, words[3].min(command.expected.length)),
                     Action::Execute { itt, .. } if choice < 3 => pair.finish(itt, Outcome::data_in(bytes(700))),
-                    Action::Manage { itt, .. } => pair.connection.managed(itt, TmResponse::Complete),
+                    Action::Manage { itt, .. } => pair.session.managed(itt, TmResponse::Complete),
                     _ => {}
                 }
             }
-            prop_assert!(pair.connection.tasks.len() <= WINDOW as usize + IMMEDIATE_MAX);
-            prop_assert!(pair.connection.output().len() < 1 << 20);
+            prop_assert!(pair.session.tasks.len() <= WINDOW as usize + IMMEDIATE_MAX);
+            prop_assert!(pair.session.output(1).unwrap().len() < 1 << 20);
         }
     }
 }

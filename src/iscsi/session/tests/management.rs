@@ -22,7 +22,7 @@ fn abort_of_an_executing_task_answers_when_it_is_gone_and_withholds_its_response
     assert!(pair.answers().is_empty());
     pair.finish(5, Outcome::data_out(512));
     assert!(pair.answers().is_empty());
-    pair.connection.managed(6, TmResponse::NoSuchTask);
+    pair.session.managed(6, TmResponse::NoSuchTask);
     assert_eq!(pair.answer().header.0[2], 0);
 }
 
@@ -30,7 +30,7 @@ fn abort_of_an_executing_task_answers_when_it_is_gone_and_withholds_its_response
 fn a_task_aborted_by_another_nexus_is_not_answered() {
     let mut pair = Pair::normal();
     pair.read(5, 512);
-    pair.connection.aborted(5);
+    pair.session.aborted(5);
     assert!(pair.answers().is_empty());
     pair.read(5, 512);
     assert!(pair.answers().is_empty(), "the tag is free again");
@@ -89,7 +89,7 @@ fn a_lun_reset_covers_what_executes_collects_and_waits() {
         ]
     ));
     pair.finish(1, Outcome::status(ScsiStatus::TaskAborted));
-    pair.connection.managed(9, TmResponse::Complete);
+    pair.session.managed(9, TmResponse::Complete);
     assert_eq!(pair.answer().header.0[2], 0);
     // The number of the command that was dropped behind the gap counts as received once the gap is filled.
     pair.cmd_sn = CMD_SN.wrapping_add(2);
@@ -115,7 +115,7 @@ fn responses_of_task_management() {
     ] {
         let mut pair = Pair::normal();
         pair.numbered(manage(2, 6, 5, 0), &[]);
-        pair.connection.managed(6, response);
+        pair.session.managed(6, response);
         assert_eq!(pair.answer().header.0[2], code);
     }
 }
@@ -140,7 +140,7 @@ fn logout_waits_for_the_tasks_and_closes() {
     pair.finish(5, Outcome::status(ScsiStatus::TaskAborted));
     let answer = pair.answer().header;
     assert_eq!((answer.opcode(), answer.0[2]), (opcode::LOGOUT_RESPONSE, 0));
-    assert_eq!(*pair.connection.fate(), Fate::Drain);
+    assert_eq!(*pair.session.fate(1).unwrap(), Fate::Drain);
 }
 
 #[test]
@@ -149,12 +149,12 @@ fn logout_reasons() {
         let mut pair = Pair::normal();
         pair.numbered(logout(reason, cid), &[]);
         assert_eq!(pair.answer().header.0[2], code);
-        assert_eq!(*pair.connection.fate() == Fate::Drain, closes);
+        assert_eq!(*pair.session.fate(1).unwrap() == Fate::Drain, closes);
     }
     let mut pair = Pair::normal();
     pair.numbered(logout(3, 0), &[]);
     assert_eq!(
-        (pair.connection.fate().clone(), pair.answer().header.0[2]),
+        (pair.session.fate(1).unwrap().clone(), pair.answer().header.0[2]),
         (Fate::Open, 9)
     );
 }
@@ -162,18 +162,18 @@ fn logout_reasons() {
 #[test]
 fn the_initiator_is_asked_to_log_out_and_dropped_when_it_does_not() {
     let mut pair = Pair::normal();
-    pair.connection.request_logout(pair.now);
+    pair.session.request_logout(pair.now);
     let header = pair.answer().header;
     assert_eq!(
         (header.opcode(), header.0[36], header.half::<42>()),
         (opcode::ASYNC_MESSAGE, 1, 20)
     );
-    pair.now += LOGOUT_TIME + Duration::from_secs(1);
-    pair.connection.tick(pair.now);
-    let header = pair.answer().header;
+    pair.now += LOGOUT_TIME + REFUSE_TIME + Duration::from_secs(1);
+    pair.session.tick(pair.now);
+    let header = pair.answers().pop().unwrap().header;
     assert_eq!(
         (header.opcode(), header.0[36], header.half::<40>()),
         (opcode::ASYNC_MESSAGE, 3, 2)
     );
-    assert_eq!(*pair.connection.fate(), Fate::Drain);
+    assert_eq!(*pair.session.fate(1).unwrap(), Fate::Drain);
 }

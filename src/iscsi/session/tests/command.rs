@@ -176,8 +176,8 @@ fn data_that_comes_together_with_its_command_is_not_lost() {
     let mut out = Header::new(opcode::DATA_OUT);
     out.set_word::<16>(5).set_word::<20>(NO_TAG).set_word::<40>(512);
     let now = pair.now;
-    pair.connection
-        .receive(&joined(&[(write, &data[..512]), (out, &data[512..])]), now);
+    pair.session
+        .receive(1, &joined(&[(write, &data[..512]), (out, &data[512..])]), now);
     pair.pump();
     pair.start();
     pair.ready(5, 1024);
@@ -192,8 +192,8 @@ fn a_command_aborted_before_it_was_started_is_not_executed() {
     let mut abort = manage(1, 6, 5, CMD_SN);
     abort.set_word::<24>(CMD_SN.wrapping_add(1));
     let now = pair.now;
-    pair.connection
-        .receive(&joined(&[(write, &bytes(512)), (abort, b"")]), now);
+    pair.session
+        .receive(1, &joined(&[(write, &bytes(512)), (abort, b"")]), now);
     pair.pump();
     pair.start();
     pair.ready(5, 512);
@@ -201,7 +201,7 @@ fn a_command_aborted_before_it_was_started_is_not_executed() {
         pair.actions[..],
         [Action::Manage { .. }, Action::Abandon { itt: 5 }]
     ));
-    pair.connection.managed(6, TmResponse::NoSuchTask);
+    pair.session.managed(6, TmResponse::NoSuchTask);
     assert_eq!(pair.answer().header.0[2], 0);
 }
 
@@ -234,7 +234,7 @@ fn fails_unexecuted(pair: &mut Pair, itt: u32) {
         (itt, ScsiStatus::CheckCondition as u8)
     );
     assert_eq!((answer.data[4], answer.data[14], answer.data[15]), (0x0b, 0x47, 0x05));
-    assert_eq!(*pair.connection.fate(), Fate::Open);
+    assert_eq!(*pair.session.fate(1).unwrap(), Fate::Open);
     pair.actions.clear();
     pair.read(99, 512);
     assert_eq!(pair.start().itt, 99);
@@ -299,7 +299,7 @@ fn data_for_an_aborted_task_is_discarded() {
     assert!(matches!(pair.actions[..], [Action::Abandon { itt: 5 }]));
     assert_eq!(pair.answer().header.0[2], 0);
     pair.data_out(5, ttt, 0, 0, true, &bytes(1024));
-    assert_eq!(*pair.connection.fate(), Fate::Open);
+    assert_eq!(*pair.session.fate(1).unwrap(), Fate::Open);
     pair.data_out(5, ttt + 1, 0, 0, true, &bytes(1024));
     assert!(pair.closed(), "a transfer tag that was never issued");
 }
@@ -328,9 +328,9 @@ fn a_slow_reader_is_served_no_more_commands() {
         pair.executed();
         pair.finish(itt, Outcome::data_in(bytes(length as usize)));
     }
-    assert!(pair.actions.is_empty() && pair.connection.paused());
+    assert!(pair.actions.is_empty() && pair.session.paused(1));
     pair.answers();
-    assert!(!pair.connection.paused());
+    assert!(!pair.session.paused(1));
     assert_eq!((pair.start().itt, pair.start().itt), (3, 4));
 }
 

@@ -1,7 +1,7 @@
-//! Task management and logout (RFC 7143 11.5, 11.6, 11.14; `iscsi-target.md` chapters 9 and 10).
+//! Task management (RFC 7143 11.5, 11.6; `iscsi-target.md` chapter 10).
 
 use super::command::Stage;
-use super::{Action, Connection, Fate, MANAGING_MAX, Phase};
+use super::{Action, ConnectionId, MANAGING_MAX, Session};
 use crate::framework::{TmFunction, TmResponse};
 use crate::iscsi::pdu::{Header, NO_TAG, RejectReason, TaskManagement, before, opcode};
 use std::time::Instant;
@@ -22,28 +22,30 @@ const REJECTED: u8 = 255;
 /// A request that the framework works on.
 #[derive(Debug)]
 pub(super) struct Managing {
+    /// Where it is answered.
+    on: ConnectionId,
     /// Tasks whose answers are withheld because of it.
     suppressed: Vec<u32>,
 }
 
-impl Connection {
-    pub(super) fn task_management(&mut self, header: &Header, now: Instant) {
+impl Session {
+    pub(super) fn task_management(&mut self, id: ConnectionId, header: &Header, now: Instant) {
         let request = TaskManagement(header);
         if header.itt() == NO_TAG || self.managing.contains_key(&header.itt()) {
-            return self.reject(header, RejectReason::InvalidField);
+            return self.reject(id, header, RejectReason::InvalidField);
         }
         if self.managing.len() >= MANAGING_MAX {
-            return self.reject(header, RejectReason::TooManyImmediate);
+            return self.reject(id, header, RejectReason::TooManyImmediate);
         }
         match request.function() {
-            1 => self.abort_task(header, now),
-            2 => self.abort_set(header, TmFunction::AbortTaskSet, true, now),
-            4 => self.abort_set(header, TmFunction::ClearTaskSet, true, now),
-            5 => self.abort_set(header, TmFunction::LunReset, true, now),
-            6 => self.abort_set(header, TmFunction::TargetWarmReset, false, now),
-            7 => self.abort_set(header, TmFunction::TargetColdReset, false, now),
-            8 => self.answer_management(header.itt(), NO_REASSIGN),
-            _ => self.answer_management(header.itt(), NOT_SUPPORTED),
+            1 => self.abort_task(id, header, now),
+            2 => self.abort_set(id, header, TmFunction::AbortTaskSet, true, now),
+            4 => self.abort_set(id, header, TmFunction::ClearTaskSet, true, now),
+            5 => self.abort_set(id, header, TmFunction::LunReset, true, now),
+            6 => self.abort_set(id, header, TmFunction::TargetWarmReset, false, now),
+            7 => self.abort_set(id, header, TmFunction::TargetColdReset, false, now),
+            8 => self.answer_management(id, header.itt(), NO_REASSIGN),
+            _ => self.answer_management(id, header.itt(), NOT_SUPPORTED),
         }
     }
 
@@ -63,15 +65,15 @@ impl Connection {
         if code != COMPLETE {
             for task in managing.suppressed {
                 if let Some(live) = self.tasks.get_mut(&task) {
-                    live.suppressed = false;
+                    live.suppressed = live.aborting;
                 }
             }
         }
-        self.answer_management(itt, code);
+        self.answer_management(managing.on, itt, code);
     }
 
     /// ABORT TASK.
-    fn abort_task(&mut self, header: &Header, now: Instant) {
+    fn abort_task(&mut self, id: ConnectionId, header: &Header, now: Instant) {
         let request = TaskManagement(header);
         let referenced = request.referenced_tag();
         let Some(live) = self.tasks.get(&referenced) else {
@@ -82,20 +84,20 @@ impl Connection {
             } else {
                 NO_TASK
             };
-            self.answer_management(header.itt(), code);
+            self.answer_management(id, header.itt(), code);
             return self.deliver_kept(now);
         };
         if live.stage.in_framework() {
-            self.manage(header, TmFunction::AbortTask, vec![referenced]);
+            self.manage(id, header, TmFunction::AbortTask, vec![referenced]);
         } else {
             self.drop_unexecuted(referenced);
-            self.answer_management(header.itt(), COMPLETE);
+            self.answer_management(id, header.itt(), COMPLETE);
             self.deliver_kept(now);
         }
     }
 
     /// The functions that end many tasks: those of this session that are not executing are dropped here.
-    fn abort_set(&mut self, header: &Header, function: TmFunction, one_lun: bool, now: Instant) {
+    fn abort_set(&mut self, id: ConnectionId, header: &Header, function: TmFunction, one_lun: bool, now: Instant) {
         let affected = |live: &super::Live| {
             (!one_lun || live.lun == header.lun()) && (live.immediate || before(live.cmd_sn, header.cmd_sn()))
         };
@@ -113,17 +115,23 @@ impl Connection {
                 self.drop_unexecuted(itt);
             }
         }
-        self.manage(header, function, executing);
+        self.manage(id, header, function, executing);
         self.deliver_kept(now);
     }
 
-    fn manage(&mut self, header: &Header, function: TmFunction, executing: Vec<u32>) {
+    fn manage(&mut self, id: ConnectionId, header: &Header, function: TmFunction, executing: Vec<u32>) {
         for itt in &executing {
             if let Some(live) = self.tasks.get_mut(itt) {
                 live.suppressed = true;
             }
         }
-        self.managing.insert(header.itt(), Managing { suppressed: executing });
+        self.managing.insert(
+            header.itt(),
+            Managing {
+                on: id,
+                suppressed: executing,
+            },
+        );
         self.actions.push_back(Action::Manage {
             itt: header.itt(),
             function,
@@ -133,7 +141,7 @@ impl Connection {
     }
 
     /// Drops a command that waits, or collects data.
-    fn drop_unexecuted(&mut self, itt: u32) {
+    pub(super) fn drop_unexecuted(&mut self, itt: u32) {
         if let Some(live) = self.remove(itt) {
             if live.stage == Stage::Collecting {
                 self.actions.push_back(Action::Abandon { itt });
@@ -144,47 +152,9 @@ impl Connection {
         }
     }
 
-    fn answer_management(&mut self, itt: u32, code: u8) {
+    fn answer_management(&mut self, id: ConnectionId, itt: u32, code: u8) {
         let mut header = Header::new(opcode::TASK_MANAGEMENT_RESPONSE);
         header.set_byte::<2>(code).set_word::<16>(itt);
-        self.push_status(header, Vec::new());
-    }
-
-    pub(super) fn logout(&mut self, header: &Header, now: Instant) {
-        let cid = self.identity.as_ref().map(|identity| identity.cid);
-        match header.flags() & 0x7f {
-            1 if Some(header.half::<20>()) != cid => self.answer_logout(header, 1),
-            0 | 1 => {
-                self.phase = Phase::LoggingOut(*header, now);
-                let tags: Vec<(u32, Stage)> = self.tasks.iter().map(|(&itt, live)| (itt, live.stage)).collect();
-                for (itt, stage) in tags {
-                    if stage.in_framework() {
-                        self.actions.push_back(Action::Abort { itt });
-                        if let Some(live) = self.tasks.get_mut(&itt) {
-                            live.suppressed = true;
-                        }
-                    } else {
-                        self.drop_unexecuted(itt);
-                    }
-                }
-                if self.tasks.is_empty() {
-                    self.answer_logout(header, 0);
-                    self.fate = Fate::Drain;
-                }
-            }
-            // Recovery is not supported.
-            2 => self.answer_logout(header, 2),
-            _ => self.reject(header, RejectReason::InvalidField),
-        }
-    }
-
-    pub(super) fn answer_logout(&mut self, request: &Header, code: u8) {
-        let half = |n: u32| u16::try_from(n).unwrap_or(u16::MAX);
-        let mut header = Header::new(opcode::LOGOUT_RESPONSE);
-        header.set_byte::<2>(code).set_word::<16>(request.itt());
-        header
-            .set_half::<40>(half(self.parameters.time2wait))
-            .set_half::<42>(half(self.parameters.time2retain));
-        self.push_status(header, Vec::new());
+        self.push_status(id, header, Vec::new());
     }
 }

@@ -1,7 +1,7 @@
-//! SCSI commands on a connection: arrival, data from the initiator, execution, data and status back
+//! SCSI commands of a session: arrival, data from the initiator, execution, data and status back
 //! (RFC 7143 4.2.5, 11.3, 11.7, 11.8; `iscsi-target.md` chapter 8).
 
-use super::{Action, Command, Connection, IMMEDIATE_MAX, READ_BUDGET, WRITE_BUDGET, WRITE_MAX};
+use super::{Action, Command, ConnectionId, IMMEDIATE_MAX, READ_BUDGET, Session, WRITE_BUDGET, WRITE_MAX};
 use crate::framework::{Cdb, Expected, Outcome, Residual, TaskAttribute};
 use crate::iscsi::decoder::Pdu;
 use crate::iscsi::pdu::{DataOut, Header, NO_TAG, RejectReason, ScsiCommand, opcode};
@@ -40,12 +40,16 @@ impl Stage {
 /// A command between arrival and answer.
 #[derive(Debug)]
 pub(super) struct Live {
+    /// The connection that the command came over.
+    pub(super) connection: ConnectionId,
     pub(super) stage: Stage,
     pub(super) lun: [u8; 8],
     pub(super) cmd_sn: u32,
     pub(super) immediate: bool,
     /// Aborted while executing: no answer will be sent.
     pub(super) suppressed: bool,
+    /// [`Action::Abort`] is given.
+    pub(super) aborting: bool,
     /// Its data came out of sequence: it will end with CHECK CONDITION, unexecuted.
     broken: bool,
     /// Taken when it is started.
@@ -62,7 +66,7 @@ pub(super) struct Live {
     requested: u32,
     bursts: VecDeque<Burst>,
     r2ts: u32,
-    /// Bytes counted in [`Connection::writing`] once admitted.
+    /// Bytes counted in [`Session::writing`] once admitted.
     reserved: Option<u64>,
 }
 
@@ -113,14 +117,14 @@ fn pdu_end(header: &Header) -> Option<u32> {
 }
 
 /// Lends a task's buffer for the data segment behind this header, so that it is received in place.
-pub(super) fn lend(tasks: &mut HashMap<u32, Live>, header: &Header) -> Vec<u8> {
+pub(super) fn lend(tasks: &mut HashMap<u32, Live>, id: ConnectionId, header: &Header) -> Vec<u8> {
     if header.opcode() != opcode::DATA_OUT {
         return Vec::new();
     }
     match tasks.get_mut(&header.itt()) {
         // The data segment is within the decoder's limit; what the task may take is checked when the PDU is complete, and
         // a task that got too much never reaches the framework.
-        Some(live) if live.stage != Stage::Executing && !live.broken => {
+        Some(live) if live.connection == id && live.stage != Stage::Executing && !live.broken => {
             if live.expects(header, u32::MAX).is_some() {
                 std::mem::take(&mut live.data)
             } else {
@@ -131,9 +135,9 @@ pub(super) fn lend(tasks: &mut HashMap<u32, Live>, header: &Header) -> Vec<u8> {
     }
 }
 
-impl Connection {
+impl Session {
     /// Registers an arrived command. `Err(Some)`: reject it; `Err(None)`: the connection has failed.
-    pub(super) fn accept_command(&mut self, pdu: &mut Pdu) -> Result<(), Option<RejectReason>> {
+    pub(super) fn accept_command(&mut self, id: ConnectionId, pdu: &mut Pdu) -> Result<(), Option<RejectReason>> {
         let header = pdu.header;
         let view = ScsiCommand(&header);
         let itt = header.itt();
@@ -161,7 +165,7 @@ impl Connection {
         let mut data = std::mem::take(&mut pdu.data);
         let more = view.write() && !header.is_final();
         if data.len() > self.parameters.first_burst as usize || more && self.parameters.initial_r2t {
-            self.fail("more unsolicited data than was negotiated".into());
+            self.fail(id, "more unsolicited data than was negotiated".into());
             return Err(None);
         }
         let expected = Expected {
@@ -174,11 +178,13 @@ impl Connection {
         self.tasks.insert(
             itt,
             Live {
+                connection: id,
                 stage: Stage::Waiting,
                 lun: header.lun(),
                 cmd_sn: header.cmd_sn(),
                 immediate: header.immediate(),
                 suppressed: false,
+                aborting: false,
                 broken: false,
                 command: Some(Command {
                     itt,
@@ -204,8 +210,8 @@ impl Connection {
     /// Starts parked commands while the answers have room.
     pub(super) fn start_parked(&mut self) {
         while let Some(&itt) = self.parked.front() {
-            let load = self.out.len() as u64 + self.reading;
-            if load >= READ_BUDGET {
+            let unsent: usize = self.connections.iter().map(|connection| connection.out.len()).sum();
+            if unsent as u64 + self.reading >= READ_BUDGET {
                 return;
             }
             self.parked.pop_front();
@@ -238,24 +244,31 @@ impl Connection {
         self.collect(itt);
     }
 
-    pub(super) fn data_out(&mut self, pdu: Pdu) {
+    pub(super) fn data_out(&mut self, id: ConnectionId, pdu: Pdu) {
         let header = pdu.header;
         let (itt, ttt) = (header.itt(), header.ttt());
         if ttt != NO_TAG && (ttt == 0 || ttt >= self.next_ttt) {
-            return self.fail("Data-Out for a transfer tag that was never issued".into());
+            return self.fail(id, "Data-Out for a transfer tag that was never issued".into());
         }
         // The task may have ended or been aborted while its data was on the way (RFC 7143 4.2.2.1).
         let Some(live) = self.tasks.get_mut(&itt) else { return };
+        if live.connection != id {
+            return self.fail(id, "Data-Out for a command of another connection".into());
+        }
         let solicited = ttt != NO_TAG;
         if live.suppressed || solicited && live.bursts.iter().all(|burst| burst.ttt != ttt) {
             return;
         }
         match live.expects(&header, self.parameters.first_burst) {
-            Some(limit) if !live.broken && (!solicited || header.is_final() == (pdu_end(&header) == Some(limit))) => {
+            Some(limit)
+                if !live.broken
+                    && !pdu.damaged
+                    && (!solicited || header.is_final() == (pdu_end(&header) == Some(limit))) =>
+            {
                 live.append(pdu);
             }
             _ => {
-                log::warn!("{}: Data-Out out of sequence, command {itt:#x} fails", self.local);
+                log::warn!("connection {id:#x}: Data-Out out of sequence, command {itt:#x} fails");
                 live.broken = true;
                 live.data = Vec::new();
             }
@@ -325,6 +338,7 @@ impl Connection {
             if live.requested >= live.want || live.bursts.len() >= max_r2t as usize {
                 return;
             }
+            let to = live.connection;
             let length = max_burst.min(live.want - live.requested);
             let mut header = Header::new(opcode::R2T);
             header
@@ -343,8 +357,10 @@ impl Connection {
             });
             // Bit 31 is kept for pings.
             self.next_ttt = if ttt >= 0x7fff_ffff { 1 } else { ttt + 1 };
-            self.stamp(&mut header);
-            self.out.push(header, Vec::new());
+            let stamp = self.stamp();
+            if let Some(connection) = self.at(to) {
+                connection.push(stamp, header, Vec::new());
+            }
         }
     }
 
@@ -388,13 +404,17 @@ impl Connection {
             header.0[1] |= flag;
             header.set_byte::<3>(outcome.status as u8).set_word::<16>(itt);
             header.set_word::<36>(sent + live.r2ts).set_word::<44>(residual);
-            self.push_status(header, sense_segment(&outcome.sense));
+            self.push_status(live.connection, header, sense_segment(&outcome.sense));
         }
     }
 
     /// Sends Data-In PDUs; with the residual given, the last one carries status GOOD. Gives their number.
     fn data_in(&mut self, itt: u32, live: &Live, data: Vec<u8>, status: Option<(u8, u32)>) -> u32 {
-        let (segment, burst) = (self.parameters.send_max as usize, self.parameters.max_burst as usize);
+        let (stamp, burst) = (self.stamp(), self.parameters.max_burst as usize);
+        let Some(connection) = self.at(live.connection) else {
+            return 0;
+        };
+        let segment = connection.parameters.send_max as usize;
         let total = data.len();
         let data = Arc::new(data);
         let (mut offset, mut number) = (0, 0);
@@ -410,18 +430,12 @@ impl Connection {
                 .set_word::<20>(NO_TAG)
                 .set_word::<36>(number);
             header.set_word::<40>(u32::try_from(offset).unwrap_or(u32::MAX));
-            self.stamp(&mut header);
-            match status {
-                Some((flag, residual)) if last => {
-                    header.0[1] |= 0x01 | flag;
-                    header.set_byte::<3>(ScsiStatus::Good as u8).set_word::<44>(residual);
-                    self.stat_sn = self.stat_sn.wrapping_add(1);
-                }
-                _ => {
-                    header.set_word::<24>(0);
-                }
+            let carries = status.filter(|_| last);
+            if let Some((flag, residual)) = carries {
+                header.0[1] |= 0x01 | flag;
+                header.set_byte::<3>(ScsiStatus::Good as u8).set_word::<44>(residual);
             }
-            self.out.push_part(header, data.clone(), offset..end);
+            connection.push_data(stamp, header, data.clone(), offset..end, carries.is_some());
             offset = end;
             number += 1;
         }

@@ -1,13 +1,15 @@
-//! A connection and its initiator, without sockets.
+//! A session and its initiator, without sockets.
 
 mod command;
+mod connections;
 mod management;
 mod requests;
 mod session;
 
 use super::*;
+use crate::iscsi::decoder::Decoder;
 
-use crate::iscsi::directory::{AuthPolicy, SessionKey, SessionLookup, TargetRecord, TargetView};
+use crate::iscsi::directory::{AuthPolicy, SessionKey, TargetRecord, TargetView};
 
 use crate::iscsi::pdu::HEADER;
 
@@ -18,6 +20,8 @@ use crate::scsi::Sense;
 use proptest::prelude::*;
 
 const CMD_SN: u32 = 0xffff_fff0;
+
+const TSIH: u16 = 0x77;
 
 struct Targets(usize);
 
@@ -38,14 +42,16 @@ impl Directory for Targets {
             .filter(|record| name.is_none_or(|name| name == record.name))
             .collect()
     }
-    fn session(&self, _: &SessionKey, _: u16, _: u16) -> SessionLookup {
-        SessionLookup::Absent
+    fn session(&self, _: &SessionKey, tsih: u16) -> bool {
+        tsih == TSIH
     }
 }
 
-/// A connection with its initiator.
+/// A session with its initiator.
 struct Pair {
-    connection: Connection,
+    session: Session,
+    /// The connection that is spoken on.
+    on: ConnectionId,
     now: Instant,
     cmd_sn: u32,
     actions: Vec<Action>,
@@ -54,9 +60,10 @@ struct Pair {
 impl Pair {
     fn new(targets: usize, session_type: &str, keys: &[(&str, &str)]) -> Pair {
         let now = Instant::now();
-        let connection = Connection::new("127.0.0.1:3260".parse().unwrap(), Arc::new(Targets(targets)), now);
+        let session = Session::new(1, "127.0.0.1:3260".parse().unwrap(), Arc::new(Targets(targets)), now);
         let mut pair = Pair {
-            connection,
+            session,
+            on: 1,
             now,
             cmd_sn: CMD_SN,
             actions: Vec::new(),
@@ -77,11 +84,11 @@ impl Pair {
         login.set_word::<24>(CMD_SN);
         pair.send(login, &text);
         assert!(matches!(pair.actions.pop(), Some(Action::Establish(_))));
-        pair.connection.established(Ok(0x77));
+        pair.session.established(Ok(TSIH));
         let answers = pair.answers();
         assert_eq!(answers.len(), 1);
         let header = answers[0].header;
-        assert_eq!((header.0[1], header.0[36], header.half::<14>()), (0x87, 0, 0x77));
+        assert_eq!((header.0[1], header.0[36], header.half::<14>()), (0x87, 0, TSIH));
         assert_eq!((header.word::<24>(), header.word::<28>()), (1, CMD_SN));
         pair
     }
@@ -101,12 +108,12 @@ impl Pair {
     fn send(&mut self, header: Header, data: &[u8]) {
         let mut out = Output::default();
         out.push(header, data.to_vec());
-        self.connection.receive(&out.to_bytes(), self.now);
+        self.session.receive(self.on, &out.to_bytes(), self.now);
         self.pump();
     }
 
     fn pump(&mut self) {
-        while let Some(action) = self.connection.next_action() {
+        while let Some(action) = self.session.next_action() {
             self.actions.push(action);
         }
     }
@@ -119,8 +126,8 @@ impl Pair {
     }
 
     fn answers(&mut self) -> Vec<Pdu> {
-        let bytes = self.connection.output().to_bytes();
-        self.connection.sent(bytes.len());
+        let bytes = self.session.output(self.on).unwrap().to_bytes();
+        self.session.sent(self.on, bytes.len());
         self.pump();
         let mut decoder = Decoder::new(1 << 24);
         let mut rest = &bytes[..];
@@ -156,12 +163,12 @@ impl Pair {
     }
 
     fn ready(&mut self, itt: u32, want: u32) {
-        self.connection.ready(itt, want);
+        self.session.ready(itt, want);
         self.pump();
     }
 
     fn finish(&mut self, itt: u32, outcome: Outcome) {
-        self.connection.finished(itt, outcome);
+        self.session.finished(itt, outcome);
         self.pump();
     }
 
@@ -177,7 +184,7 @@ impl Pair {
     }
 
     fn closed(&self) -> bool {
-        matches!(self.connection.fate(), Fate::Closed(_))
+        matches!(self.session.fate(1).unwrap(), Fate::Closed(_))
     }
 }
 

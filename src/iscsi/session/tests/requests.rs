@@ -21,10 +21,10 @@ fn nop_is_echoed() {
 #[test]
 fn a_silent_initiator_is_pinged_then_dropped() {
     let mut pair = Pair::normal();
-    pair.connection.tick(pair.now + PING_TIME);
+    pair.session.tick(pair.now + PING_TIME);
     assert!(pair.answers().is_empty());
-    pair.connection.tick(pair.now + PING_TIME + Duration::from_secs(1));
-    pair.connection.tick(pair.now + PING_TIME + Duration::from_secs(2));
+    pair.session.tick(pair.now + PING_TIME + Duration::from_secs(1));
+    pair.session.tick(pair.now + PING_TIME + Duration::from_secs(2));
     let ping = pair.answer().header;
     assert_eq!((ping.itt(), ping.word::<24>()), (NO_TAG, 2));
     assert_ne!(ping.ttt(), NO_TAG);
@@ -34,9 +34,9 @@ fn a_silent_initiator_is_pinged_then_dropped() {
     pair.now += PING_TIME + Duration::from_secs(5);
     pair.send(pong, &[]);
     assert!(pair.answers().is_empty());
-    pair.connection.tick(pair.now + Duration::from_secs(1));
-    assert_eq!(*pair.connection.fate(), Fate::Open);
-    pair.connection.tick(pair.now + IDLE_TIME + Duration::from_secs(1));
+    pair.session.tick(pair.now + Duration::from_secs(1));
+    assert_eq!(*pair.session.fate(1).unwrap(), Fate::Open);
+    pair.session.tick(pair.now + IDLE_TIME + Duration::from_secs(1));
     assert!(pair.closed());
 }
 
@@ -96,7 +96,7 @@ fn text_that_is_no_request_is_rejected() {
         b"MaxBurstLength=4096\0MaxRecvDataSegmentLength=2048\0",
     );
     assert_eq!(pair.answer().data, b"MaxBurstLength=Reject\0");
-    assert_eq!(pair.connection.parameters.send_max, 2048);
+    assert_eq!(pair.session.connections[0].parameters.send_max, 2048);
 }
 
 #[test]

@@ -7,7 +7,7 @@ DESTDIR ?=
 UNITDIR ?= $(PREFIX)/lib/systemd/system
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 MAJOR   := 1
-PROGRAMS := stmfd stmfproxy stmfadm itadm aluaadm
+PROGRAMS := stmfd stmfproxy stmfadm sbdadm itadm aluaadm
 
 .PHONY: all build deps demo check soak conformance lab-deps check-vm ocf-deps check-ocf bench bench-deps bench-iscsi \
 	deb-deps deb check-deb install install-files clean

@@ -6,7 +6,7 @@ SBINDIR ?= $(PREFIX)/sbin
 DESTDIR ?=
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 MAJOR   := 1
-PROGRAMS := stmfd stmfproxy stmfadm itadm aluaadm
+PROGRAMS := stmfd stmfproxy stmfadm sbdadm itadm aluaadm
 
 .PHONY: all build deps demo check conformance lab-deps check-vm ocf-deps check-ocf bench bench-deps bench-iscsi install clean
 

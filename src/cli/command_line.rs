@@ -55,8 +55,6 @@ pub struct Tool {
     pub options: &'static [OptionSpec],
     /// Subcommands in the order of the usage text.
     pub subcommands: &'static [Subcommand],
-    /// Subcommands that scripts may know but the service does not offer yet.
-    pub unserved: &'static [&'static str],
 }
 
 /// A command line that passed all checks.
@@ -118,12 +116,6 @@ impl Tool {
         }
         match self.subcommands.iter().find(|s| s.name.eq_ignore_ascii_case(first)) {
             Some(subcommand) => self.run_subcommand(subcommand, first, rest, service, console),
-            None if self.unserved.iter().any(|name| name.eq_ignore_ascii_case(first)) => {
-                console.error(format_args!(
-                    "{first}: this subcommand is not available in this version"
-                ));
-                1
-            }
             None => {
                 let line = format!("{}: invalid subcommand", console.tool());
                 console.line(line);
@@ -381,7 +373,6 @@ mod tests {
             letter('s', "size", Some("size")),
             letter('v', "verbose", None),
         ],
-        unserved: &["modify-it"],
         subcommands: &[
             row("add-it", "avglns", "", Operands::Many("thing")),
             row("list-view", "l", "l", Operands::Any("ve-number")),
@@ -439,14 +430,6 @@ mod tests {
         assert_eq!(
             typed("list-l"),
             ran(1, &format!("tool: invalid subcommand\n{SHORT}"), "")
-        );
-        assert_eq!(
-            typed("Modify-it"),
-            ran(
-                1,
-                "",
-                "tool: Modify-it: this subcommand is not available in this version\n"
-            )
         );
     }
 

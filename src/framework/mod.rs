@@ -47,8 +47,8 @@ mod unit;
 mod views;
 
 pub use api::{
-    AccessReport, DefaultState, Framework, GroupKind, LuInfo, NexusInfo, PortInfo, ProviderData, ServiceState,
-    ViewEntry, ViewRequest,
+    AccessReport, ConfigState, DefaultState, Framework, GroupKind, LuInfo, NexusInfo, PortInfo, ProviderData,
+    ServiceState, ViewEntry, ViewRequest,
 };
 pub use live::LiveTask;
 pub use lun_map::LunMap;

@@ -1,6 +1,8 @@
 //! What tests of whole programs share: a running `stmfd`, tools run against it, the place of the built library.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+pub mod rpc;
+
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -86,7 +88,11 @@ impl Stmfd {
 
     /// The same, on a given portal.
     pub fn start_at(dir: &Path, portal: &str) -> Stmfd {
-        let mut command = Self::command(dir, portal);
+        Self::start_command(Self::command(dir, portal), dir, portal)
+    }
+
+    /// The same with a command line of [`Stmfd::command`] that was added to.
+    pub fn start_command(mut command: Command, dir: &Path, portal: &str) -> Stmfd {
         let mut child = command
             .stdin(Stdio::null())
             .stderr(Stdio::piped())

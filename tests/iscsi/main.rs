@@ -7,6 +7,7 @@ mod groups;
 mod initiator;
 mod node;
 mod odd;
+mod replaced;
 mod tools;
 
 use initiator::{Initiator, read10, write10};

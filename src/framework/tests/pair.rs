@@ -88,6 +88,7 @@ fn planned_failover_and_back() {
     }
 }
 
+/// Hazards H4 and H18: import before standby, standby twice.
 #[test]
 fn the_wrong_order_is_refused() {
     let (a, b, _, on_b) = served();
@@ -165,6 +166,7 @@ fn groups_unreachable() -> Vec<u8> {
     bytes
 }
 
+/// Hazard H3: the loser alone yields.
 #[test]
 fn a_conflict_is_decided_by_the_generation() {
     let (a, b, _, _) = served();
@@ -200,6 +202,7 @@ fn a_conflict_is_decided_by_the_generation() {
     wait("a removed its object", || a.access(1).is_none());
 }
 
+/// Hazard H12.
 #[test]
 fn different_lun_numbers_are_noticed() {
     let (a, b, _, on_b) = served();
@@ -235,6 +238,7 @@ fn deleting_on_the_active_node_removes_the_standby_lu() {
     a.framework.peer_event(PeerEvent::LuDeregister { guid: guid(1) });
 }
 
+/// Hazard H11.
 #[test]
 fn an_active_lu_is_not_removed_by_the_peer() {
     let (a, _, on_a, _) = served();
@@ -248,6 +252,7 @@ fn an_active_lu_is_not_removed_by_the_peer() {
     assert_eq!(a.access(1), Some(AccessState::Active));
 }
 
+/// Hazard H14.
 #[test]
 fn a_round_sweeps_what_the_peer_does_not_mention() {
     let (_, b, _, _) = served();
@@ -266,6 +271,7 @@ fn a_round_sweeps_what_the_peer_does_not_mention() {
     assert_eq!(b.access(1), Some(AccessState::Standby));
 }
 
+/// Hazard H13.
 #[test]
 fn any_order_of_enabling_works() {
     let shared: Arc<Shared> = Arc::default();
@@ -291,6 +297,7 @@ fn disabling_removes_standby_lus_and_keeps_views() {
     assert_eq!(sense(&b.command(&on_b, 0, TUR, &[])), (6, 0x3f, 0x0e));
 }
 
+/// Hazard H23.
 #[test]
 fn no_unit_attentions_on_images() {
     let (a, b, on_a, on_b) = served();

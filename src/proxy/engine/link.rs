@@ -57,6 +57,8 @@ pub(super) struct Link {
     next_probe: Duration,
     /// The peer answered a probe once, so its silence means something.
     echoes: bool,
+    /// When it last answered one.
+    answered: Duration,
     /// Doors removed whose images are still being torn down.
     clearing: Vec<u32>,
 }
@@ -80,6 +82,7 @@ impl Link {
             last_probe: Duration::ZERO,
             next_probe: Duration::ZERO,
             echoes: false,
+            answered: Duration::ZERO,
             clearing: Vec::new(),
         }
     }
@@ -137,8 +140,11 @@ impl Link {
         self.heard = now;
     }
 
+    /// Nothing arrives, or (one of ours answers at once) nothing of ours arrives there: then announcements are lost, and the
+    /// peer that comes up again is told everything (hazard H5).
     pub fn silent(&self, now: Duration, config: &Config) -> bool {
-        self.up && self.echoes && now.saturating_sub(self.heard) >= config.silence
+        let since = |at: Duration| now.saturating_sub(at) >= config.silence;
+        self.up && self.echoes && (since(self.heard) || self.ours() && since(self.answered))
     }
 
     /// Data of an ECHO_REQUEST, when it is time for one.
@@ -161,7 +167,12 @@ impl Link {
 
     pub fn next(&self, now: Duration, config: &Config) -> Duration {
         let down = if self.up && self.echoes {
-            self.heard + config.silence
+            let oldest = if self.ours() {
+                self.heard.min(self.answered)
+            } else {
+                self.heard
+            };
+            oldest + config.silence
         } else {
             self.next_probe
         };
@@ -176,13 +187,14 @@ impl Link {
         match body {
             Body::EchoReply(data) => self.recognise(data).is_some(),
             Body::Status { .. } | Body::ScsiStatus(_) | Body::ScsiData(_) | Body::XferDone { .. } => true,
-            // It talks, but does not answer probes.
-            _ => now.saturating_sub(self.opened) >= config.registration,
+            // It talks, and has never answered a probe.
+            _ => !self.echoes && now.saturating_sub(self.opened) >= config.registration,
         }
     }
 
-    pub fn echo_reply(&mut self, data: &[u8]) {
+    pub fn echo_reply(&mut self, now: Duration, data: &[u8]) {
         let Some(kind) = self.recognise(data) else { return };
+        self.answered = now;
         if kind != self.kind {
             match kind {
                 Kind::Ours(capabilities) => {

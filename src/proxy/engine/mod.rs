@@ -340,7 +340,6 @@ impl Engine {
         self.report_cleared();
     }
 
-    /// Time has passed.
     /// The peer was declared fenced: as if it had been silent too long.
     pub fn presume_gone(&mut self, now: Duration) {
         if self.link.up {
@@ -348,6 +347,7 @@ impl Engine {
         }
     }
 
+    /// Time has passed.
     pub fn tick(&mut self, now: Duration) {
         if self.link.open() {
             if self.link.silent(now, &self.config) {
@@ -468,7 +468,7 @@ struct Parts<'a> {
 impl Parts<'_> {
     fn dispatch(&mut self, cx: &mut Context<'_>, message: Message) {
         if let Body::EchoReply(data) = &message.body {
-            self.link.echo_reply(data);
+            self.link.echo_reply(cx.now, data);
             // What may be used from now on.
             (cx.capabilities, cx.ours) = (self.link.capabilities(), self.link.ours());
         }

@@ -308,6 +308,21 @@ impl Pair {
         }
     }
 
+    /// As [`Pair::pass`]; what B sends is lost.
+    fn pass_lossy(&mut self, time: Duration) {
+        let end = self.now + time;
+        while self.now < end {
+            self.now += SECOND / 4;
+            self.a.tick(self.now);
+            self.b.tick(self.now);
+            self.b.to_peer.clear();
+            for message in self.a.sent() {
+                self.b.post(self.now, message);
+            }
+            self.b.to_peer.clear();
+        }
+    }
+
     /// As [`Pair::pass`], with a channel that loses everything.
     fn pass_cut(&mut self, time: Duration) {
         let end = self.now + time;

@@ -194,6 +194,7 @@ fn vectors() -> Vec<(&'static [u8], Message)> {
     ]
 }
 
+/// Hazard H32: target ports carry code set 2 on the wire.
 #[test]
 fn golden_vectors_both_ways() {
     let vectors = vectors();
@@ -252,6 +253,7 @@ fn lengths_must_agree_with_their_arrays() {
     }
 }
 
+/// Hazard H29: an identifier of length 0.
 #[test]
 fn nested_lists_are_checked() {
     let register = Message::new(
@@ -283,6 +285,7 @@ fn nested_lists_are_checked() {
     assert_eq!(empty, Err(MessageError::Value("ident")), "identifier length 0");
 }
 
+/// Hazard H29: unknown types.
 #[test]
 fn refuses_what_is_no_message() {
     assert_eq!(Message::decode(&[]), Err(MessageError::Size));

@@ -49,6 +49,7 @@ fn with_original() -> Pair {
     pair
 }
 
+/// Hazard H20: an original peer sends the size of its buffer.
 #[test]
 fn reads_and_failover_with_an_original_peer() {
     let pair = with_original();

@@ -3,7 +3,7 @@
 use super::nodes::*;
 use crate::framework::{Announcement, Cdb, Expected, Origin, PeerLink, Residual, Task, TaskAttribute};
 use crate::scsi::ScsiStatus;
-use crate::types::{AccessState, Guid};
+use crate::types::{AccessState, Guid, Status};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -250,4 +250,94 @@ fn both_nodes_announce_10_000_lus_at_the_same_moment() {
         });
     }
     println!("{LUS} LUs on each node: {:?}", began.elapsed());
+}
+
+/// Hazard H5: LUN_ACTIVE is lost, the former owner stays in transition; what is announced when the channel is back ends it.
+#[test]
+fn a_lost_lun_active_is_made_good() {
+    let pair = Pair::watchful(|_| ());
+    pair.enable();
+    pair.a.framework.lu_standby(&pair.guid).unwrap();
+    pair.b.wire.cut();
+    assert_eq!(pair.b.framework.lu_import(&pair.path), Ok(pair.guid));
+    wait("PeerDown", || !pair.a.proxy.status().reachable);
+    assert_eq!(pair.a.access(&pair.guid), Some(AccessState::TransitionToStandby));
+    pair.b.wire.heal();
+    wait("Standby at the former owner", || {
+        pair.a.access(&pair.guid) == Some(AccessState::Standby)
+    });
+    pair.wait_ready();
+    compare_reads(&pair.b, &pair.a);
+}
+
+/// Descriptors of this process that lead to the file.
+fn open_on(path: &str) -> usize {
+    let links = std::fs::read_dir("/proc/self/fd").unwrap();
+    let targets = links.filter_map(|link| std::fs::read_link(link.unwrap().path()).ok());
+    targets.filter(|target| target.to_str() == Some(path)).count()
+}
+
+/// Hazard H26: the import fails after the peer has released the LU. Nothing stays open, and either node may import it.
+#[test]
+fn an_import_that_fails_leaves_the_lu_to_either_node() {
+    let pair = Pair::new();
+    for to in [&pair.b, &pair.a] {
+        let from = if std::ptr::eq(to, &pair.a) { &pair.b } else { &pair.a };
+        from.framework.lu_standby(&pair.guid).unwrap();
+        // The metadata behind the ownership record cannot be read any more.
+        let whole = std::fs::read(&pair.path).unwrap();
+        let mut damaged = whole.clone();
+        damaged[4096..8192].fill(0xff);
+        std::fs::write(&pair.path, &damaged).unwrap();
+        for node in [to, from] {
+            let (status, _) = node.framework.lu_import(&pair.path).unwrap_err();
+            assert!(
+                matches!(status, Status::AccessStateSet | Status::MetaFileName),
+                "{status:?}"
+            );
+            assert_eq!(open_on(&pair.path), 0);
+        }
+        std::fs::write(&pair.path, &whole).unwrap();
+        assert_eq!(from.framework.lu_import(&pair.path), Ok(pair.guid), "a change of mind");
+        from.framework.lu_standby(&pair.guid).unwrap();
+        assert_eq!(to.framework.lu_import(&pair.path), Ok(pair.guid));
+        wait("Standby at the former owner", || {
+            from.access(&pair.guid) == Some(AccessState::Standby)
+        });
+        compare_reads(to, from);
+    }
+}
+
+/// Hazard H28: two sessions of one initiator through one target are two on the other node as well.
+#[test]
+fn sessions_of_one_initiator_stay_apart() {
+    let pair = Pair::new();
+    assert_eq!(pair.b.read(0, BLOCK).status, ScsiStatus::Good);
+    let first = pair.b.change_nexus([0x23, 0, 0, 0, 0, 0x77]);
+    let images = || pair.a.framework.port_nexuses(&pair.b.port()).unwrap().len();
+    assert_eq!(pair.b.read(0, BLOCK).status, ScsiStatus::Good);
+    assert_eq!(images(), 2);
+    // The first one was not replaced by the second.
+    let second = pair.b.set_nexus(first);
+    assert_eq!(pair.b.read(0, BLOCK).status, ScsiStatus::Good);
+    assert_eq!(images(), 2);
+    pair.b.framework.nexus_deregister(&second);
+    wait("the end of the second one", || images() == 1);
+}
+
+/// Hazard H33: sense data of the peer is the command's own, whatever happens to the message it came in.
+#[test]
+fn sense_outlives_the_message_that_brought_it() {
+    let pair = Pair::new();
+    // LBA out of range, told by the owner.
+    let beyond = cdb(0x28, SIZE, BLOCK);
+    let outcomes: Vec<_> = (0..50).map(|_| pair.b.start(&beyond, read(BLOCK), &[])).collect();
+    for _ in 0..50 {
+        assert_eq!(pair.b.read(0, BLOCK).status, ScsiStatus::Good);
+    }
+    for outcome in outcomes {
+        let outcome = outcome.recv_timeout(Duration::from_secs(30)).unwrap();
+        assert_eq!(sense(&outcome), (5, 0x21, 0));
+        assert_eq!(outcome.sense.len(), 18);
+    }
 }

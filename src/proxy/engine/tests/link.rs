@@ -155,6 +155,38 @@ fn silence_is_peer_down_and_the_first_answer_peer_up() {
     assert!(pair.a.engine.peer_status().reachable);
 }
 
+/// Hazard H5: nothing arrives there, although everything arrives here: what was announced meanwhile is told again.
+#[test]
+fn a_channel_cut_in_one_direction_is_peer_down() {
+    let mut pair = Pair::up();
+    pair.b.engine.announce(
+        pair.now,
+        Announcement::LuActive {
+            guid: LU,
+            name: "/lu".into(),
+            generation: 2,
+        },
+    );
+    pair.b.perform(pair.now);
+    pair.b.events.clear();
+    pair.pass_lossy(7 * SECOND);
+    assert_eq!(pair.b.events, [PeerEvent::Down]);
+    assert!(
+        pair.a
+            .events
+            .iter()
+            .all(|event| !matches!(event, PeerEvent::LuActive { .. }))
+    );
+    pair.pass_lossy(7 * SECOND);
+    assert_eq!(pair.b.events, [PeerEvent::Down], "what arrives here proves nothing");
+    pair.pass(5 * SECOND);
+    assert_eq!(
+        pair.b.events[1],
+        PeerEvent::Up,
+        "the framework announces everything again"
+    );
+}
+
 /// H13, 8.2: 5 s, doubling to 60 s.
 #[test]
 fn a_registration_is_repeated_until_it_is_answered() {
@@ -177,6 +209,7 @@ fn a_registration_is_repeated_until_it_is_answered() {
     assert_eq!(times, [0, 5, 15, 35, 75, 135, 195, 255]);
 }
 
+/// Hazard H13.
 #[test]
 fn held_registrations_are_applied_at_enable_the_newest_per_object() {
     let mut pair = Pair::new();
@@ -239,6 +272,7 @@ fn a_restarted_peer_is_another_one() {
     assert!(pair.a.removed.is_empty(), "a late message of the former life");
 }
 
+/// Hazard H17: `icx_seq` tells repetitions.
 #[test]
 fn repeated_messages_are_dropped() {
     let mut pair = Pair::up();

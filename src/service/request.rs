@@ -84,6 +84,12 @@ pub enum Request {
     IscsiListing,
     /// itadm: change it.
     IscsiChange(Box<iscsi::Change>),
+    /// Access policy `non-optimized` of an LU.
+    GetLuPolicy(Guid),
+    SetLuPolicy(Guid, bool),
+    /// READ on Standby LUs is forwarded.
+    GetStandbyReads,
+    SetStandbyReads(bool),
 }
 
 /// A request and how its caller wants changes to be kept.
@@ -141,4 +147,6 @@ pub enum Response {
     IscsiListing(Box<iscsi::Listing>),
     /// The name of the object in the form it has now.
     IscsiChanged(Result<String, iscsi::Refusal>),
+    LuPolicy(bool),
+    StandbyReads(bool),
 }

@@ -90,6 +90,10 @@ service! {
     alua() -> AluaInfo;
     alua_report() -> AluaReport;
     peer_fenced() -> ();
+    lu_policy(guid: Guid) -> bool;
+    set_lu_policy(guid: Guid, non_optimized: bool) -> ();
+    standby_reads() -> bool;
+    set_standby_reads(forward: bool) -> ();
     iscsi_listing() -> iscsi::Listing;
     iscsi_change(change: iscsi::Change) -> Result<String, iscsi::Refusal>;
 }

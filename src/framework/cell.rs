@@ -6,7 +6,7 @@ use super::alua::machine::{self, Action, Attention, Event, ImportFailure, LuStat
 use super::live::Stop;
 use super::logical_unit::{LogicalUnit, NexusesOf, Route};
 use super::standby::Forwarder;
-use super::{Announcement, Framework, ImportError, LuProvider, ObjectState, PeerView, Release, Unit};
+use super::{AnnouncedLu, Announcement, Framework, ImportError, LuProvider, ObjectState, PeerView, Release, Unit};
 use crate::scsi::Sense;
 use crate::store::LuRow;
 use crate::types::{AccessState, Guid, Status};
@@ -403,6 +403,7 @@ impl Framework {
         self.connect(inner);
         let mut state = self.state.lock();
         lu.set_state(state.initial(state.lus_online));
+        lu.set_policy(state.non_optimized.contains(&lu.guid));
         state.names.insert(lu.name(), lu.guid);
         state.lus.insert(lu.guid, lu.clone());
         let unmapped = state.remap_lu(&lu);
@@ -454,6 +455,7 @@ impl Framework {
 
     fn remove_lu(&self, cell: &Cell, inner: &mut Inner) {
         note(self.remove_row(&cell.guid).map(|_| ()), &cell.guid);
+        note(self.keep_policy(&cell.guid, false), &cell.guid);
         let Some(lu) = inner.lu.take() else { return };
         let mut state = self.state.lock();
         state.lus.remove(&cell.guid);
@@ -480,19 +482,17 @@ impl Framework {
 
     fn send_active(&self, cell: &Cell, inner: &mut Inner, conflict: bool) {
         let recent = inner.sent_active.is_some_and(|at| at.elapsed() < RESEND_INTERVAL);
-        if let Some((name, generation)) = claim_of(inner)
+        if let Some(lu) = announced(cell, inner)
             && !(conflict && recent)
         {
             inner.sent_active = Some(Instant::now());
-            let guid = cell.guid;
-            self.announce(Announcement::LuActive { guid, name, generation });
+            self.announce(Announcement::LuActive(lu));
         }
     }
 
-    fn send_register(&self, cell: &Cell, inner: &Inner) {
-        if let Some((name, generation)) = claim_of(inner) {
-            let guid = cell.guid;
-            self.announce(Announcement::LuRegister { guid, name, generation });
+    pub(super) fn send_register(&self, cell: &Cell, inner: &Inner) {
+        if let Some(lu) = announced(cell, inner) {
+            self.announce(Announcement::LuRegister(lu));
         }
     }
 }
@@ -507,9 +507,15 @@ const PEER_HAS_IT: PeerView = PeerView {
     cold_start: true,
 };
 
-fn claim_of(inner: &Inner) -> Option<(String, u64)> {
+/// What the peer is to know of the claim.
+fn announced(cell: &Cell, inner: &Inner) -> Option<AnnouncedLu> {
     let unit = inner.unit.as_ref()?;
-    Some((unit.name(), unit.generation()))
+    Some(AnnouncedLu {
+        guid: cell.guid,
+        name: unit.name(),
+        generation: unit.generation(),
+        non_optimized: inner.lu.as_ref().is_some_and(|lu| lu.non_optimized()),
+    })
 }
 
 /// Undoes an import or a creation that does not take effect.

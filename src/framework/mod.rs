@@ -34,6 +34,7 @@ mod modify;
 mod peer;
 mod peer_events;
 mod persistence;
+mod policy;
 mod port;
 mod ports;
 mod providers;
@@ -54,10 +55,11 @@ pub use api::{
 };
 pub use live::LiveTask;
 pub use lun_map::LunMap;
-pub use peer::{Announcement, MessageCount, PeerEvent, PeerLink, PeerReport, PeerStatus, PeerView};
+pub use peer::{AnnouncedLu, Announcement, MessageCount, PeerEvent, PeerLink, PeerReport, PeerStatus, PeerView};
 pub use persistence::with_persist_method;
 pub use port::{Nexus, NexusSpec, ObjectState, Port, PortControl, PortSpec};
 pub use providers::MAX_PROVIDER_DATA;
+pub use standby::forwarded_by_default;
 pub use task::{
     Cdb, Done, Expected, Handler, Origin, Outcome, ReadyTask, Residual, Start, Started, Task, TaskAttribute,
     TaskHandle, TmDone, TmFunction, TmRequest, TmResponse,

@@ -29,6 +29,21 @@ pub struct PeerStatus {
     pub reachable: bool,
     /// `Some(true)` an original peer, `Some(false)` one of ours, `None` not known.
     pub original: Option<bool>,
+    /// It executes forwarded writes (capability 4).
+    pub writes: bool,
+}
+
+/// An LU that is Active here, as the peer is to know it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AnnouncedLu {
+    /// The LU.
+    pub guid: Guid,
+    /// Its name: the path that the peer must import.
+    pub name: String,
+    /// Ownership generation.
+    pub generation: u64,
+    /// Access policy `non-optimized` (`alua-proxy.md` 7.7): the owner's holds on both nodes.
+    pub non_optimized: bool,
 }
 
 /// The peer and the way to it, for people (`stmfadm list-alua`).
@@ -86,23 +101,9 @@ pub enum Announcement {
         port: DevId,
     },
     /// REGISTER_LUN: Active here.
-    LuRegister {
-        /// The LU.
-        guid: Guid,
-        /// Its name: the path that the peer must import.
-        name: String,
-        /// Ownership generation.
-        generation: u64,
-    },
+    LuRegister(AnnouncedLu),
     /// LUN_ACTIVE: this node has taken the LU over.
-    LuActive {
-        /// The LU.
-        guid: Guid,
-        /// Its name.
-        name: String,
-        /// Ownership generation.
-        generation: u64,
-    },
+    LuActive(AnnouncedLu),
     /// DEREGISTER_LUN: deleted here, or (between our nodes, with a state other than Active) given up here.
     LuDeregister {
         /// The LU.
@@ -138,6 +139,8 @@ pub enum PeerEvent {
         name: String,
         /// `icx_generation`, absent from an original peer.
         generation: Option<u64>,
+        /// `icx_policy`, absent from an original peer.
+        non_optimized: Option<bool>,
         /// True for LUN_ACTIVE.
         taken_over: bool,
     },

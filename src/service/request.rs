@@ -86,6 +86,12 @@ pub enum Request {
     IscsiChange(Box<iscsi::Change>),
     /// `stmfadm list-alua`.
     AluaReport,
+    /// Access policy `non-optimized` of an LU.
+    GetLuPolicy(Guid),
+    SetLuPolicy(Guid, bool),
+    /// READ on Standby LUs is forwarded.
+    GetStandbyReads,
+    SetStandbyReads(bool),
 }
 
 /// A request and how its caller wants changes to be kept.
@@ -144,4 +150,6 @@ pub enum Response {
     /// The name of the object in the form it has now.
     IscsiChanged(Result<String, iscsi::Refusal>),
     AluaReport(Box<AluaReport>),
+    LuPolicy(bool),
+    StandbyReads(bool),
 }

@@ -187,7 +187,7 @@ fn amend(response: Response, effect: Option<Effect>) -> Response {
             Response::State(service)
         }
         (Response::State(mut service), Some(Effect::Unconfigured)) => {
-            service.configured = false;
+            service.config = stmf::framework::ConfigState::None;
             Response::State(service)
         }
         (Response::Resource(mut report), Some(Effect::Access(access))) => {

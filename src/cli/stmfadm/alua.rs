@@ -139,6 +139,7 @@ mod tests {
                     door: true,
                     reachable: true,
                     original: Some(false),
+                    writes: true,
                 },
                 node: Some(0),
                 incarnation: Some(0xabc),

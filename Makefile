@@ -86,6 +86,7 @@ install: build
 	install -d $(DESTDIR)$(PREFIX)/lib/ocf/resource.d/stmf
 	sed 's|/usr/sbin|$(SBINDIR)|' packaging/ocf/lu > $(DESTDIR)$(PREFIX)/lib/ocf/resource.d/stmf/lu
 	chmod 755 $(DESTDIR)$(PREFIX)/lib/ocf/resource.d/stmf/lu
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/stmf/schema docs/schema/*.json
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
 	for unit in packaging/systemd/*.service; do \
 		sed 's|/usr/sbin|$(SBINDIR)|' $$unit > $(DESTDIR)$(PREFIX)/lib/systemd/system/$${unit##*/} || exit 1; done

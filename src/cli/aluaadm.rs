@@ -35,6 +35,7 @@ const fn subcommand(
     Subcommand {
         name,
         options: "",
+        added: &[],
         required: "",
         operands,
         help,

@@ -37,6 +37,16 @@ pub fn state_word(state: ObjectState) -> &'static str {
     }
 }
 
+/// As in `list-state` and in JSON.
+pub fn state_lower(state: ObjectState) -> &'static str {
+    match state {
+        ObjectState::Offline => "offline",
+        ObjectState::Offlining => "offlining",
+        ObjectState::Online => "online",
+        ObjectState::Onlining => "onlining",
+    }
+}
+
 /// Text that somebody else chose (an alias an initiator sent, a path the peer announced) for a listing that is read line
 /// by line and shown on terminals: control characters become `?`, so that it can neither forge a line nor steer a terminal.
 pub fn printable(text: &str) -> String {

@@ -87,9 +87,6 @@ pub fn document(root: &Path, cases: &[Case]) -> String {
             assert!(source.contains(&format!("fn {test}")), "no {test} in {file}");
             shown.push(format!("`{file}`: `{test}`"));
         }
-        if number == 9 && shown.is_empty() {
-            shown.push("not there yet".to_owned());
-        }
         assert!(!shown.is_empty(), "nothing shows item {number}: {item}");
         writeln!(text, "| {number}. {item} | {} |", shown.join("; ").replace('|', "\\|")).unwrap();
     }

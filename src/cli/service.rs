@@ -2,7 +2,9 @@
 #![forbid(unsafe_code)]
 
 use crate::client;
-use crate::framework::{AccessReport, GroupKind, LuInfo, NexusInfo, PortInfo, ServiceState, ViewEntry, ViewRequest};
+use crate::framework::{
+    AccessReport, AluaReport, GroupKind, LuInfo, NexusInfo, PortInfo, ServiceState, ViewEntry, ViewRequest,
+};
 use crate::iscsi::admin as iscsi;
 use crate::service::AluaInfo;
 use crate::types::{DevId, GroupName, Guid, LuChange, LuProperties, NodeId, Status};
@@ -86,7 +88,12 @@ service! {
     alua_enable(node: NodeId) -> ();
     alua_disable() -> ();
     alua() -> AluaInfo;
+    alua_report() -> AluaReport;
     peer_fenced() -> ();
+    lu_policy(guid: Guid) -> bool;
+    set_lu_policy(guid: Guid, non_optimized: bool) -> ();
+    standby_reads() -> bool;
+    set_standby_reads(forward: bool) -> ();
     iscsi_listing() -> iscsi::Listing;
     iscsi_change(change: iscsi::Change) -> Result<String, iscsi::Refusal>;
 }

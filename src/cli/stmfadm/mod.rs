@@ -1,6 +1,7 @@
 //! `stmfadm` (`cli.md` chapter 2).
 #![forbid(unsafe_code)]
 
+mod alua;
 mod group;
 mod listing;
 pub(super) mod lu;
@@ -178,6 +179,7 @@ pub(super) const TOOL: Tool = Tool {
             help: "",
             run: view::remove,
         },
+        plain("list-alua", "v", Operands::None, alua::list),
     ],
 };
 

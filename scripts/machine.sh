@@ -32,14 +32,13 @@ machines_init() {
 # On the test's own side of that network.
 outside() { ip netns exec "$NETWORK" "$@"; }
 
-# base PACKAGE...: makes the bare system once, with what the packages depend on, downloaded but not installed.
+# base: makes the bare system, once.
 base() {
     [ -e "$DEBIAN_CACHE/.complete" ] && return
     rm -rf "$DEBIAN_CACHE"
     mkdir -p "$DEBIAN_CACHE"
     debootstrap --variant=minbase --components=main,contrib --include=systemd,systemd-sysv bookworm "$DEBIAN_CACHE" "$DEBIAN_MIRROR" \
         >"$WORK/debootstrap.log" 2>&1 || { tail -n 20 "$WORK/debootstrap.log" >&2; fail "debootstrap"; }
-    # Pages and documents are part of what is tested.
     chroot "$DEBIAN_CACHE" apt-get update -qq
     touch "$DEBIAN_CACHE/.complete"
 }
@@ -50,9 +49,10 @@ machine() {
     shift
     cp -a "$DEBIAN_CACHE" "$root"
     echo "$name" >"$root/etc/hostname"
+    echo 'APT::Install-Recommends "false";' >"$root/etc/apt/apt.conf.d/00recommends"
     mkdir -p "$root/srv/packages"
     cp "$@" "$root/srv/packages/"
-    DEBIAN_FRONTEND=noninteractive chroot "$root" sh -c 'apt-get install -y -qq --download-only --no-install-recommends /srv/packages/*.deb' >"$WORK/$name.apt" 2>&1 ||
+    DEBIAN_FRONTEND=noninteractive chroot "$root" sh -c 'apt-get install -y -qq --download-only /srv/packages/*.deb' >"$WORK/$name.apt" 2>&1 ||
         { tail -n 20 "$WORK/$name.apt" >&2; fail "the dependencies cannot be had"; }
 }
 

@@ -347,3 +347,54 @@ fn a_copy_needs_the_lun_map_of_the_asker() {
     let bytes = std::fs::read(&second).unwrap();
     assert_eq!(bytes[65536 + 3 * 512..][..512], [0x5a; 512]);
 }
+
+/// Hazard H7: the new owner reads through a cache that was filled before the other one wrote. One node opens the file, the
+/// other a loop device on it, so that the kernel keeps two caches, as on two machines.
+#[test]
+fn nothing_old_is_read_from_the_cache_of_the_new_owner() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("disk").to_str().unwrap().to_owned();
+    std::fs::File::create(&file).unwrap().set_len(8 << 20).unwrap();
+    let properties = LuProperties {
+        data_file: Some(file.clone()),
+        ..LuProperties::default()
+    };
+    let (a, b) = (Node::new(0), Node::new(1));
+    let guid = a.framework.lu_create(&properties).unwrap();
+    a.map(&guid);
+    let output = std::process::Command::new("losetup")
+        .args(["--find", "--show", &file])
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "losetup: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let device = String::from_utf8(output.stdout).unwrap().trim().to_owned();
+    let moved = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        a.settle();
+        for round in 0..4 {
+            assert_eq!(a.write(10 + round).status, ScsiStatus::Good);
+            a.framework.lu_standby(&guid).unwrap();
+            assert_eq!(b.framework.lu_import(&device), Ok(guid));
+            if round == 0 {
+                b.map(&guid);
+            }
+            b.settle();
+            assert_eq!(b.read(), [10 + round; 512], "written through the file");
+            assert_eq!(b.write(20 + round).status, ScsiStatus::Good);
+            b.framework.lu_standby(&guid).unwrap();
+            assert_eq!(a.framework.lu_import(&file), Ok(guid));
+            a.settle();
+            assert_eq!(a.read(), [20 + round; 512], "written through the device");
+        }
+    }));
+    b.framework.shutdown();
+    let detached = std::process::Command::new("losetup")
+        .args(["--detach", &device])
+        .status()
+        .unwrap();
+    moved.unwrap();
+    assert!(detached.success());
+}

@@ -188,6 +188,7 @@ impl Host {
     }
 }
 
+/// Hazards H6, H7 and H8: every acknowledged write is read through the new owner.
 #[test]
 fn planned_moves_lose_nothing() {
     let pair = Pair::start();
@@ -200,6 +201,7 @@ fn planned_moves_lose_nothing() {
     println!("20 moves, longest {longest:?}; host: {}", host.finish());
 }
 
+/// Hazard H1: the crashed node comes back while its LU is Active on the other one.
 #[test]
 fn a_crash_of_the_active_node_loses_nothing() {
     let mut pair = Pair::start();
@@ -220,6 +222,7 @@ fn a_crash_of_the_active_node_loses_nothing() {
     println!("4 crashes; host: {}", host.finish());
 }
 
+/// Hazards H4, H18 and H26: import before standby, standby twice, a change of mind, both at once.
 #[test]
 fn a_cut_channel_heals_and_wrong_orders_are_refused() {
     let mut pair = Pair::start();

@@ -1,7 +1,7 @@
 //! Two nodes built from the pure ALUA cores, with a shared store, a bad channel, a model clock, crashes and operators
 //! who get the order wrong: invariants I1 to I5 of `alua-proxy.md` 6.7 hold, and each broken rule is noticed.
 //!
-//! `STMF_SIM_SEED` starts with another seed (a failure prints its own), `STMF_SIM_STEPS` sets the steps (default 100,000).
+//! `STMF_SIM_SEED` starts with another seed (a failure prints its own), `STMF_SIM_STEPS` sets the steps (default 1,000,000).
 #![forbid(unsafe_code)]
 
 #[path = "pair_sim/checker.rs"]
@@ -80,7 +80,7 @@ fn setting(name: &str, default: u64) -> u64 {
 
 #[test]
 fn two_nodes_hold_the_invariants() {
-    let (first, steps) = (setting("STMF_SIM_SEED", 1), setting("STMF_SIM_STEPS", 100_000));
+    let (first, steps) = (setting("STMF_SIM_SEED", 1), setting("STMF_SIM_STEPS", 1_000_000));
     let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
     let (mut done, mut seed) = (0, first);
     while done < steps {

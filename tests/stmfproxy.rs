@@ -145,6 +145,7 @@ fn an_original_peer_calls_and_its_lu_appears() {
 
 /// Every golden message with each of its words damaged in turn, and noise: all of it is dropped, and what comes after is
 /// heard.
+/// Hazard H29.
 #[test]
 fn a_peer_that_sends_rubbish_is_endured() {
     let dir = tempfile::tempdir().unwrap();

@@ -516,6 +516,7 @@ fn block_lease(directory: &Path) -> std::path::PathBuf {
     lease
 }
 
+/// Hazard H8.
 #[test]
 fn writes_wait_for_a_late_renewal_and_go_on_after_it() {
     let directory = tempfile::tempdir().unwrap();
@@ -567,6 +568,7 @@ fn an_owner_that_was_replaced_is_fenced() {
 }
 
 /// While the lease stood still the store was claimed; the owner wakes up and must not write.
+/// Hazard H8.
 #[test]
 fn an_owner_that_slept_looks_before_it_writes() {
     let directory = tempfile::tempdir().unwrap();

@@ -293,6 +293,7 @@ mod tests {
         assert_eq!(answer, Err(Sense::INVALID_FIELD_IN_CDB));
     }
 
+    /// Hazard H22.
     #[test]
     fn more_ports_than_a_descriptor_can_count() {
         let ports: Vec<u16> = (1..=300).collect();

@@ -15,16 +15,19 @@ fn name(text: &str) -> GroupName {
 fn the_service_goes_on_and_off() {
     let fresh = Framework::new(Store::volatile());
     let state = fresh.state();
-    assert_eq!((state.operational, state.configured), (ObjectState::Offline, false));
+    assert_eq!(
+        (state.operational, state.config),
+        (ObjectState::Offline, ConfigState::None)
+    );
     assert_eq!(fresh.online(), Err(Status::ConfigNone));
     assert_eq!(fresh.offline(), Err(Status::ServiceOffline));
     assert_eq!(fresh.group_list(GroupKind::Host), Ok(vec![]), "auto-load");
-    assert!(fresh.state().configured);
+    assert_eq!(fresh.state().config, ConfigState::InitDone);
     assert_eq!(fresh.online(), Ok(()));
     assert_eq!(fresh.online(), Err(Status::ServiceOnline));
     assert_eq!(fresh.offline(), Ok(()));
     assert_eq!(fresh.offline(), Err(Status::ServiceOffline));
-    assert!(fresh.state().configured, "the configuration stays");
+    assert_eq!(fresh.state().config, ConfigState::InitDone, "the configuration stays");
 }
 
 #[test]
@@ -109,6 +112,7 @@ fn delete_keeps_file_and_views() {
     assert_eq!(sense(&node.command(&nexus, 0, TUR, &[])), (6, 0x29, 0));
 }
 
+/// Hazard H6.
 #[test]
 fn a_store_that_cannot_be_flushed_is_kept() {
     let node = Node::single();
@@ -272,6 +276,7 @@ fn target_groups_need_the_target_offline() {
     );
 }
 
+/// Hazard H25: another node id is refused while the mode is enabled.
 #[test]
 fn alua_mode() {
     let node = Node::single();
@@ -297,6 +302,7 @@ fn alua_mode() {
     assert_eq!(*node.link.enabled.lock(), [1, 1, 0].map(|n| NodeId::new(n).unwrap()));
 }
 
+/// Hazard H24: an LU that is given up survives the end of ALUA mode.
 #[test]
 fn what_alua_mode_announces() {
     let node = Node::single();
@@ -310,11 +316,12 @@ fn what_alua_mode_announces() {
         port: devid("iqn.t"),
         rtpid: 1,
     };
-    let register = Announcement::LuRegister {
+    let register = Announcement::LuRegister(AnnouncedLu {
         guid: guid(1),
         name: "/a".to_owned(),
         generation: 1,
-    };
+        non_optimized: false,
+    });
     let take = || std::mem::take(&mut *node.link.announced.lock());
     assert_eq!(take(), [port_up, register]);
     node.framework.lu_import("/b").unwrap();
@@ -322,8 +329,8 @@ fn what_alua_mode_announces() {
     node.framework.lu_delete(&guid(3)).unwrap();
     node.framework.lu_standby(&guid(2)).unwrap();
     let announced = take();
-    assert!(matches!(&announced[0], Announcement::LuActive { name, generation: 2, .. } if name == "/b"));
-    assert!(matches!(&announced[1], Announcement::LuRegister { name, .. } if name == "/c"));
+    assert!(matches!(&announced[0], Announcement::LuActive(lu) if lu.name == "/b" && lu.generation == 2));
+    assert!(matches!(&announced[1], Announcement::LuRegister(lu) if lu.name == "/c"));
     assert_eq!(
         announced[2..],
         [Announcement::LuDeregister { guid: guid(3) }],

@@ -81,6 +81,7 @@ fn a_deleted_lu_stays_away_and_an_unusable_one_does_not_stop_the_load() {
     assert_eq!(node.framework.lu_list(), [guid(2), guid(3)], "its entry was kept");
 }
 
+/// Hazard H1: what the other node took meanwhile is not imported at boot.
 #[test]
 fn a_node_that_lost_its_lus_while_it_was_down_comes_up_standby() {
     let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());

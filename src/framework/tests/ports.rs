@@ -103,6 +103,7 @@ fn sessions_are_listed_newest_first_with_growing_ids() {
     assert!(listed[0].created > 1_500_000_000);
 }
 
+/// Hazard H22.
 #[test]
 fn identifiers_survive_a_restart_and_a_reregistration() {
     let directory = tempfile::tempdir().unwrap();
@@ -127,6 +128,7 @@ fn identifiers_survive_a_restart_and_a_reregistration() {
     );
 }
 
+/// Hazard H22.
 #[test]
 fn port_number_256_is_refused_and_numbers_of_gone_ports_are_reused() {
     let node = Node::with_store(0, &Arc::default(), Store::volatile());

@@ -220,6 +220,7 @@ fn offline_aborts_and_waits() {
     assert_eq!(sense(&node.command(&one, 0, TUR, &[])), (5, 0x25, 0));
 }
 
+/// Hazard H8: the store is closed when the last command has ended.
 #[test]
 fn standby_lets_running_commands_end_and_refuses_the_rest() {
     let (node, one, _) = held();
@@ -255,6 +256,7 @@ fn standby_lets_running_commands_end_and_refuses_the_rest() {
     assert_eq!(node.provider.shared.0.lock()["/a"].data, 7);
 }
 
+/// Hazard H2: no running write is acknowledged after the LU was lost.
 #[test]
 fn lost_ownership_acknowledges_nothing() {
     let (node, one, _) = held();

@@ -4,6 +4,7 @@ mod active;
 mod chaos;
 mod link;
 mod standby;
+mod writes;
 
 use super::super::message::{Capabilities, Handshake};
 use super::*;
@@ -305,6 +306,21 @@ impl Pair {
             self.a.tick(self.now);
             self.b.tick(self.now);
             self.settle();
+        }
+    }
+
+    /// As [`Pair::pass`]; what B sends is lost.
+    fn pass_lossy(&mut self, time: Duration) {
+        let end = self.now + time;
+        while self.now < end {
+            self.now += SECOND / 4;
+            self.a.tick(self.now);
+            self.b.tick(self.now);
+            self.b.to_peer.clear();
+            for message in self.a.sent() {
+                self.b.post(self.now, message);
+            }
+            self.b.to_peer.clear();
         }
     }
 

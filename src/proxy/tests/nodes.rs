@@ -210,6 +210,16 @@ impl Node {
         self.framework.nexus_register(spec).unwrap()
     }
 
+    /// Another session of the same initiator is used from now on; gives the present one.
+    pub fn change_nexus(&self, isid: [u8; 6]) -> Arc<Nexus> {
+        let other = self.login(isid);
+        self.set_nexus(other)
+    }
+
+    pub fn set_nexus(&self, nexus: Arc<Nexus>) -> Arc<Nexus> {
+        self.nexus.lock().replace(nexus).expect("logged in")
+    }
+
     pub fn logout(&self) {
         let nexus = self.nexus.lock().take().expect("logged in");
         self.framework.nexus_deregister(&nexus);

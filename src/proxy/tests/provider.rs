@@ -116,6 +116,7 @@ fn posts_are_taken_or_refused() {
     );
 }
 
+/// Hazard H27: the door's result ends nothing by itself.
 #[test]
 fn a_result_other_than_0_is_only_logged() {
     let (_framework, proxy) = node();
@@ -182,6 +183,7 @@ fn a_new_door_is_left_alone_until_its_owner_is_ready() {
     });
 }
 
+/// Hazards H27 and H31.
 #[test]
 fn a_door_call_that_hangs_does_not_hold_up_anybody() {
     struct Hanging;

@@ -101,6 +101,7 @@ fn absent_import_ownership_refused() {
     row(BUILDING, REFUSED, ABSENT, &[], Some(Err(Status::AccessStateSet)));
 }
 
+/// Hazard H1.
 #[test]
 fn absent_boot_import_refused_comes_up_stale() {
     let building = step(ABSENT, Event::BootImport).next;
@@ -169,6 +170,7 @@ fn active_lu_standby_other_operation_running() {
     }
 }
 
+/// Hazard H6: nothing unflushed is handed over.
 #[test]
 fn active_lu_standby_flush_failed() {
     row(GIVING_UP, Event::ReleaseFailed, A, &[], Some(Err(Status::Error)));
@@ -184,6 +186,7 @@ fn active_peer_active_lower_generation_and_record_is_ours() {
     row(A, peer_active(4), A, &[SendActive, Log(Notice::Conflict)], None);
 }
 
+/// Hazard H2: leaving Active kills the tasks and closes the store.
 #[test]
 fn active_peer_active_every_other_case() {
     for event in [peer_active(5), peer_active(6), peer_active(None)] {
@@ -265,6 +268,7 @@ fn activating_import_ok() {
     row(TA_FROM_TS, Event::ImportOk { generation: 5 }, A, &done, Some(Ok(())));
 }
 
+/// Hazard H26: the state before, and nothing is open.
 #[test]
 fn activating_import_fail() {
     for why in [ImportFailure::Refused, ImportFailure::Failed(Status::DataFileName)] {
@@ -356,6 +360,7 @@ fn activating_alua_disable_waits_for_the_end() {
 
 // --- state S ---------------------------------------------------------------------------------------------------------
 
+/// Hazard H18: no change.
 #[test]
 fn standby_lu_standby() {
     unchanged(S, Event::LuStandby, Some(Ok(())));
@@ -410,6 +415,7 @@ fn transition_to_standby_import() {
     row(TS, IMPORT, TA_FROM_TS, &[Claim, Load], None);
 }
 
+/// Hazard H5: REGISTER_LUN says the same as LUN_ACTIVE.
 #[test]
 fn transition_to_standby_peer_active_or_register() {
     for event in [peer_active(5), peer_active(6), peer_active(None)] {
@@ -422,6 +428,7 @@ fn transition_to_standby_peer_active_or_register() {
     assert_eq!(after(GIVING_UP, &[peer_active(4), Event::ReleaseFailed]), A);
 }
 
+/// Hazard H11.
 #[test]
 fn transition_to_standby_peer_deregister() {
     row(TS, Event::PeerDeregister, TS, &[Log(Notice::DeregisterRefused)], None);
@@ -432,6 +439,7 @@ fn transition_to_standby_peer_down() {
     unchanged(TS, Event::PeerDown, None);
 }
 
+/// Hazard H24.
 #[test]
 fn transition_to_standby_alua_disable() {
     unchanged(TS, Event::AluaDisable, None);
@@ -543,6 +551,7 @@ fn place(transition: &Transition, action: Action) -> Option<usize> {
     transition.actions.iter().position(|a| *a == action)
 }
 
+/// Hazards H2 and H8, in every transition there is.
 #[test]
 fn leaving_active_kills_tasks_before_any_close() {
     all(|state, event, t| {
@@ -616,6 +625,7 @@ fn objects_come_and_go_with_their_actions() {
     });
 }
 
+/// Hazards H11 and H24, in every transition there is.
 #[test]
 fn the_only_trace_of_an_lu_is_never_removed_by_the_peer_or_by_disabling() {
     all(|state, event, t| {

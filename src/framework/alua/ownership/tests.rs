@@ -251,6 +251,7 @@ fn writes_start_only_well_inside_the_lease() {
     assert!(!tiny.may_start(100 * SECOND));
 }
 
+/// Hazard H8: the owner stops before anybody else may start.
 #[test]
 fn owner_is_fenced_before_any_claimant_is_granted() {
     // The claimant looks first right after the last renewal was written, which began earlier.

@@ -23,6 +23,8 @@ fn command(task: u64, session: u64) -> ScsiCmd {
         data: vec![],
         referenced: None,
         generation: None,
+        token: None,
+        total: None,
     }
 }
 
@@ -228,6 +230,7 @@ fn function_1_of_an_original_peer_means_the_nexus() {
     }
 }
 
+/// Hazard H31: a state machine, nothing waits.
 #[test]
 fn deregistration_ends_sessions_first_and_is_answered_last() {
     let mut pair = Pair::up();
@@ -323,6 +326,7 @@ fn removing_the_door_takes_everything_with_it() {
     assert_eq!(pair.a.accepted(), [port(0)]);
 }
 
+/// Hazard H29: a path without NUL.
 #[test]
 fn bad_names_of_lus_are_ignored() {
     let mut pair = Pair::up();
@@ -333,6 +337,7 @@ fn bad_names_of_lus_are_ignored() {
         cb_arg: cb_arg.to_vec(),
         generation: None,
         access_state: None,
+        non_optimized: None,
     };
     for (provider, cb_arg) in [
         (b"sbd".as_slice(), b"/no-nul".as_slice()),
@@ -351,7 +356,47 @@ fn bad_names_of_lus_are_ignored() {
         guid: LU,
         name: "/lu".into(),
         generation: None,
+        non_optimized: None,
         taken_over: true,
     };
     assert_eq!(pair.a.events, [active]);
+}
+
+/// Hazard H32: whatever code set a port was registered with, its commands find it.
+#[test]
+fn a_port_is_found_whatever_its_code_set() {
+    let mut pair = Pair::with_original();
+    for code_set in 1..=3 {
+        let n = 40 + code_set;
+        let registered = Body::RegisterPort {
+            port: PortId {
+                code_set,
+                ..PortId::new(5, port(n))
+            },
+            rtpid: 300 + u16::from(n),
+            cb_arg: vec![],
+        };
+        pair.a.post(pair.now, Message::new(u64::from(n), registered));
+        for asked in 1..=3 {
+            let task = u64::from(code_set * 10 + asked);
+            let target = PortId {
+                code_set: asked,
+                ..PortId::new(5, port(n))
+            };
+            let session = 100 + u64::from(code_set);
+            send(
+                &mut pair,
+                ScsiCmd {
+                    target,
+                    ..command(task, session)
+                },
+            );
+            assert!(
+                pair.a.started.iter().any(|started| started.id == task),
+                "{code_set} {asked}"
+            );
+        }
+    }
+    // Sent as code set 2.
+    assert_eq!(PortId::new(5, port(1)).code_set, 2);
 }

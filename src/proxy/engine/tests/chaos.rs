@@ -72,6 +72,7 @@ fn execute(node: &mut Node, now: Duration, length: usize) {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
+    /// Hazards H17 and H21: with loss, repetition and reordering every task ends once, with its own data.
     #[test]
     fn commands_end_once_and_never_with_wrong_data(
         fates in proptest::collection::vec(fate(), 50..400),

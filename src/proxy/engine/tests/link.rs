@@ -30,11 +30,12 @@ fn an_original_peer_gets_what_the_original_sends() {
     assert_eq!(pair.a.engine.wire(), None);
     pair.a.engine.announce(
         pair.now,
-        Announcement::LuRegister {
+        Announcement::LuRegister(AnnouncedLu {
             guid: LU,
             name: "/lu".into(),
             generation: 3,
-        },
+            non_optimized: false,
+        }),
     );
     pair.a.perform(pair.now);
     let sent = pair.a.sent();
@@ -125,11 +126,12 @@ fn silence_is_peer_down_and_the_first_answer_peer_up() {
     let mut pair = Pair::up();
     pair.b.engine.announce(
         pair.now,
-        Announcement::LuRegister {
+        Announcement::LuRegister(AnnouncedLu {
             guid: LU,
             name: "/lu".into(),
             generation: 1,
-        },
+            non_optimized: false,
+        }),
     );
     pair.b.perform(pair.now);
     pair.settle();
@@ -155,6 +157,39 @@ fn silence_is_peer_down_and_the_first_answer_peer_up() {
     assert!(pair.a.engine.peer_status().reachable);
 }
 
+/// Hazard H5: nothing arrives there, although everything arrives here: what was announced meanwhile is told again.
+#[test]
+fn a_channel_cut_in_one_direction_is_peer_down() {
+    let mut pair = Pair::up();
+    pair.b.engine.announce(
+        pair.now,
+        Announcement::LuActive(AnnouncedLu {
+            guid: LU,
+            name: "/lu".into(),
+            generation: 2,
+            non_optimized: false,
+        }),
+    );
+    pair.b.perform(pair.now);
+    pair.b.events.clear();
+    pair.pass_lossy(7 * SECOND);
+    assert_eq!(pair.b.events, [PeerEvent::Down]);
+    assert!(
+        pair.a
+            .events
+            .iter()
+            .all(|event| !matches!(event, PeerEvent::LuActive { .. }))
+    );
+    pair.pass_lossy(7 * SECOND);
+    assert_eq!(pair.b.events, [PeerEvent::Down], "what arrives here proves nothing");
+    pair.pass(5 * SECOND);
+    assert_eq!(
+        pair.b.events[1],
+        PeerEvent::Up,
+        "the framework announces everything again"
+    );
+}
+
 /// H13, 8.2: 5 s, doubling to 60 s.
 #[test]
 fn a_registration_is_repeated_until_it_is_answered() {
@@ -177,16 +212,18 @@ fn a_registration_is_repeated_until_it_is_answered() {
     assert_eq!(times, [0, 5, 15, 35, 75, 135, 195, 255]);
 }
 
+/// Hazard H13.
 #[test]
 fn held_registrations_are_applied_at_enable_the_newest_per_object() {
     let mut pair = Pair::new();
     pair.a.enable(pair.now);
     for (generation, name) in [(1, "/old"), (2, "/new")] {
-        let announcement = Announcement::LuRegister {
+        let announcement = Announcement::LuRegister(AnnouncedLu {
             guid: LU,
             name: name.into(),
             generation,
-        };
+            non_optimized: false,
+        });
         pair.a.engine.announce(pair.now, announcement);
         pair.a.perform(pair.now);
     }
@@ -197,6 +234,7 @@ fn held_registrations_are_applied_at_enable_the_newest_per_object() {
         guid: LU,
         name: "/new".into(),
         generation: Some(2),
+        non_optimized: Some(false),
         taken_over: false,
     };
     assert_eq!(pair.b.events.len(), 2);
@@ -239,6 +277,7 @@ fn a_restarted_peer_is_another_one() {
     assert!(pair.a.removed.is_empty(), "a late message of the former life");
 }
 
+/// Hazard H17: `icx_seq` tells repetitions.
 #[test]
 fn repeated_messages_are_dropped() {
     let mut pair = Pair::up();
@@ -266,11 +305,12 @@ fn rounds_sweep() {
         }
         pair.b.engine.announce(
             pair.now,
-            Announcement::LuRegister {
+            Announcement::LuRegister(AnnouncedLu {
                 guid: LU,
                 name: "/lu".into(),
                 generation: 1,
-            },
+                non_optimized: false,
+            }),
         );
         pair.b.perform(pair.now);
         pair.settle();

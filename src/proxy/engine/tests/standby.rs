@@ -53,6 +53,7 @@ fn read(pair: &mut Pair, expected: u32, available: usize) -> (Vec<usize>, Outcom
 
 const PIECE: usize = 128 << 10;
 
+/// Hazard H20: pieces have the size of the data.
 #[test]
 fn reads_of_every_size_through_both_kinds_of_peer() {
     // Also towards an original node B as the initiator's side: A then keeps to one outstanding SCSI_DATA.
@@ -199,6 +200,7 @@ fn pieces_are_put_in_order() {
     assert_eq!(pair.a.outcomes(), [(2, Outcome::status(ScsiStatus::Busy))]);
 }
 
+/// Hazard H21: an ended task is found by nobody.
 #[test]
 fn data_of_an_unknown_task_is_answered_with_failure_and_its_status_ignored() {
     let mut pair = Pair::up();
@@ -248,10 +250,13 @@ fn writes_carry_the_generation() {
     assert_eq!(original.a.outcomes(), [(1, Outcome::check(Sense::ALUA_STANDBY))]);
 
     let mut pair = Pair::up();
-    let register = |generation| Announcement::LuRegister {
-        guid: LU,
-        name: "/lu".into(),
-        generation,
+    let register = |generation| {
+        Announcement::LuRegister(AnnouncedLu {
+            guid: LU,
+            name: "/lu".into(),
+            generation,
+            non_optimized: true,
+        })
     };
     pair.a.engine.announce(pair.now, register(4));
     pair.a.perform(pair.now);
@@ -327,6 +332,7 @@ fn a_command_that_the_peer_could_not_start_is_busy() {
     assert_eq!(pair.a.outcomes(), [(1, Outcome::status(ScsiStatus::Busy))]);
 }
 
+/// Hazard H27.
 #[test]
 fn the_timer_is_restarted_by_data_then_the_peer_is_asked_to_abort() {
     for mut pair in [Pair::up(), Pair::with_original()] {

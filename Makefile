@@ -10,7 +10,7 @@ MAJOR   := 1
 PROGRAMS := stmfd stmfproxy stmfadm sbdadm itadm aluaadm
 
 .PHONY: all build deps demo check soak conformance lab-deps check-vm ocf-deps check-ocf bench bench-deps bench-iscsi \
-	deb-deps deb check-deb install install-files clean
+	deb-deps deb check-deb check-docs install install-files clean
 
 all: build
 
@@ -84,6 +84,10 @@ deb: build deb-deps
 # Builds the packages, then installs, runs, upgrades and purges them in a fresh Debian under systemd. Downloads that Debian.
 check-deb: deb
 	scripts/check-deb
+
+# Runs the commands of the guides and of the manual pages' examples on two such machines, and compares what they print.
+check-docs: deb
+	scripts/check-docs
 
 install: build install-files
 

@@ -1,6 +1,7 @@
 //! A logical unit as the framework sees it: state, where its commands go, its nexuses.
 
 use super::identity::Identity;
+use super::io::IoCounters;
 use super::itl::{Itl, Refused};
 use super::live::{Finale, Stop};
 use super::{Framework, Handler, LuNexuses, Nexus, ObjectState, Unit};
@@ -40,6 +41,8 @@ pub(super) struct LogicalUnit {
     pub provider: &'static str,
     /// What INQUIRY says while nobody else can be asked.
     pub identity: Identity,
+    /// What hosts have read and written.
+    pub io: IoCounters,
     name: Mutex<String>,
     state: AtomicU8,
     access: AtomicU8,
@@ -60,6 +63,7 @@ impl LogicalUnit {
             guid,
             provider,
             identity,
+            io: IoCounters::default(),
             name: Mutex::new(name),
             state: AtomicU8::new(ObjectState::Offline as u8),
             access: AtomicU8::new(UNKNOWN),

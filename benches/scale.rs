@@ -139,7 +139,12 @@ fn scan(label: &str, directory: &Path) {
     }
     assert_eq!(found, LUS);
     let goal = if label == "stmfd" { "goal 10 s" } else { "goal 1 s" };
-    report(label, "1,000 x (list, 1,000 x (get resource, file name, free))", begin.elapsed(), goal);
+    report(
+        label,
+        "1,000 x (list, 1,000 x (get resource, file name, free))",
+        begin.elapsed(),
+        goal,
+    );
 }
 
 /// 1,000 LUs imported and brought online by 1,000 threads at once.
@@ -147,7 +152,9 @@ fn failover(label: &str, directory: &Path) {
     let names = paths(directory, LUS);
     let guids: Vec<stmfGuid> = names.iter().map(|path| create(path)).collect();
     // SAFETY: the GUIDs are live variables.
-    guids.iter().for_each(|guid| unsafe { assert_eq!(stmfLuStandby(&mut guid.clone()), 0) });
+    guids
+        .iter()
+        .for_each(|guid| unsafe { assert_eq!(stmfLuStandby(&mut guid.clone()), 0) });
     let start = std::sync::Barrier::new(LUS + 1);
     let took = std::thread::scope(|scope| {
         let threads: Vec<_> = names
@@ -173,7 +180,12 @@ fn failover(label: &str, directory: &Path) {
         begin.elapsed()
     });
     let goal = if label == "stmfd" { "goal 2 s" } else { "" };
-    report(label, "1,000 LUs imported and brought online by 1,000 threads", took, goal);
+    report(
+        label,
+        "1,000 LUs imported and brought online by 1,000 threads",
+        took,
+        goal,
+    );
 }
 
 fn many() {}

@@ -13,6 +13,7 @@ use super::pool::Pool;
 use super::registry::{Registration, Registry};
 use super::reservations::Reservations;
 use super::size;
+use crate::changes::Change;
 use crate::framework::alua::ownership::InstallationId;
 use crate::framework::{ImportError, LuProvider, PeerView, Unit};
 use crate::types::{Guid, LuProperties, Status};
@@ -106,6 +107,7 @@ impl LuProvider for Provider {
     }
 
     fn set_mgmt_url(&self, url: Option<&str>) {
+        let _change = Change::begin();
         self.mgmt_url.store(url.map(|url| Arc::new(url.to_owned())));
     }
 

@@ -84,6 +84,8 @@ pub enum Request {
     IscsiListing,
     /// itadm: change it.
     IscsiChange(Box<iscsi::Change>),
+    /// The counts of changes ([`crate::changes`]): their descriptor comes back, or none.
+    Watch,
 }
 
 /// A request and how its caller wants changes to be kept.

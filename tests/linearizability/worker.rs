@@ -172,12 +172,10 @@ fn try_perform(op: &Op) -> Result<Outcome, Status> {
             )
         }
         Op::AliasSet(number, value) => done(client::lu_modify(lu(number), LuChange::Alias(value.to_string()))?),
-        Op::AliasGet(number) => Outcome::Value(
-            client::lu_resource(lu(number))?
-                .properties
-                .alias
-                .map(|text| parse(&text)),
-        ),
+        Op::AliasGet(number) => {
+            let alias = client::lu_snapshot(lu(number))?.get(client::LuProperty::Alias as u32)?;
+            Outcome::Value(Some(parse(&alias)))
+        }
         Op::LuOnline(number, true) => done(client::lu_online(lu(number))?),
         Op::LuOnline(number, false) => done(client::lu_offline(lu(number))?),
         Op::LuState(number) => Outcome::Online(client::lu_info(lu(number))?.state == Some(ObjectState::Online)),

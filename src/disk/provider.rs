@@ -64,6 +64,7 @@ impl Provider {
         let medium = Medium::new(path.to_owned(), data, data_offset(&metadata.info), metadata.info.size);
         let reservations = Reservations::load(&metadata, owner.handover())?;
         let pool = Arc::clone(&self.pool);
+        owner.settle();
         Ok(Arc::new(Disk::new(Lu::new(
             metadata,
             medium,

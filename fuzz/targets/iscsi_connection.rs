@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 use stmf::framework::{Outcome, TmResponse};
-use stmf::iscsi::session::{Action, Session};
+use stmf::iscsi::session::{Action, Pool, Session};
 use stmf::iscsi::directory::{
     AuthPolicy, Directory, LoginStatus, SessionKey, TargetRecord, TargetView,
 };
@@ -31,7 +31,7 @@ const LOGIN: &[u8] = b"InitiatorName=iqn.2026-11.example:h\0TargetName=iqn.2026-
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let Some((&choice, bytes)) = bytes.split_first() else { return };
     let now = Instant::now();
-    let mut session = Session::new(1, ([127, 0, 0, 1], 3260).into(), Arc::new(AnyTarget), now);
+    let mut session = Session::new(1, ([127, 0, 0, 1], 3260).into(), Arc::new(AnyTarget), Pool::new(1 << 30), now);
     if choice & 1 == 0 {
         let mut header = Header::new(opcode::LOGIN | 0x40);
         header.set_byte::<1>(0x87).set_data_length(LOGIN.len());

@@ -106,11 +106,13 @@ pub(super) fn share() -> io::Result<Shared> {
     let (sender, ready) = channel();
     let watch = move || {
         let held = hold(&page.owner);
-        let failed = held.is_err();
+        let holds = held.is_ok();
         // The starter waits for it.
         let _ = sender.send(held);
-        while !failed {
-            std::thread::park();
+        if holds {
+            loop {
+                std::thread::park();
+            }
         }
     };
     std::thread::Builder::new()

@@ -43,6 +43,8 @@ pub struct Node {
     pub acceptor: EventFd,
     /// False: the accepting thread is to end.
     pub accepting: AtomicBool,
+    /// Bytes of data that all sessions together may hold.
+    pub memory_max: u64,
     /// Open connections.
     pub connections: AtomicUsize,
 }

@@ -8,17 +8,19 @@
 //! What must stay true: a task is in `tasks` from the arrival of its command until its outcome has come back, so its tag
 //! cannot be used twice in the session (RFC 7143 4.2.2.1); data and status of a task go over the connection of its command
 //! and no other (connection allegiance, 4.2.5.1); everything that waits is bounded by the command window and the budgets
-//! below.
+//! of [`memory`].
 
 mod command;
 mod connection;
 mod login_phase;
 mod logout;
 mod management;
+mod memory;
 mod requests;
 mod timers;
 
 pub use connection::Connection;
+pub use memory::Pool;
 
 use super::decoder::Pdu;
 use super::directory::{Directory, LoginStatus};
@@ -26,15 +28,17 @@ use super::login::Identity;
 use super::output::Output;
 use super::parameters::Parameters;
 use super::pdu::{Header, NO_TAG, RejectReason, opcode};
-use super::window::{Arrival, Window};
+use super::window::{Arrival, WINDOW, Window};
 use crate::framework::{Cdb, Expected, Outcome, TaskAttribute, TmFunction, TmResponse};
 use crate::scsi::ScsiStatus;
 use command::Live;
 use connection::{Phase, Stamp};
 use logout::Logout;
 use management::Managing;
+use memory::Share;
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -55,10 +59,6 @@ const JOIN_TIME: Duration = Duration::from_secs(5);
 /// A gap in CmdSN that nobody fills for this long ends the session (`iscsi-target.md` chapter 7).
 const GAP_TIME: Duration = Duration::from_secs(30);
 
-/// Unsent answers plus data expected by reads that are being executed, bytes: above this no further command is started.
-pub const READ_BUDGET: u64 = 8 << 20;
-/// Solicited data of writes, bytes; a single larger write is let through alone.
-pub const WRITE_BUDGET: u64 = 16 << 20;
 /// The longest write, bytes (`scsi-sbd.md` 2.2 demands 32 MiB).
 pub const WRITE_MAX: u32 = 64 << 20;
 /// Immediate commands that may be outstanding (`iscsi-target.md` chapter 7).
@@ -138,6 +138,7 @@ pub struct Session {
     directory: Arc<dyn Directory>,
     connections: Vec<Connection>,
     actions: VecDeque<Action>,
+    share: Share,
     identity: Option<Identity>,
     tsih: u16,
     /// Of the leading login; what a connection has of its own is in the connection.
@@ -165,23 +166,30 @@ pub struct Session {
 
 impl Session {
     /// The session of a connection that was accepted on this local address.
-    pub fn new(id: ConnectionId, local: SocketAddr, directory: Arc<dyn Directory>, now: Instant) -> Session {
-        Session::around(Connection::new(id, local, now), directory)
+    pub fn new(
+        id: ConnectionId,
+        local: SocketAddr,
+        directory: Arc<dyn Directory>,
+        pool: Rc<Pool>,
+        now: Instant,
+    ) -> Session {
+        Session::around(Connection::new(id, local, now), directory, pool)
     }
 
     /// The session of a connection that found none to join.
-    pub fn stranded(connection: Connection, directory: Arc<dyn Directory>) -> Session {
+    pub fn stranded(connection: Connection, directory: Arc<dyn Directory>, pool: Rc<Pool>) -> Session {
         let id = connection.id;
-        let mut session = Session::around(connection, directory);
+        let mut session = Session::around(connection, directory, pool);
         session.refuse(id, LoginStatus::NO_SUCH_SESSION);
         session
     }
 
-    fn around(connection: Connection, directory: Arc<dyn Directory>) -> Session {
+    fn around(connection: Connection, directory: Arc<dyn Directory>, pool: Rc<Pool>) -> Session {
         Session {
             directory,
             connections: vec![connection],
             actions: VecDeque::new(),
+            share: Share::new(pool),
             identity: None,
             tsih: 0,
             parameters: Parameters::default(),
@@ -244,6 +252,7 @@ impl Session {
     pub fn sent(&mut self, id: ConnectionId, bytes: usize) {
         if let Some(connection) = self.at(id) {
             connection.out.advance(bytes);
+            connection.moved = true;
             self.start_parked();
         }
     }
@@ -255,7 +264,7 @@ impl Session {
 
     /// True while the initiator does not take its answers on this connection: nothing more is to be read from it.
     pub fn paused(&self, id: ConnectionId) -> bool {
-        self.output(id).is_some_and(|out| out.len() as u64 >= READ_BUDGET)
+        self.output(id).is_some_and(|out| out.len() as u64 >= self.share.read())
     }
 
     /// Who is logged in, once the session is established.
@@ -464,8 +473,9 @@ impl Session {
 
     /// ExpCmdSN and MaxCmdSN of this moment.
     fn stamp(&mut self) -> Stamp {
+        let size = self.share.window(WINDOW, self.parameters.first_burst);
         Stamp {
-            maximum: self.window.maximum(self.tasks.len()),
+            maximum: self.window.maximum(size, self.tasks.len()),
             expected: self.window.expected(),
         }
     }

@@ -8,7 +8,7 @@ use super::engine::socket::{SLICES_MAX, receive_into, send};
 use super::engine::{Epoll, Event, Interest, Poller};
 use super::janitor::Job;
 use super::node::Node;
-use super::session::{Connection, ConnectionId, Fate, Session};
+use super::session::{Connection, ConnectionId, Fate, Pool, Session};
 use crate::framework::{Nexus, Outcome, TmResponse};
 use hosted::{Hosted, Link};
 use std::cell::RefCell;
@@ -17,6 +17,7 @@ use std::io::{ErrorKind, IoSlice};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -102,6 +103,7 @@ pub struct Worker<P: Poller> {
     homes: HashMap<ConnectionId, ConnectionId>,
     /// Sessions that may have something to send, or have ended.
     dirty: Vec<ConnectionId>,
+    pool: Rc<Pool>,
     next: u64,
     scratch: Vec<u8>,
     now: Instant,
@@ -115,6 +117,7 @@ impl<P: Poller> Worker<P> {
         let mailbox = node.workers[number].clone();
         poller.add(mailbox.wake(), MAILBOX, READ)?;
         let now = Instant::now();
+        let pool = Pool::new(node.memory_max / node.workers.len() as u64);
         Ok(Worker {
             number,
             node,
@@ -123,6 +126,7 @@ impl<P: Poller> Worker<P> {
             sessions: HashMap::new(),
             homes: HashMap::new(),
             dirty: Vec::new(),
+            pool,
             next: 1,
             scratch: vec![0; SCRATCH],
             now,
@@ -288,7 +292,7 @@ impl<P: Poller> Worker<P> {
             .map_or_else(|_| "?".into(), |address| address.to_string());
         if let Some(link) = self.watch(stream, peer) {
             let directory: Arc<dyn Directory> = self.node.clone();
-            let core = Session::new(link.id, local, directory, self.now);
+            let core = Session::new(link.id, local, directory, self.pool.clone(), self.now);
             self.sessions.insert(link.id, Hosted::new(core, link));
         }
     }
@@ -363,7 +367,7 @@ impl<P: Poller> Worker<P> {
             self.dirty.push(home);
         } else {
             let directory: Arc<dyn Directory> = self.node.clone();
-            let core = Session::stranded(connection, directory);
+            let core = Session::stranded(connection, directory, self.pool.clone());
             self.dirty.push(link.id);
             self.sessions.insert(link.id, Hosted::new(core, link));
         }

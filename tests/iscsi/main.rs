@@ -4,6 +4,7 @@
 mod chap;
 mod connections;
 mod groups;
+#[allow(dead_code, reason = "tests of faults use the rest")]
 mod initiator;
 mod node;
 mod odd;

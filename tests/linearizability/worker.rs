@@ -60,7 +60,8 @@ pub fn work(number: u32, seed: u64, calls: u32, mortal: bool) -> Vec<Lane> {
     let mut rng = Rng::new(seed);
     let mut lanes = vec![Lane::new()];
     let mut token = None;
-    for call in 0..calls {
+    let mut call = 0;
+    while call < calls {
         let op = choose(&mut rng, number << 20 | call, token, mortal);
         let start = now();
         let outcome = perform(&op);
@@ -78,6 +79,7 @@ pub fn work(number: u32, seed: u64, calls: u32, mortal: bool) -> Vec<Lane> {
             Outcome::Failed(Status::Error) if mortal => None,
             other => Some(other),
         };
+        call += 1;
         let lost = outcome.is_none();
         let lane = lanes.last_mut().expect("never empty");
         lane.push(Event {

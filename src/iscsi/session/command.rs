@@ -1,7 +1,7 @@
 //! SCSI commands of a session: arrival, data from the initiator, execution, data and status back
 //! (RFC 7143 4.2.5, 11.3, 11.7, 11.8; `iscsi-target.md` chapter 8).
 
-use super::{Action, Command, ConnectionId, IMMEDIATE_MAX, READ_BUDGET, Session, WRITE_BUDGET, WRITE_MAX};
+use super::{Action, Command, ConnectionId, IMMEDIATE_MAX, Session, WRITE_MAX};
 use crate::framework::{Cdb, Expected, Outcome, Residual, TaskAttribute};
 use crate::iscsi::decoder::Pdu;
 use crate::iscsi::pdu::{DataOut, Header, NO_TAG, RejectReason, ScsiCommand, opcode};
@@ -75,7 +75,8 @@ impl Live {
         if self.expected.write {
             0
         } else {
-            u64::from(self.expected.length)
+            // More than that is expected and does not move.
+            u64::from(self.expected.length.min(WRITE_MAX))
         }
     }
 
@@ -209,9 +210,14 @@ impl Session {
 
     /// Starts parked commands while the answers have room.
     pub(super) fn start_parked(&mut self) {
+        self.release_large();
         while let Some(&itt) = self.parked.front() {
-            let unsent: usize = self.connections.iter().map(|connection| connection.out.len()).sum();
-            if unsent as u64 + self.reading >= READ_BUDGET {
+            let share = self.share.read();
+            if self.unsent() + self.reading >= share {
+                return;
+            }
+            let length = self.tasks.get(&itt).map_or(0, Live::reading);
+            if length > share && !self.share.take_large(length) {
                 return;
             }
             self.parked.pop_front();
@@ -222,6 +228,18 @@ impl Session {
                 live.stage = Stage::Starting;
                 self.actions.push_back(Action::Start(command));
             }
+        }
+    }
+
+    fn unsent(&self) -> u64 {
+        let unsent: usize = self.connections.iter().map(|connection| connection.out.len()).sum();
+        unsent as u64
+    }
+
+    /// What was taken for a command larger than a share goes back when the session is within it again.
+    fn release_large(&mut self) {
+        if self.share.has_large() && self.unsent() + self.reading + self.writing <= self.share.read() {
+            self.share.release_large();
         }
     }
 
@@ -313,13 +331,17 @@ impl Session {
         }
     }
 
-    /// Admits waiting writes while there is memory; one that is larger than the budget goes alone. An admitted write has
+    /// Admits waiting writes while there is memory; one that is larger than the share goes alone. An admitted write has
     /// all its memory promised, so admitted writes never wait for one another.
     pub(super) fn admit(&mut self) {
         while let Some(&itt) = self.unadmitted.front() {
             if let Some(live) = self.tasks.get_mut(&itt) {
                 let need = u64::from(live.want - live.requested.min(live.want));
-                if self.writing > 0 && self.writing + need > WRITE_BUDGET {
+                let share = self.share.write();
+                if self.writing > 0 && self.writing + need > share {
+                    return;
+                }
+                if need > share && !self.share.take_large(need) {
                     return;
                 }
                 self.writing += need;
@@ -372,6 +394,7 @@ impl Session {
         }
         if let Some(reserved) = live.reserved {
             self.writing = self.writing.saturating_sub(reserved);
+            self.release_large();
         }
         self.admit();
         Some(live)

@@ -11,7 +11,7 @@ use crate::iscsi::pdu::Header;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 #[derive(Debug)]
 pub(super) enum Phase {
@@ -60,6 +60,10 @@ pub struct Connection {
     pub(super) heard: Instant,
     pub(super) pinged: bool,
     pub(super) drain_since: Option<Instant>,
+    /// Something was sent since the last tick.
+    pub(super) moved: bool,
+    /// Since when answers wait and nothing is taken.
+    pub(super) stuck_since: Option<Instant>,
 }
 
 impl Connection {
@@ -79,6 +83,8 @@ impl Connection {
             heard: now,
             pinged: false,
             drain_since: None,
+            moved: false,
+            stuck_since: None,
         }
     }
 
@@ -128,6 +134,15 @@ impl Connection {
             .set_word::<24>(self.stat_sn)
             .set_word::<28>(stamp.expected)
             .set_word::<32>(stamp.maximum);
+    }
+
+    /// How long it has answers and the initiator takes none, seen from one tick to the next.
+    pub(super) fn stuck(&mut self, now: Instant) -> Duration {
+        if std::mem::take(&mut self.moved) || self.out.is_empty() {
+            self.stuck_since = None;
+            return Duration::ZERO;
+        }
+        now.saturating_duration_since(*self.stuck_since.get_or_insert(now))
     }
 
     /// Drops the connection.

@@ -55,6 +55,7 @@ impl Session {
         match result {
             Ok(tsih) => {
                 self.tsih = tsih;
+                self.share.count();
                 self.parameters = granted.login.parameters().clone();
                 self.identity = granted.login.identity().cloned();
                 self.login_reply(id, &granted.request, granted.reply, Some(tsih));

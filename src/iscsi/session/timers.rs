@@ -21,6 +21,9 @@ impl Session {
         }
         self.settle_logouts(Some(now));
         self.admit_connections(Some(now));
+        // What waits for memory that other sessions held.
+        self.admit();
+        self.start_parked();
         if self
             .logout_deadline
             .is_some_and(|deadline| now > deadline + REFUSE_TIME)
@@ -38,6 +41,7 @@ impl Session {
     fn tick_connection(&mut self, id: ConnectionId, now: Instant) {
         let Some(connection) = self.at(id) else { return };
         let idle = now.saturating_duration_since(connection.heard);
+        let stuck = connection.stuck(now);
         match &connection.phase {
             _ if connection.fate != Fate::Open => {
                 let since = *connection.drain_since.get_or_insert(now);
@@ -50,6 +54,7 @@ impl Session {
                     connection.fail("login took too long".into());
                 }
             }
+            Phase::Full if stuck > IDLE_TIME => connection.fail("the initiator takes no answers".into()),
             Phase::Full if idle > IDLE_TIME => connection.fail("the initiator is silent".into()),
             Phase::Full if idle > PING_TIME && !connection.pinged => self.ping(id),
             Phase::Full | Phase::LoggingOut => {}

@@ -1,6 +1,7 @@
 //! SCSI commands and their data.
 
 use super::*;
+use crate::iscsi::session::memory::{READ_BUDGET, WRITE_BUDGET};
 
 #[test]
 fn a_read_comes_back_in_segments_with_the_status_in_the_last() {

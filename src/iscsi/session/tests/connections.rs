@@ -4,7 +4,7 @@ use super::*;
 
 /// A connection whose login names the session.
 fn applicant(id: ConnectionId, cid: u16, now: Instant) -> Connection {
-    let mut session = Session::new(id, "127.0.0.1:3260".parse().unwrap(), Arc::new(Targets(1)), now);
+    let mut session = Session::new(id, "127.0.0.1:3260".parse().unwrap(), Arc::new(Targets(1)), pool(), now);
     let mut text = Vec::new();
     crate::iscsi::text::push(&mut text, "InitiatorName", "iqn.2026-11.example:host");
     crate::iscsi::text::push(&mut text, "TargetName", "iqn.2026-11.example:0");

@@ -21,6 +21,10 @@ use proptest::prelude::*;
 
 const CMD_SN: u32 = 0xffff_fff0;
 
+fn pool() -> std::rc::Rc<Pool> {
+    Pool::new(1 << 30)
+}
+
 const TSIH: u16 = 0x77;
 
 struct Targets(usize);
@@ -60,7 +64,13 @@ struct Pair {
 impl Pair {
     fn new(targets: usize, session_type: &str, keys: &[(&str, &str)]) -> Pair {
         let now = Instant::now();
-        let session = Session::new(1, "127.0.0.1:3260".parse().unwrap(), Arc::new(Targets(targets)), now);
+        let session = Session::new(
+            1,
+            "127.0.0.1:3260".parse().unwrap(),
+            Arc::new(Targets(targets)),
+            pool(),
+            now,
+        );
         let mut pair = Pair {
             session,
             on: 1,

@@ -79,14 +79,20 @@ fn nine_immediate_commands_are_one_too_many() {
 #[test]
 fn a_login_that_takes_too_long_is_dropped() {
     let now = Instant::now();
-    let mut session = Session::new(1, "127.0.0.1:1".parse().unwrap(), Arc::new(Targets(0)), now);
+    let mut session = Session::new(1, "127.0.0.1:1".parse().unwrap(), Arc::new(Targets(0)), pool(), now);
     session.tick(now + LOGIN_TIME + Duration::from_secs(1));
     assert!(matches!(session.fate(1).unwrap(), Fate::Closed(_)));
 }
 
 #[test]
 fn requests_before_login_drop_the_connection() {
-    let mut session = Session::new(1, "127.0.0.1:1".parse().unwrap(), Arc::new(Targets(0)), Instant::now());
+    let mut session = Session::new(
+        1,
+        "127.0.0.1:1".parse().unwrap(),
+        Arc::new(Targets(0)),
+        pool(),
+        Instant::now(),
+    );
     session.receive(1, &nop(1).0, Instant::now());
     assert!(matches!(session.fate(1).unwrap(), Fate::Closed(_)));
 }
@@ -94,7 +100,7 @@ fn requests_before_login_drop_the_connection() {
 #[test]
 fn a_refused_session_ends_the_login() {
     let now = Instant::now();
-    let mut session = Session::new(1, "127.0.0.1:1".parse().unwrap(), Arc::new(Targets(0)), now);
+    let mut session = Session::new(1, "127.0.0.1:1".parse().unwrap(), Arc::new(Targets(0)), pool(), now);
     let mut text = Vec::new();
     crate::iscsi::text::push(&mut text, "InitiatorName", "iqn.2026-11.example:host");
     crate::iscsi::text::push(&mut text, "TargetName", "iqn.2026-11.example:0");

@@ -2,10 +2,15 @@
 #![forbid(unsafe_code)]
 
 use crate::client;
-use crate::framework::{AccessReport, GroupKind, LuInfo, NexusInfo, PortInfo, ServiceState, ViewEntry, ViewRequest};
+use crate::framework::{
+    AccessReport, DefaultState, GroupKind, LuInfo, NexusInfo, PortInfo, ProviderData, ServiceState, ViewEntry,
+    ViewRequest,
+};
 use crate::iscsi::admin as iscsi;
 use crate::service::AluaInfo;
-use crate::types::{DevId, GroupName, Guid, LuChange, LuProperties, NodeId, Status};
+use crate::types::{
+    DevId, GroupName, Guid, LuChange, LuProperties, NodeId, PersistMethod, ProviderKey, Secret, Status,
+};
 use std::time::Duration;
 
 /// This process's endpoint ([`crate::client`]).
@@ -87,6 +92,17 @@ service! {
     alua_disable() -> ();
     alua() -> AluaInfo;
     peer_fenced() -> ();
+    default_state(which: DefaultState) -> bool;
+    set_default_state(which: DefaultState, online: bool) -> ();
+    mgmt_url() -> Option<String>;
+    set_mgmt_url(url: Option<String>) -> ();
+    service_persist_method() -> PersistMethod;
+    set_service_persist_method(method: PersistMethod) -> ();
+    provider_data(key: ProviderKey) -> ProviderData;
+    set_provider_data(key: ProviderKey, data: Vec<u8>, token: Option<u64>) -> u64;
+    clear_provider_data(key: ProviderKey) -> ();
+    provider_data_list() -> Vec<ProviderKey>;
+    iscsi_secrets() -> Vec<(String, Secret)>;
     iscsi_listing() -> iscsi::Listing;
     iscsi_change(change: iscsi::Change) -> Result<String, iscsi::Refusal>;
 }

@@ -28,7 +28,7 @@ use crate::framework::{
 };
 use crate::iscsi::admin as iscsi;
 use crate::service::{AluaInfo, Request, Response};
-use crate::types::{DevId, GroupName, Guid, LuProperties, Lun, NodeId, ProviderKey, ProviderKind, Status};
+use crate::types::{DevId, GroupName, Guid, LuProperties, Lun, NodeId, ProviderKey, ProviderKind, Secret, Status};
 use handles::Door;
 use process::Process;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -143,6 +143,12 @@ calls! {
     peer_fenced() -> () = Request::PeerFenced, Response::Done => ();
     /// `itadm list-…`.
     iscsi_listing() -> iscsi::Listing = Request::IscsiListing, Response::IscsiListing(l) => *l;
+    /// The management URL of LUs without one of their own.
+    mgmt_url() -> Option<String> = Request::GetMgmtUrl, Response::MgmtUrl(u) => u;
+    /// Sets or removes it.
+    set_mgmt_url(url: Option<String>) -> () = Request::SetMgmtUrl(url), Response::Done => ();
+    /// CHAP secrets, `target/NAME` or `initiator/NAME`.
+    iscsi_secrets() -> Vec<(String, Secret)> = Request::IscsiSecrets, Response::IscsiSecrets(s) => s;
     /// The other subcommands of `itadm`: the name of the object, or why not.
     iscsi_change(change: iscsi::Change) -> Result<String, iscsi::Refusal> =
         Request::IscsiChange(Box::new(change)), Response::IscsiChanged(r) => r;

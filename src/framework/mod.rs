@@ -56,6 +56,7 @@ pub use peer::{Announcement, PeerEvent, PeerLink, PeerStatus, PeerView};
 pub use persistence::with_persist_method;
 pub use port::{Nexus, NexusSpec, ObjectState, Port, PortControl, PortSpec};
 pub use providers::MAX_PROVIDER_DATA;
+pub use sbd_data::lu_files;
 pub use task::{
     Cdb, Done, Expected, Handler, Origin, Outcome, ReadyTask, Residual, Start, Started, Task, TaskAttribute,
     TaskHandle, TmDone, TmFunction, TmRequest, TmResponse,

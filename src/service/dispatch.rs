@@ -20,6 +20,9 @@ impl Service {
             return (Response::Failed(Status::Perm), Vec::new());
         }
         let Call { persist, request } = call.into();
+        if matches!(request, Request::IscsiSecrets) && !privilege::owner(caller) {
+            return (Response::Failed(Status::Perm), Vec::new());
+        }
         let response = with_persist_method(persist, || self.run(request, descriptors)).unwrap_or_else(Response::Failed);
         (response, Vec::new())
     }
@@ -142,6 +145,7 @@ impl Service {
             Request::PostProxyMsg(handle, message) => done(self.doors.post(handle, &message))?,
 
             Request::IscsiListing => Response::IscsiListing(Box::new(self.iscsi()?.listing())),
+            Request::IscsiSecrets => Response::IscsiSecrets(self.iscsi()?.secrets()),
             Request::IscsiChange(change) => {
                 let changed = self.iscsi()?.change(*change);
                 Response::IscsiChanged(changed.map_err(|error| {

@@ -6,7 +6,7 @@ use crate::framework::{
 };
 use crate::iscsi::admin as iscsi;
 use crate::types::{
-    DevId, GroupName, Guid, LuChange, LuProperties, Lun, PersistMethod, ProviderKey, ProviderKind, Status,
+    DevId, GroupName, Guid, LuChange, LuProperties, Lun, PersistMethod, ProviderKey, ProviderKind, Secret, Status,
 };
 use serde::{Deserialize, Serialize};
 
@@ -84,6 +84,8 @@ pub enum Request {
     IscsiListing,
     /// itadm: change it.
     IscsiChange(Box<iscsi::Change>),
+    /// stmfadm export-config: the secrets. For the super-user and the service's own user alone.
+    IscsiSecrets,
 }
 
 /// A request and how its caller wants changes to be kept.
@@ -141,4 +143,6 @@ pub enum Response {
     IscsiListing(Box<iscsi::Listing>),
     /// The name of the object in the form it has now.
     IscsiChanged(Result<String, iscsi::Refusal>),
+    /// `target/NAME` or `initiator/NAME`, and its secret.
+    IscsiSecrets(Vec<(String, Secret)>),
 }

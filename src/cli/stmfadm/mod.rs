@@ -1,6 +1,7 @@
 //! `stmfadm` (`cli.md` chapter 2).
 #![forbid(unsafe_code)]
 
+mod config;
 mod group;
 mod listing;
 pub(super) mod lu;
@@ -37,6 +38,9 @@ const OPTIONS: &[OptionSpec] = &[
     option('t', "target-group", Some("group-name")),
     option('h', "host-group", Some("group-name")),
     option('v', "verbose", None),
+    option('N', "dry-run", None),
+    option('S', "with-secrets", None),
+    option('x', "exact", None),
 ];
 
 const ADD_VIEW_HELP: &str = "\
@@ -70,6 +74,16 @@ const MODIFY_LU_HELP: &str = "\
 \t\twcd       true or false: write cache disabled
 \t\twp        true or false: write protected
 \tSizes: a number and one of B K M G T P E, powers of 1024.
+";
+
+const EXPORT_HELP: &str = "\
+\tWrites the configuration as JSON to the file, or to standard output.
+\tWith -S the CHAP secrets too; the file is then for its owner's eyes alone, as always.
+";
+
+const IMPORT_HELP: &str = "\
+\tShows what changes (- and +), then changes it; with -N shows it only. The file is - for standard input.
+\tWith -x what the file does not name is removed.
 ";
 
 /// The table of `cli.md` 2.2, in the order of the usage text.
@@ -121,6 +135,22 @@ const TOOL: Tool = Tool {
         },
         plain("delete-lu", "k", Operands::Many("LU-name"), lu::delete),
         plain("delete-tg", "", Operands::One("group-name"), group::delete_target),
+        Subcommand {
+            name: "export-config",
+            options: "S",
+            required: "",
+            operands: Operands::Any("file"),
+            help: EXPORT_HELP,
+            run: config::export,
+        },
+        Subcommand {
+            name: "import-config",
+            options: "Nx",
+            required: "",
+            operands: Operands::One("file"),
+            help: IMPORT_HELP,
+            run: config::import,
+        },
         plain("import-lu", "", Operands::One("file name"), lu::import),
         plain("list-hg", "v", Operands::Any("group-name"), group::list_host),
         plain("list-lu", "v", Operands::Any("LU-name"), listing::list),

@@ -465,6 +465,49 @@ mod tests {
         );
     }
 
+    /// `cli.md` 12.7: what a shortened name meant before there were new options.
+    #[test]
+    fn abbreviations_of_the_original_names_keep_their_meaning() {
+        use crate::cli::{sbdadm, stmfadm};
+        const STMFADM: &[(&str, char)] = &[
+            ("all", 'a'),
+            ("group-name", 'g'),
+            ("keep-views", 'k'),
+            ("lu-name", 'l'),
+            ("lun", 'n'),
+            ("lu-prop", 'p'),
+            ("file", 'f'),
+            ("size", 's'),
+            ("target-group", 't'),
+            ("host-group", 'h'),
+            ("verbose", 'v'),
+            ("help", '?'),
+        ];
+        const SBDADM: &[(&str, char)] = &[("disk-size", 's'), ("size", 's'), ("keep-views", 'k'), ("help", '?')];
+        for (tool, original) in [(&stmfadm::TOOL, STMFADM), (&sbdadm::TOOL, SBDADM)] {
+            let prefixes = original
+                .iter()
+                .flat_map(|(long, _)| (1..=long.len()).map(|end| &long[..end]));
+            for prefix in prefixes {
+                let fitting: Vec<char> = original
+                    .iter()
+                    .filter(|(long, _)| long.starts_with(prefix))
+                    .map(|(_, letter)| *letter)
+                    .collect();
+                let whole = original
+                    .iter()
+                    .find(|(long, _)| *long == prefix)
+                    .map(|(_, letter)| *letter);
+                let expected = match (whole, &fitting[..]) {
+                    (Some(letter), _) => Ok(letter),
+                    (None, [letter]) => Ok(*letter),
+                    (None, _) => Err("ambiguous option"),
+                };
+                assert_eq!(tool.long_name(prefix).map(|(letter, _)| letter), expected, "{prefix}");
+            }
+        }
+    }
+
     #[test]
     fn complaints_of_scan_b_begin_with_the_subcommand_as_typed() {
         for (line, err) in [

@@ -3,8 +3,8 @@
 
 use crate::client;
 use crate::framework::{
-    AccessReport, DefaultState, GroupKind, LuInfo, NexusInfo, PortInfo, ProviderData, ServiceState, ViewEntry,
-    ViewRequest,
+    AccessReport, AluaReport, DefaultState, GroupKind, LuInfo, NexusInfo, PortInfo, ProviderData, ServiceState,
+    ViewEntry, ViewRequest,
 };
 use crate::iscsi::admin as iscsi;
 use crate::service::AluaInfo;
@@ -91,6 +91,7 @@ service! {
     alua_enable(node: NodeId) -> ();
     alua_disable() -> ();
     alua() -> AluaInfo;
+    alua_report() -> AluaReport;
     peer_fenced() -> ();
     default_state(which: DefaultState) -> bool;
     set_default_state(which: DefaultState, online: bool) -> ();
@@ -103,6 +104,10 @@ service! {
     clear_provider_data(key: ProviderKey) -> ();
     provider_data_list() -> Vec<ProviderKey>;
     iscsi_secrets() -> Vec<(String, Secret)>;
+    lu_policy(guid: Guid) -> bool;
+    set_lu_policy(guid: Guid, non_optimized: bool) -> ();
+    standby_reads() -> bool;
+    set_standby_reads(forward: bool) -> ();
     iscsi_listing() -> iscsi::Listing;
     iscsi_change(change: iscsi::Change) -> Result<String, iscsi::Refusal>;
 }

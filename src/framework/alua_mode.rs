@@ -9,7 +9,7 @@ use super::state::{ALUA_ENABLED, ALUA_NODE};
 use super::{Announcement, Framework, ObjectState, Outcome, PeerLink, PeerView, Port, Task};
 use crate::scsi::Sense;
 use crate::store::Change;
-use crate::types::{AccessState, NodeId, Status};
+use crate::types::{AccessState, Guid, NodeId, Status};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -33,10 +33,6 @@ impl Framework {
             && self
                 .link()
                 .is_some_and(|link| link.status().reachable && link.port_accepted(port))
-    }
-
-    pub(super) fn standby_reads(&self) -> bool {
-        self.standby_reads.load(Ordering::Acquire)
     }
 
     /// What a claimant needs to know of the peer. `says`: its last announcement of the LU; `fence`: a declaration that
@@ -87,7 +83,10 @@ impl Framework {
         let _one_at_a_time = self.alua_change.lock();
         let ports = {
             let mut state = self.state.lock();
-            self.commit(&[setting(ALUA_ENABLED, "false")])?;
+            // Standby LUs go with the mode: no crash in between leaves some of them.
+            let standby = state.lus.values().filter(|lu| lu.access() == AccessState::Standby);
+            let standby: Vec<Guid> = standby.map(|lu| lu.guid).collect();
+            self.commit_without_rows(&mut state, &standby, vec![setting(ALUA_ENABLED, "false")])?;
             state.alua = false;
             state
                 .ports
@@ -179,7 +178,7 @@ impl Framework {
             here,
             peer: self.peer_of(lu, here),
             changed: lu.has_changed(),
-            non_optimized: false,
+            non_optimized: self.forwards_all(lu),
             local: &local,
             images: &images,
         };
@@ -209,7 +208,7 @@ impl Framework {
     }
 }
 
-fn setting(key: &str, value: &str) -> Change {
+pub(super) fn setting(key: &str, value: &str) -> Change {
     Change::PutSetting {
         key: key.to_owned(),
         value: value.to_owned(),

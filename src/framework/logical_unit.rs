@@ -1,5 +1,6 @@
 //! A logical unit as the framework sees it: state, where its commands go, its nexuses.
 
+use super::changes;
 use super::identity::Identity;
 use super::itl::{Itl, Refused};
 use super::live::{Finale, Stop};
@@ -47,6 +48,11 @@ pub(super) struct LogicalUnit {
     peer_says: AtomicU8,
     /// The access state has changed since the LU was created or loaded.
     changed: AtomicBool,
+    /// Access policy `non-optimized` (`alua-proxy.md` 7.7).
+    non_optimized: AtomicBool,
+    /// Nothing is admitted although the LU is Active, since then.
+    draining: AtomicBool,
+    draining_since: Mutex<Option<Instant>>,
     route: ArcSwap<Route>,
     itls: Mutex<Itls>,
 }
@@ -63,6 +69,9 @@ impl LogicalUnit {
             access: AtomicU8::new(UNKNOWN),
             peer_says: AtomicU8::new(UNKNOWN),
             changed: AtomicBool::new(false),
+            non_optimized: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
+            draining_since: Mutex::new(None),
             route: ArcSwap::from_pointee(route),
             itls: Mutex::default(),
         })
@@ -83,6 +92,7 @@ impl LogicalUnit {
 
     pub fn set_state(&self, state: ObjectState) {
         self.state.store(state as u8, Ordering::Release);
+        changes::note();
     }
 
     /// Access state on this node.
@@ -95,6 +105,7 @@ impl LogicalUnit {
         if before != UNKNOWN && before != access as u8 {
             self.changed.store(true, Ordering::Release);
         }
+        changes::note();
     }
 
     pub fn peer_says(&self) -> Option<AccessState> {
@@ -104,6 +115,22 @@ impl LogicalUnit {
     pub fn set_peer_says(&self, says: Option<AccessState>) {
         self.peer_says
             .store(says.map_or(UNKNOWN, |access| access as u8), Ordering::Release);
+    }
+
+    pub fn non_optimized(&self) -> bool {
+        self.non_optimized.load(Ordering::Acquire)
+    }
+
+    /// What hosts know of the groups' states is not true any more.
+    pub fn change_policy(&self, non_optimized: bool) {
+        self.non_optimized.store(non_optimized, Ordering::Release);
+        self.changed.store(true, Ordering::Release);
+        self.raise(Sense::ACCESS_STATE_CHANGED);
+    }
+
+    /// At creation.
+    pub fn set_policy(&self, non_optimized: bool) {
+        self.non_optimized.store(non_optimized, Ordering::Release);
     }
 
     pub fn has_changed(&self) -> bool {
@@ -130,7 +157,7 @@ impl LogicalUnit {
     /// checked for.
     pub fn handler(&self, checked: &Arc<Route>) -> Option<Arc<dyn Handler>> {
         let now = self.route.load();
-        if !Arc::ptr_eq(&now, checked) {
+        if !Arc::ptr_eq(&now, checked) || self.draining.load(Ordering::Acquire) {
             return None;
         }
         match &**now {
@@ -138,6 +165,39 @@ impl LogicalUnit {
             Route::Standby(forwarder) => Some(forwarder.clone()),
             Route::Transition(_) => None,
         }
+    }
+
+    // --- draining ---------------------------------------------------------------------------------------------------
+
+    /// Admits no more tasks; false when that is so already.
+    pub fn begin_drain(&self) -> bool {
+        let mut since = self.draining_since.lock();
+        if since.is_some() {
+            return false;
+        }
+        *since = Some(Instant::now());
+        self.draining.store(true, Ordering::Release);
+        true
+    }
+
+    /// Admits tasks again.
+    pub fn end_drain(&self) {
+        let mut since = self.draining_since.lock();
+        *since = None;
+        self.draining.store(false, Ordering::Release);
+    }
+
+    /// Since when nothing is admitted.
+    pub fn draining(&self) -> Option<Instant> {
+        match self.draining.load(Ordering::Acquire) {
+            true => *self.draining_since.lock(),
+            false => None,
+        }
+    }
+
+    /// `finale` is held until the tasks that are there are gone.
+    pub fn when_idle(&self, finale: &Arc<Finale>) {
+        self.itls().iter().for_each(|itl| itl.when_idle(finale));
     }
 
     // --- nexuses ----------------------------------------------------------------------------------------------------

@@ -11,14 +11,16 @@
 //! | one nexus on one LU | `itl`, `attention` (unit attentions), `live` (tasks), `task_management` |
 //! | who sees what | `views` (pure), `groups` (the calls), `mapping`, `lun_map` |
 //! | management | `state`, `service`, `lus`, `modify`, `ports`, `providers` with `sbd_data`, `defaults`, `persistence` |
-//! | access state | `alua` (pure), `cell` (performs its actions for one LU), `alua_mode`, `peer_events` |
+//! | access state | `alua` (pure), `cell` (performs its actions for one LU), `alua_mode`, `peer_events`, `alua_report` |
 #![forbid(unsafe_code)]
 
 pub mod alua;
 mod alua_mode;
+mod alua_report;
 mod api;
 mod attention;
 mod cell;
+mod changes;
 mod defaults;
 mod dlun0;
 mod groups;
@@ -33,12 +35,14 @@ mod modify;
 mod peer;
 mod peer_events;
 mod persistence;
+mod policy;
 mod port;
 mod ports;
 mod providers;
 mod routing;
 mod sbd_data;
 mod service;
+mod stand_down;
 mod standby;
 mod state;
 mod task;
@@ -46,17 +50,20 @@ mod task_management;
 mod unit;
 mod views;
 
+pub use alua_report::{AluaLu, AluaPort, AluaReport, Owner};
 pub use api::{
     AccessReport, ConfigState, DefaultState, Framework, GroupKind, LuInfo, NexusInfo, PortInfo, ProviderData,
     ServiceState, ViewEntry, ViewRequest,
 };
+pub use changes::Wanted;
 pub use live::LiveTask;
 pub use lun_map::LunMap;
-pub use peer::{Announcement, PeerEvent, PeerLink, PeerStatus, PeerView};
-pub use persistence::with_persist_method;
+pub use peer::{AnnouncedLu, Announcement, MessageCount, PeerEvent, PeerLink, PeerReport, PeerStatus, PeerView};
+pub use persistence::{method_of_call, with_persist_method};
 pub use port::{Nexus, NexusSpec, ObjectState, Port, PortControl, PortSpec};
 pub use providers::MAX_PROVIDER_DATA;
 pub use sbd_data::lu_files;
+pub use standby::forwarded_by_default;
 pub use task::{
     Cdb, Done, Expected, Handler, Origin, Outcome, ReadyTask, Residual, Start, Started, Task, TaskAttribute,
     TaskHandle, TmDone, TmFunction, TmRequest, TmResponse,

@@ -24,6 +24,11 @@ pub fn with_persist_method<T>(method: Option<PersistMethod>, call: impl FnOnce()
     call()
 }
 
+/// The method of the call that runs on this thread, for threads that work for it.
+pub fn method_of_call() -> Option<PersistMethod> {
+    OF_CALL.get()
+}
+
 impl Framework {
     /// The call that runs on this thread writes the configuration.
     pub(super) fn persists(&self) -> bool {
@@ -41,7 +46,7 @@ impl Framework {
         let changes = if persists {
             changes
         } else {
-            stored = changes.iter().filter(|change| always_stored(change)).cloned().collect();
+            stored = changes.iter().filter_map(always_stored).collect();
             &stored
         };
         if changes.is_empty() {
@@ -80,9 +85,14 @@ impl Framework {
     }
 }
 
-fn always_stored(change: &Change) -> bool {
-    matches!(
-        change,
-        Change::PutSetting { .. } | Change::RemoveSetting { .. } | Change::PutPort { .. } | Change::RemovePort { .. }
-    )
+/// What of a change is stored with any method.
+fn always_stored(change: &Change) -> Option<Change> {
+    match change {
+        Change::PutSetting { .. }
+        | Change::RemoveSetting { .. }
+        | Change::PutPort { .. }
+        | Change::RemovePort { .. } => Some(change.clone()),
+        Change::PutProvider(row) => Some(Change::UseToken(row.token)),
+        _ => None,
+    }
 }

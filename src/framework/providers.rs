@@ -81,7 +81,7 @@ impl Framework {
         } else {
             data
         };
-        let row = self.new_row(key, data)?;
+        let row = self.new_row(key, data);
         let token = row.token;
         changes.push(Change::PutProvider(row.clone()));
         self.commit(&changes)?;
@@ -101,7 +101,7 @@ impl Framework {
     /// Returns the new token.
     pub fn put_provider_data(&self, key: &ProviderKey, data: Vec<u8>, mut also: Vec<Change>) -> Result<u64, Status> {
         let mut state = self.configured()?;
-        let row = self.new_row(key, data)?;
+        let row = self.new_row(key, data);
         let token = row.token;
         also.push(Change::PutProvider(row.clone()));
         self.commit(&also)?;
@@ -141,21 +141,17 @@ impl Framework {
         Ok(snapshot.providers.iter().any(|row| key_of(row).as_ref() == Some(key)))
     }
 
-    fn new_row(&self, key: &ProviderKey, data: Vec<u8>) -> Result<ProviderRow, Status> {
-        let token = self.store.next_token().map_err(|error| {
-            log::error!("configuration store: {error}");
-            store_status(&error)
-        })?;
-        Ok(ProviderRow {
+    fn new_row(&self, key: &ProviderKey, data: Vec<u8>) -> ProviderRow {
+        ProviderRow {
             name: key.name.as_str().to_owned(),
             kind: key.kind as u8,
-            token,
+            token: self.store.next_token(),
             data,
-        })
+        }
     }
 
     /// The LU list with its own token, for a change of the rows: a writer with the old token comes too late.
-    pub(super) fn touched_list(&self, state: &State) -> Result<ProviderRow, Status> {
+    pub(super) fn touched_list(&self, state: &State) -> ProviderRow {
         let key = sbd();
         let others = state.providers.get(&key).map(|row| row.data.clone());
         self.new_row(&key, others.unwrap_or_else(SbdData::empty))
@@ -167,12 +163,11 @@ impl Framework {
     }
 
     /// At load: a store with LUs and no list, of a release that kept none.
-    pub(super) fn complete_list(&self, state: &mut State) -> Result<(), Status> {
+    pub(super) fn complete_list(&self, state: &mut State) {
         if !state.rows.is_empty() && !state.providers.contains_key(&sbd()) {
-            let row = self.touched_list(state)?;
+            let row = self.touched_list(state);
             Framework::list_is_touched(state, row);
         }
-        Ok(())
     }
 }
 

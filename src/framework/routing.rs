@@ -90,6 +90,9 @@ fn checks(framework: &Framework, task: &Task, itl: &Itl, route: &Route) -> Optio
         return in_transition(framework, task, itl, since);
     }
     let active = matches!(route, Route::Active(_));
+    if active && let Some(since) = itl.lu.draining() {
+        return in_transition(framework, task, itl, since);
+    }
     let exempt = matches!(opcode, INQUIRY | REQUEST_SENSE);
     if opcode == REQUEST_SENSE
         && let Some(sense) = pending(task, itl, Class::All, active)
@@ -135,7 +138,7 @@ fn on_standby(framework: &Framework, task: &Task, itl: &Itl) -> Option<Outcome> 
         // Never back to where it came from.
         return Some(Outcome::check(Sense::ALUA_UNAVAILABLE));
     }
-    let verdict = standby::filter(&task.cdb, framework.standby_reads());
+    let verdict = standby::filter(&task.cdb, framework.standby_reads(), framework.forwards_all(&itl.lu));
     if verdict == Verdict::Refuse {
         return Some(Outcome::check(Sense::ALUA_STANDBY));
     }

@@ -3,6 +3,7 @@
 use super::alua::machine::Event;
 use super::cell::Source;
 
+use super::changes;
 use super::ports::{begin_port_change, tell};
 use super::providers::key_of;
 use super::state::{
@@ -71,7 +72,7 @@ impl State {
                 MGMT_URL => self.mgmt_url = Some(value.clone()),
                 ALUA_ENABLED => self.alua = value == "true",
                 ALUA_NODE => self.node = value.parse().ok().and_then(NodeId::new),
-                _ => {}
+                _ => self.restore_policy(key, value),
             }
         }
         self.stored_defaults = (self.lus_online, self.ports_online);
@@ -142,7 +143,7 @@ impl Framework {
             let wanted = {
                 let mut state = self.state.lock();
                 state.restore_objects(snapshot);
-                self.complete_list(&mut state)?;
+                self.complete_list(&mut state);
                 let missing = snapshot.lus.iter().filter(|row| !state.lus.contains_key(&row.guid));
                 missing.cloned().collect::<Vec<_>>()
             };
@@ -209,6 +210,7 @@ impl Framework {
         lus.iter().for_each(|lu| lu.set_state(ObjectState::Online));
         let unmapped = state.remap_nexuses(|_| true);
         state.changing = false;
+        changes::note();
         drop(state);
         unmapped.stop_unattended();
         Ok(())
@@ -234,6 +236,7 @@ impl Framework {
             }
         }
         self.state.lock().changing = false;
+        changes::note();
         Ok(())
     }
 

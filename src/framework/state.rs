@@ -22,6 +22,9 @@ pub(super) const MGMT_URL: &str = "mgmt-url";
 /// `forward` (default) or `refuse` (ruling 13).
 pub(super) const STANDBY_READS: &str = "alua/standby-reads";
 
+/// Access policy of an LU, by its GUID behind this; `non-optimized`, missing means `standby` (`alua-proxy.md` 7.7).
+pub(super) const POLICY: &str = "alua/policy/";
+
 /// Everything but the LUs' access states.
 pub(super) struct State {
     /// The service was brought online.
@@ -61,6 +64,8 @@ pub(super) struct State {
     pub alua: bool,
     /// Last node id that was enabled.
     pub node: Option<NodeId>,
+    /// LUs with the policy `non-optimized`.
+    pub non_optimized: HashSet<Guid>,
     /// `aluaadm fenced` calls so far.
     pub fences: u64,
     /// The last of them, until the peer is heard again.
@@ -90,6 +95,7 @@ impl Default for State {
             last_nexus: 0,
             alua: false,
             node: None,
+            non_optimized: HashSet::new(),
             fences: 0,
             fenced: None,
         }
@@ -126,7 +132,7 @@ impl Framework {
         if state.rows.get(&row.guid).is_some_and(|old| old.path == row.path) {
             self.commit(&[put])?;
         } else {
-            let list = self.touched_list(&state)?;
+            let list = self.touched_list(&state);
             self.commit(&[put, Change::PutProvider(list.clone())])?;
             Framework::list_is_touched(&mut state, list);
         }
@@ -137,13 +143,35 @@ impl Framework {
     /// Forgets one LU row; returns what it was.
     pub(super) fn remove_row(&self, guid: &Guid) -> Result<Option<LuRow>, Status> {
         let mut state = self.state.lock();
-        if !state.rows.contains_key(guid) {
-            return Ok(None);
+        let row = state.rows.get(guid).cloned();
+        if row.is_some() {
+            self.commit_without_rows(&mut state, &[*guid], Vec::new())?;
         }
-        let list = self.touched_list(&state)?;
-        self.commit(&[Change::RemoveLu(*guid), Change::PutProvider(list.clone())])?;
-        Framework::list_is_touched(&mut state, list);
-        Ok(state.rows.remove(guid))
+        Ok(row)
+    }
+
+    /// Forgets LU rows, in one transaction with these changes.
+    pub(super) fn commit_without_rows(
+        &self,
+        state: &mut State,
+        guids: &[Guid],
+        mut changes: Vec<Change>,
+    ) -> Result<(), Status> {
+        let known: Vec<Guid> = guids
+            .iter()
+            .filter(|guid| state.rows.contains_key(guid))
+            .copied()
+            .collect();
+        if known.is_empty() {
+            return self.commit(&changes);
+        }
+        let list = self.touched_list(state);
+        changes.extend(known.iter().copied().map(Change::RemoveLu));
+        changes.push(Change::PutProvider(list.clone()));
+        self.commit(&changes)?;
+        Framework::list_is_touched(state, list);
+        known.iter().for_each(|guid| drop(state.rows.remove(guid)));
+        Ok(())
     }
 }
 

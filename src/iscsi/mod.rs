@@ -2,12 +2,11 @@
 //!
 //! | floor | modules |
 //! |---|---|
-//! | pure | [`admin`], [`pdu`], [`decoder`], [`output`], [`text`], [`name`], [`parameters`], [`chap`], [`security`], [`login`], [`window`], [`directory`], [`connection`] |
+//! | pure | [`admin`], [`pdu`], [`decoder`], [`output`], [`text`], [`name`], [`parameters`], [`chap`], [`security`], [`login`], [`window`], [`directory`], [`session`] |
 //! | shell | `engine` (sockets), `worker` (connections), `portal` (listeners), `janitor` (what may wait), `sessions`, `target`, `config` (targets, groups, initiators; persistence), [`Provider`], `reconfigure` (from one configuration to another) |
 
 pub mod admin;
 pub mod chap;
-pub mod connection;
 pub mod decoder;
 pub mod directory;
 pub mod login;
@@ -16,6 +15,7 @@ pub mod output;
 pub mod parameters;
 pub mod pdu;
 pub mod security;
+pub mod session;
 pub mod text;
 pub mod window;
 

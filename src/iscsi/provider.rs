@@ -33,6 +33,8 @@ pub struct Config {
     pub workers: Option<usize>,
     /// Connections that may be open at once; more are closed as they come.
     pub connections_max: usize,
+    /// Data that all sessions together may hold, bytes: as they become many, each is served less at a time.
+    pub memory_max: u64,
 }
 
 impl Default for Config {
@@ -41,6 +43,7 @@ impl Default for Config {
             portals: Vec::new(),
             workers: None,
             connections_max: 4096,
+            memory_max: 1 << 30,
         }
     }
 }
@@ -162,6 +165,7 @@ impl Provider {
             portals: RwLock::new(Vec::new()),
             acceptor: EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?,
             accepting: AtomicBool::new(false),
+            memory_max: config.memory_max,
             connections: AtomicUsize::new(0),
         });
         let shared = node.clone();

@@ -1,8 +1,8 @@
 //! What a client may ask of a service, and what it answers.
 
 use crate::framework::{
-    AccessReport, DefaultState, GroupKind, LuInfo, NexusInfo, PortInfo, ProviderData, ServiceState, ViewEntry,
-    ViewRequest,
+    AccessReport, AluaReport, DefaultState, GroupKind, LuInfo, NexusInfo, PortInfo, ProviderData, ServiceState,
+    ViewEntry, ViewRequest,
 };
 use crate::iscsi::admin as iscsi;
 use crate::types::{
@@ -86,6 +86,14 @@ pub enum Request {
     IscsiChange(Box<iscsi::Change>),
     /// stmfadm export-config: the secrets. For the super-user and the service's own user alone.
     IscsiSecrets,
+    /// `stmfadm list-alua`.
+    AluaReport,
+    /// Access policy `non-optimized` of an LU.
+    GetLuPolicy(Guid),
+    SetLuPolicy(Guid, bool),
+    /// READ on Standby LUs is forwarded.
+    GetStandbyReads,
+    SetStandbyReads(bool),
 }
 
 /// A request and how its caller wants changes to be kept.
@@ -145,4 +153,7 @@ pub enum Response {
     IscsiChanged(Result<String, iscsi::Refusal>),
     /// `target/NAME` or `initiator/NAME`, and its secret.
     IscsiSecrets(Vec<(String, Secret)>),
+    AluaReport(Box<AluaReport>),
+    LuPolicy(bool),
+    StandbyReads(bool),
 }

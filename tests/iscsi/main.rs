@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 mod chap;
+mod connections;
 mod groups;
+#[allow(dead_code, reason = "tests of faults use the rest")]
 mod initiator;
 mod node;
 mod odd;
@@ -29,6 +31,7 @@ const KEYS: &[(&str, &str)] = &[
     ("MaxBurstLength", "262144"),
     ("MaxRecvDataSegmentLength", "65536"),
     ("MaxOutstandingR2T", "4"),
+    ("DefaultTime2Retain", "0"),
 ];
 
 /// Bytes that differ from block to block and from seed to seed.

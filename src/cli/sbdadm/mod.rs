@@ -18,7 +18,7 @@ const fn option(letter: char, long: &'static str, argument: Option<&'static str>
     OptionSpec { letter, long, argument }
 }
 
-const TOOL: Tool = Tool {
+pub(super) const TOOL: Tool = Tool {
     options: &[
         option('s', "disk-size", SIZE),
         // The manual's name of the same option (`cli.md` D-08); the usage text shows the first.

@@ -1,6 +1,7 @@
 //! `stmfadm` (`cli.md` chapter 2).
 #![forbid(unsafe_code)]
 
+mod alua;
 mod config;
 mod group;
 mod listing;
@@ -87,7 +88,7 @@ const IMPORT_HELP: &str = "\
 ";
 
 /// The table of `cli.md` 2.2, in the order of the usage text.
-const TOOL: Tool = Tool {
+pub(super) const TOOL: Tool = Tool {
     options: OPTIONS,
     subcommands: &[
         Subcommand {
@@ -198,6 +199,7 @@ const TOOL: Tool = Tool {
             help: "",
             run: view::remove,
         },
+        plain("list-alua", "v", Operands::None, alua::list),
     ],
 };
 

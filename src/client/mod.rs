@@ -5,6 +5,7 @@
 mod at_exit;
 mod devid;
 mod endpoint;
+mod extras;
 mod handles;
 mod link;
 mod modify;
@@ -16,6 +17,7 @@ mod size;
 
 pub use devid::{MAX_ISCSI_NAME, devid_from_iscsi_name, devid_from_wwn};
 pub use endpoint::{DEFAULT_DOOR, ENDPOINT_VARIABLE, Endpoint, InvalidEndpoint, require_daemon};
+pub use extras::{lu_import_many, lu_stand_down, lu_standby_many, wait_for};
 pub use modify::{global_lu_property, lu_change, lu_modify, lu_modify_file, set_global_lu_property};
 pub use persist::{persist_method, service_persist_method, set_persist_method, set_service_persist_method};
 pub use resource::{LuProperty, LuResource};

@@ -1,8 +1,9 @@
 //! What a client may ask of a service, and what it answers.
 
+use super::LuOutcome;
 use crate::framework::{
     AccessReport, AluaReport, DefaultState, GroupKind, LuInfo, NexusInfo, PortInfo, ProviderData, ServiceState,
-    ViewEntry, ViewRequest,
+    ViewEntry, ViewRequest, Wanted,
 };
 use crate::iscsi::admin as iscsi;
 use crate::types::{
@@ -94,6 +95,14 @@ pub enum Request {
     /// READ on Standby LUs is forwarded.
     GetStandbyReads,
     SetStandbyReads(bool),
+    /// `stmfxWait...`: at most this many milliseconds.
+    WaitFor(Wanted, u32),
+    /// `stmfxLuStandDown`: how many milliseconds the commands that run may take.
+    LuStandDown(Guid, u32),
+    /// `stmfxImportLus`, at most [`super::BATCH_MAX`].
+    LuImportMany(Vec<String>),
+    /// `stmfxStandbyLus`, at most [`super::BATCH_MAX`].
+    LuStandbyMany(Vec<Guid>),
 }
 
 /// A request and how its caller wants changes to be kept.
@@ -156,4 +165,6 @@ pub enum Response {
     AluaReport(Box<AluaReport>),
     LuPolicy(bool),
     StandbyReads(bool),
+    /// For each LU of a batch, in order.
+    LuOutcomes(Vec<LuOutcome>),
 }

@@ -55,6 +55,10 @@ pub fn read(service: &dyn Service) -> Result<Current, String> {
         alua: Some(Alua {
             enabled: alua.enabled,
             node,
+            standby_reads: Some(match service.standby_reads().map_err(failed("ALUA state"))? {
+                true => Reads::Forward,
+                false => Reads::Refuse,
+            }),
         }),
         host_groups: Some(groups(service, GroupKind::Host).map_err(failed("host groups"))?),
         target_groups: Some(groups(service, GroupKind::Target).map_err(failed("target groups"))?),
@@ -153,9 +157,11 @@ fn lus(service: &dyn Service, current: &mut Current) -> Result<(), Status> {
                 .push(format!("logical unit {guid} has no file here and is left out"));
             continue;
         };
+        let policy = service.lu_policy(guid)?;
         let lu = Lu {
             guid,
             file,
+            policy: Some(if policy { Policy::NonOptimized } else { Policy::Standby }),
             access: Some(if report.access == AccessState::Active {
                 Access::Active
             } else {
@@ -181,6 +187,7 @@ impl Lu {
             guid,
             file: String::new(),
             access: None,
+            policy: None,
             alias: None,
             size: None,
             block_size: None,

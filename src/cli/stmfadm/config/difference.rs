@@ -104,6 +104,8 @@ fn facts(document: &Document) -> BTreeSet<Fact> {
     if let Some(alua) = &document.alua {
         facts.value("alua", Some(if alua.enabled { "enabled" } else { "disabled" }));
         facts.value("alua node", Some(alua.node.get()));
+        let reads = alua.standby_reads.map(|reads| format!("{reads:?}").to_lowercase());
+        facts.value("alua standby-reads", reads);
     }
     for (kind, groups) in [
         ("host-group", &document.host_groups),
@@ -150,6 +152,11 @@ fn lu_facts(lu: &Lu, facts: &mut Facts) {
     let name = format!("logical-unit {}", lu.guid);
     facts.object(&name);
     facts.text(format_args!("{name} file"), &Some(lu.file.clone()));
+    let policy = lu.policy.map(|policy| match policy {
+        Policy::Standby => "standby",
+        Policy::NonOptimized => "non-optimized",
+    });
+    facts.value(format_args!("{name} policy"), policy);
     facts.text(format_args!("{name} alias"), &lu.alias);
     facts.value(format_args!("{name} size"), lu.size);
     facts.value(format_args!("{name} block-size"), lu.block_size);

@@ -78,6 +78,27 @@ pub enum Persist {
 pub struct Alua {
     pub enabled: bool,
     pub node: NodeId,
+    /// READ on a Standby LU.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standby_reads: Option<Reads>,
+}
+
+/// What becomes of READ on a Standby LU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs)]
+pub enum Reads {
+    Forward,
+    Refuse,
+}
+
+/// Access policy of an LU (`alua-proxy.md` 7.7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs)]
+pub enum Policy {
+    Standby,
+    NonOptimized,
 }
 
 /// A host group or target group: the file names all its members.
@@ -105,6 +126,8 @@ pub struct Lu {
     /// What it was at the time of the export: told, never imported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access: Option<Access>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Policy>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alias: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

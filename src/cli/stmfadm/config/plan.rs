@@ -29,6 +29,8 @@ pub enum Step {
     MgmtUrl(Option<String>),
     Persist(PersistMethod),
     Alua(Option<NodeId>),
+    StandbyReads(bool),
+    Policy(Guid, bool),
     ViewRemove(Guid, u32),
     MemberRemove(GroupKind, GroupName, DevId),
     GroupDelete(GroupKind, GroupName),
@@ -101,10 +103,16 @@ impl Plan {
                 }));
             }
         }
-        if let (Some(have), Some(wanted)) = (have.alua, wanted.alua)
-            && have != wanted
-        {
-            self.steps.push(Step::Alua(wanted.enabled.then_some(wanted.node)));
+        if let (Some(have), Some(wanted)) = (have.alua, wanted.alua) {
+            if let Some(reads) = wanted
+                .standby_reads
+                .filter(|_| have.standby_reads != wanted.standby_reads)
+            {
+                self.steps.push(Step::StandbyReads(reads == Reads::Forward));
+            }
+            if (have.enabled, have.node) != (wanted.enabled, wanted.node) {
+                self.steps.push(Step::Alua(wanted.enabled.then_some(wanted.node)));
+            }
         }
     }
 
@@ -187,6 +195,10 @@ impl Plan {
         let have = current.document.logical_units.iter().flatten();
         let have: BTreeMap<Guid, &Lu> = have.map(|lu| (lu.guid, lu)).collect();
         for lu in wanted.logical_units.iter().flatten() {
+            let before = have.get(&lu.guid).map_or(Some(Policy::Standby), |old| old.policy);
+            let policy = lu.policy.filter(|_| lu.policy != before);
+            let policy = policy.map(|policy| Step::Policy(lu.guid, policy == Policy::NonOptimized));
+            let comes = have.contains_key(&lu.guid) || lu.access != Some(Access::Standby);
             match (have.get(&lu.guid), current.access.get(&lu.guid)) {
                 (Some(old), Some(AccessState::Active)) => {
                     let changes = lu.changes_from(old).into_iter();
@@ -206,6 +218,7 @@ impl Plan {
                 }
                 (None, _) => self.steps.push(Step::LuImport(Box::new(lu.clone()))),
             }
+            self.steps.extend(policy.filter(|_| comes));
         }
     }
 
@@ -432,6 +445,8 @@ impl Step {
             Step::Persist(method) => service.set_service_persist_method(method),
             Step::Alua(Some(node)) => service.alua_enable(node),
             Step::Alua(None) => service.alua_disable(),
+            Step::StandbyReads(forward) => service.set_standby_reads(forward),
+            Step::Policy(guid, non_optimized) => service.set_lu_policy(guid, non_optimized),
             Step::ViewRemove(guid, index) => service.view_remove(guid, index),
             Step::MemberRemove(kind, group, member) => service.group_remove(kind, group, member),
             Step::GroupDelete(kind, group) => service.group_delete(kind, group),
@@ -499,6 +514,9 @@ impl fmt::Display for Step {
             Step::Persist(_) => f.write_str("set persist-method"),
             Step::Alua(Some(node)) => write!(f, "enable ALUA as node {}", node.get()),
             Step::Alua(None) => f.write_str("disable ALUA"),
+            Step::StandbyReads(true) => f.write_str("forward reads on Standby LUs"),
+            Step::StandbyReads(false) => f.write_str("refuse reads on Standby LUs"),
+            Step::Policy(guid, _) => write!(f, "set the policy of logical unit {guid}"),
             Step::ViewRemove(guid, index) => write!(f, "remove view entry {index} of {guid}"),
             Step::MemberRemove(kind, group, member) => write!(f, "remove {member} from {} {group}", word(kind)),
             Step::GroupDelete(kind, group) => write!(f, "delete {} {group}", word(kind)),

@@ -18,10 +18,11 @@ pub fn merge(current: &Document, file: Document, exact: bool) -> Document {
     }
     // The node of a mode that is off says nothing.
     if let (Some(have), Some(asked)) = (&mut wanted.alua, file.alua) {
-        match asked.enabled {
-            true => *have = asked,
-            false => have.enabled = false,
+        have.enabled = asked.enabled;
+        if asked.enabled {
+            have.node = asked.node;
         }
+        have.standby_reads = asked.standby_reads.or(have.standby_reads);
     }
     let mentioned: Option<BTreeSet<Guid>> = file.views.as_ref().map(|views| {
         let lus = file.logical_units.iter().flatten().map(|lu| lu.guid);
@@ -142,6 +143,7 @@ impl Lu {
             file: new.file,
             // Who has an LU is no matter of configuration.
             access: self.access,
+            policy: new.policy.or(self.policy),
             alias: new.alias.or(self.alias),
             size: new.size.or(self.size),
             block_size: new.block_size.or(self.block_size),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-const READ: &[u8] = &[0x28, 0, 0, 0, 0, 0, 0, 0, 8, 0];
+const READ: &[u8] = &[0x08, 0, 0, 0, 1, 0];
 const INQUIRY: &[u8] = &[0x12, 0, 0, 0, 36, 0];
 const LONG: Duration = Duration::from_secs(40);
 const SHORT: Duration = Duration::from_millis(20);

@@ -91,6 +91,9 @@ fn checks(framework: &Framework, task: &Task, itl: &Itl, route: &Route) -> Optio
         return in_transition(framework, task, itl, since);
     }
     let active = matches!(route, Route::Active(_));
+    if active && let Some(since) = itl.lu.draining() {
+        return in_transition(framework, task, itl, since);
+    }
     let exempt = matches!(opcode, INQUIRY | REQUEST_SENSE);
     if opcode == REQUEST_SENSE
         && let Some(sense) = pending(task, itl, Class::All, active)

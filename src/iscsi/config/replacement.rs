@@ -50,7 +50,7 @@ impl Config {
         })?;
         let mut globals = top.fields("globalProperties")?;
         config.auth = globals.auth(false)?;
-        config.globals = checked_globals(globals)?;
+        config.globals = checked_globals(globals, &self.globals)?;
         config.rest = top.list;
         config.distinct()?;
         let renamed = old_names.into_iter().map(|(new, old)| (old, new));
@@ -288,14 +288,19 @@ fn bindings(list: Fields, groups: &[Group]) -> Result<Vec<Binding>, Refusal> {
 }
 
 /// Global properties that are kept and shown.
-fn checked_globals(mut globals: Fields) -> Result<NvList, Refusal> {
+fn checked_globals(mut globals: Fields, old: &NvList) -> Result<NvList, Refusal> {
     let mut kept = NvList::new();
     for name in ["alias", "radiusserver"] {
         if let Some(text) = globals.text(name, true)? {
             kept.push(name, Value::String(text.into_bytes()));
         }
     }
-    if let Some(secret) = globals.secret("radiussecret", None)? {
+    let known = match old.get("radiussecret") {
+        Some(Value::String(base64)) => std::str::from_utf8(base64).ok().and_then(chap::from_base64),
+        _ => None,
+    };
+    let known = known.and_then(|bytes| Secret::new(bytes).ok());
+    if let Some(secret) = globals.secret("radiussecret", known.as_ref())? {
         kept.push(
             "radiussecret",
             Value::String(chap::to_base64(secret.reveal()).into_bytes()),

@@ -4,11 +4,13 @@ PREFIX  ?= /usr/local
 LIBDIR  ?= $(PREFIX)/lib
 SBINDIR ?= $(PREFIX)/sbin
 DESTDIR ?=
+UNITDIR ?= $(PREFIX)/lib/systemd/system
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 MAJOR   := 1
-PROGRAMS := stmfd stmfproxy stmfadm itadm aluaadm
+PROGRAMS := stmfd stmfproxy stmfadm sbdadm itadm aluaadm
 
-.PHONY: all build deps demo check soak conformance lab-deps check-vm ocf-deps check-ocf bench bench-deps bench-iscsi install clean
+.PHONY: all build deps demo check soak conformance lab-deps check-vm ocf-deps check-ocf bench bench-deps bench-iscsi \
+	deb-deps deb check-deb install install-files clean
 
 all: build
 
@@ -71,7 +73,22 @@ bench-deps: deps
 bench-iscsi: build bench-deps
 	benches/iscsi/run --write-doc $(BENCH_FLAGS)
 
-install: build
+# What packaging needs beyond `make deps`; all of it is in Debian main.
+deb-deps: deps
+	@scripts/deb-deps
+
+# Debian packages, into target/deb.
+deb: build deb-deps
+	scripts/deb
+
+# Builds the packages, then installs, runs, upgrades and purges them in a fresh Debian under systemd. Downloads that Debian.
+check-deb: deb
+	scripts/check-deb
+
+install: build install-files
+
+# What `install` copies, once it is built.
+install-files:
 	install -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(SBINDIR) $(DESTDIR)$(PREFIX)/include/sys
 	install -m 755 target/release/libstmf.so $(DESTDIR)$(LIBDIR)/libstmf.so.$(MAJOR)
 	ln -sf libstmf.so.$(MAJOR) $(DESTDIR)$(LIBDIR)/libstmf.so
@@ -86,9 +103,10 @@ install: build
 	install -d $(DESTDIR)$(PREFIX)/lib/ocf/resource.d/stmf
 	sed 's|/usr/sbin|$(SBINDIR)|' packaging/ocf/lu > $(DESTDIR)$(PREFIX)/lib/ocf/resource.d/stmf/lu
 	chmod 755 $(DESTDIR)$(PREFIX)/lib/ocf/resource.d/stmf/lu
-	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	install -d $(DESTDIR)$(UNITDIR)
 	for unit in packaging/systemd/*.service; do \
-		sed 's|/usr/sbin|$(SBINDIR)|' $$unit > $(DESTDIR)$(PREFIX)/lib/systemd/system/$${unit##*/} || exit 1; done
+		sed 's|/usr/sbin|$(SBINDIR)|' $$unit > $(DESTDIR)$(UNITDIR)/$${unit##*/} || exit 1; done
+	install -D -m 644 packaging/sysusers/stmf.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/stmf.conf
 
 clean:
 	cargo clean

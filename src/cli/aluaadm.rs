@@ -1,4 +1,4 @@
-//! `aluaadm` (`cli.md` chapter 5), and `fenced`, which is new (`alua-proxy.md` 6.6).
+//! `aluaadm` (`cli.md` chapter 5); new are `fenced` (`alua-proxy.md` 6.6), `policy` (7.7) and `reads` (7.4).
 #![forbid(unsafe_code)]
 
 use super::command_line::{Invocation, Operands, Subcommand, Tool};
@@ -13,18 +13,33 @@ pub fn run(arguments: &[String], service: &dyn Service, console: &mut Console<'_
 
 const TOOL: Tool = Tool {
     options: &[],
-    unserved: &[],
     subcommands: &[
         subcommand("standby", Operands::One("LU-name"), "", standby),
         subcommand("disable", Operands::None, "", disable),
         subcommand("enable", Operands::One("node ID (0 or 1)"), "", enable),
         subcommand("fenced", Operands::None, FENCED_HELP, fenced),
+        subcommand(
+            "policy",
+            Operands::Many("LU-name [standby | non-optimized]"),
+            POLICY_HELP,
+            policy,
+        ),
+        subcommand("reads", Operands::Any("forward | refuse"), READS_HELP, reads),
     ],
 };
 
 const FENCED_HELP: &str = "\
 \tDeclares that the other node cannot write to any logical unit any more: it has been
 \tpowered off, or cut off from the storage. Only for cluster software that has made sure.
+";
+
+const POLICY_HELP: &str = "\
+\tShows or sets what hosts may do through the node that does not own the logical unit:
+\tprobe and read it (standby), or everything (non-optimized). Set where it is active.
+";
+
+const READS_HELP: &str = "\
+\tShows or sets whether this node forwards READ for logical units that are standby here.
 ";
 
 const fn subcommand(
@@ -45,8 +60,7 @@ const fn subcommand(
 
 fn standby(invocation: &Invocation, service: &dyn Service, console: &mut Console<'_>) -> u8 {
     let operand = invocation.operand();
-    let Ok(guid) = operand.parse::<Guid>() else {
-        console.error(format_args!("{operand}: must be 32 hexadecimal digits long"));
+    let Some(guid) = lu_name(operand, console) else {
         return 1;
     };
     let Err(status) = service.lu_standby(guid) else {
@@ -57,6 +71,69 @@ fn standby(invocation: &Invocation, service: &dyn Service, console: &mut Console
         other => console.error(common_failure(other).unwrap_or("unknown error")),
     }
     passed_on(status.code())
+}
+
+fn lu_name(operand: &str, console: &mut Console<'_>) -> Option<Guid> {
+    let guid = operand.parse::<Guid>().ok();
+    if guid.is_none() {
+        console.error(format_args!("{operand}: must be 32 hexadecimal digits long"));
+    }
+    guid
+}
+
+/// One of two words, the second of which means true.
+fn choice(operand: &str, words: [&str; 2], console: &mut Console<'_>) -> Option<bool> {
+    let chosen = words.iter().position(|word| *word == operand);
+    if chosen.is_none() {
+        console.error(format_args!("{operand}: must be {} or {}", words[0], words[1]));
+    }
+    chosen.map(|index| index == 1)
+}
+
+fn policy(invocation: &Invocation, service: &dyn Service, console: &mut Console<'_>) -> u8 {
+    const WORDS: [&str; 2] = ["standby", "non-optimized"];
+    let (operand, wanted) = match &invocation.operands[..] {
+        [lu] => (lu, None),
+        [lu, wanted] => (lu, Some(wanted)),
+        _ => {
+            console.error("policy takes a logical unit name and at most one policy");
+            return 1;
+        }
+    };
+    let Some(guid) = lu_name(operand, console) else {
+        return 1;
+    };
+    let result = match wanted {
+        None => service.lu_policy(guid).map(|set| console.line(WORDS[usize::from(set)])),
+        Some(wanted) => match choice(wanted, WORDS, console) {
+            Some(non_optimized) => service.set_lu_policy(guid, non_optimized),
+            None => return 1,
+        },
+    };
+    let Err(status) = result else { return 0 };
+    match status {
+        Status::NotFound => console.error(format_args!("{operand}: not found")),
+        Status::AccessStateSet => console.error(format_args!("{operand}: not active on this node")),
+        Status::InvalidArg => console.error(format_args!("{operand}: the other node cannot do that")),
+        other => return report(Err(other), console),
+    }
+    passed_on(status.code())
+}
+
+fn reads(invocation: &Invocation, service: &dyn Service, console: &mut Console<'_>) -> u8 {
+    const WORDS: [&str; 2] = ["refuse", "forward"];
+    let result = match &invocation.operands[..] {
+        [] => service.standby_reads().map(|set| console.line(WORDS[usize::from(set)])),
+        [wanted] => match choice(wanted, WORDS, console) {
+            Some(forward) => service.set_standby_reads(forward),
+            None => return 1,
+        },
+        _ => {
+            console.error("reads takes at most one operand");
+            return 1;
+        }
+    };
+    report(result, console)
 }
 
 /// Exactly `0` or `1` (`cli.md` D-13).
@@ -179,6 +256,69 @@ mod tests {
             let line = format!("aluaadm: {bad}: node ID must be 0 or 1\n");
             assert_eq!(aluaadm(&format!("enable {bad}"), &Script::new()), ran(1, "", &line));
         }
+    }
+
+    #[test]
+    fn policies() {
+        for (set, word) in [(false, "standby"), (true, "non-optimized")] {
+            let get = Script::new().ok(&format!("lu_policy({GUID})"), set);
+            assert_eq!(
+                aluaadm(&format!("policy {GUID}"), &get),
+                ran(0, &format!("{word}\n"), "")
+            );
+            let put = Script::new().ok(&format!("set_lu_policy({GUID}, {set})"), ());
+            assert_eq!(aluaadm(&format!("policy {GUID} {word}"), &put), ran(0, "", ""));
+        }
+        for (status, exit, line) in [
+            (Status::NotFound, 2, format!("aluaadm: {GUID}: not found\n")),
+            (
+                Status::AccessStateSet,
+                35,
+                format!("aluaadm: {GUID}: not active on this node\n"),
+            ),
+            (
+                Status::InvalidArg,
+                7,
+                format!("aluaadm: {GUID}: the other node cannot do that\n"),
+            ),
+            (Status::Perm, 5, "aluaadm: permission denied\n".to_owned()),
+        ] {
+            let script = Script::new().fail(&format!("set_lu_policy({GUID}, true)"), status);
+            assert_eq!(
+                aluaadm(&format!("policy {GUID} non-optimized"), &script),
+                ran(exit, "", &line)
+            );
+        }
+        let line = "aluaadm: active: must be standby or non-optimized\n";
+        assert_eq!(
+            aluaadm(&format!("policy {GUID} active"), &Script::new()),
+            ran(1, "", line)
+        );
+        let line = "aluaadm: 60: must be 32 hexadecimal digits long\n";
+        assert_eq!(aluaadm("policy 60", &Script::new()), ran(1, "", line));
+        let line = "aluaadm: policy takes a logical unit name and at most one policy\n";
+        assert_eq!(
+            aluaadm(&format!("policy {GUID} standby x"), &Script::new()),
+            ran(1, "", line)
+        );
+    }
+
+    #[test]
+    fn reads() {
+        for (set, word) in [(false, "refuse"), (true, "forward")] {
+            let get = Script::new().ok("standby_reads()", set);
+            assert_eq!(aluaadm("reads", &get), ran(0, &format!("{word}\n"), ""));
+            let put = Script::new().ok(&format!("set_standby_reads({set})"), ());
+            assert_eq!(aluaadm(&format!("reads {word}"), &put), ran(0, "", ""));
+        }
+        let perm = Script::new().fail("set_standby_reads(true)", Status::Perm);
+        assert_eq!(
+            aluaadm("reads forward", &perm),
+            ran(5, "", "aluaadm: permission denied\n")
+        );
+        let line = "aluaadm: no: must be refuse or forward\n";
+        assert_eq!(aluaadm("reads no", &Script::new()), ran(1, "", line));
+        assert_eq!(aluaadm("reads forward refuse", &Script::new()).status, 1);
     }
 
     #[test]

@@ -14,7 +14,7 @@ mod resource;
 mod signals;
 mod size;
 
-pub use devid::{devid_from_iscsi_name, devid_from_wwn};
+pub use devid::{MAX_ISCSI_NAME, devid_from_iscsi_name, devid_from_wwn};
 pub use endpoint::{DEFAULT_DOOR, ENDPOINT_VARIABLE, Endpoint, InvalidEndpoint, require_daemon};
 pub use modify::{global_lu_property, lu_change, lu_modify, lu_modify_file, set_global_lu_property};
 pub use persist::{persist_method, service_persist_method, set_persist_method, set_service_persist_method};
@@ -23,8 +23,8 @@ pub use size::parse_size;
 
 use crate::door::fork::private_pair;
 use crate::framework::{
-    AccessReport, DefaultState, GroupKind, LuInfo, NexusInfo, PortInfo, ProviderData, ServiceState, ViewEntry,
-    ViewRequest,
+    AccessReport, AluaReport, DefaultState, GroupKind, LuInfo, NexusInfo, PortInfo, ProviderData, ServiceState,
+    ViewEntry, ViewRequest,
 };
 use crate::iscsi::admin as iscsi;
 use crate::service::{AluaInfo, Request, Response};
@@ -139,8 +139,18 @@ calls! {
     alua_disable() -> () = Request::SetAlua { enabled: false, node: 0 }, Response::Done => ();
     /// `stmfGetAluaState`.
     alua() -> AluaInfo = Request::GetAlua, Response::Alua(a) => a;
+    /// `stmfadm list-alua`.
+    alua_report() -> AluaReport = Request::AluaReport, Response::AluaReport(report) => *report;
     /// `aluaadm fenced`.
     peer_fenced() -> () = Request::PeerFenced, Response::Done => ();
+    /// Access policy of an LU: true for `non-optimized`.
+    lu_policy(guid: Guid) -> bool = Request::GetLuPolicy(guid), Response::LuPolicy(p) => p;
+    /// Sets it, on both nodes.
+    set_lu_policy(guid: Guid, non_optimized: bool) -> () = Request::SetLuPolicy(guid, non_optimized), Response::Done => ();
+    /// READ on Standby LUs of this node is forwarded.
+    standby_reads() -> bool = Request::GetStandbyReads, Response::StandbyReads(r) => r;
+    /// `alua/standby-reads`.
+    set_standby_reads(forward: bool) -> () = Request::SetStandbyReads(forward), Response::Done => ();
     /// `itadm list-…`.
     iscsi_listing() -> iscsi::Listing = Request::IscsiListing, Response::IscsiListing(l) => *l;
     /// The other subcommands of `itadm`: the name of the object, or why not.

@@ -35,10 +35,6 @@ impl Framework {
                 .is_some_and(|link| link.status().reachable && link.port_accepted(port))
     }
 
-    pub(super) fn standby_reads(&self) -> bool {
-        self.standby_reads.load(Ordering::Acquire)
-    }
-
     /// What a claimant needs to know of the peer. `says`: its last announcement of the LU; `fence`: a declaration that
     /// this claim may use.
     pub(super) fn peer_view(&self, says: Option<AccessState>, fence: Option<u64>) -> PeerView {
@@ -182,7 +178,7 @@ impl Framework {
             here,
             peer: self.peer_of(lu, here),
             changed: lu.has_changed(),
-            non_optimized: false,
+            non_optimized: self.forwards_all(lu),
             local: &local,
             images: &images,
         };
@@ -212,7 +208,7 @@ impl Framework {
     }
 }
 
-fn setting(key: &str, value: &str) -> Change {
+pub(super) fn setting(key: &str, value: &str) -> Change {
     Change::PutSetting {
         key: key.to_owned(),
         value: value.to_owned(),

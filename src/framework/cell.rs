@@ -6,7 +6,7 @@ use super::alua::machine::{self, Action, Attention, Event, ImportFailure, LuStat
 use super::live::Stop;
 use super::logical_unit::{LogicalUnit, NexusesOf, Route};
 use super::standby::Forwarder;
-use super::{Announcement, Framework, ImportError, LuProvider, ObjectState, PeerView, Release, Unit};
+use super::{AnnouncedLu, Announcement, Framework, ImportError, LuProvider, ObjectState, PeerView, Release, Unit};
 use crate::scsi::Sense;
 use crate::store::LuRow;
 use crate::types::{AccessState, Guid, Status};
@@ -39,10 +39,34 @@ pub(super) struct Inner {
     /// Number of the last fence declaration that an import of this LU has used up.
     fence_used: u64,
     sent_active: Option<Instant>,
+    /// For listings.
+    pub moves: Moves,
     /// How the next release treats what cannot be flushed.
     pub release: Release,
     /// How a delete releases: a first one may fail, a second one discards.
     pub on_delete: Release,
+}
+
+/// Changes of the access state, counted and timed.
+#[derive(Default)]
+pub(super) struct Moves {
+    pub count: u64,
+    /// How long the last way from one settled state to another took.
+    pub last: Option<Duration>,
+    begun: Option<Instant>,
+}
+
+impl Moves {
+    fn note(&mut self, before: AccessState, after: AccessState) {
+        if before == after {
+            return;
+        }
+        self.count += 1;
+        match after {
+            AccessState::TransitionToActive | AccessState::TransitionToStandby => self.begun = Some(Instant::now()),
+            AccessState::Active | AccessState::Standby => self.last = self.begun.take().map(|begun| begun.elapsed()),
+        }
+    }
 }
 
 /// Runs outside of the lock; ends with an event.
@@ -61,6 +85,11 @@ pub(super) struct Source<'a> {
 }
 
 impl Inner {
+    /// The open store.
+    pub fn unit(&self) -> Option<&Arc<dyn Unit>> {
+        self.unit.as_ref()
+    }
+
     /// What the ownership record says now, if the store is open here (6.4).
     pub fn still_owned(&self) -> bool {
         match &self.unit {
@@ -81,6 +110,7 @@ impl Cell {
                 says: None,
                 fence_used: 0,
                 sent_active: None,
+                moves: Moves::default(),
                 release: Release::Handover,
                 on_delete: Release::Handover,
             }),
@@ -186,6 +216,9 @@ impl Framework {
     fn enter(&self, inner: &mut Inner, next: LuState) {
         let before = inner.state.access();
         inner.state = next;
+        if let (Some(before), Some(after)) = (before, next.access()) {
+            inner.moves.note(before, after);
+        }
         let (Some(lu), Some(access)) = (&inner.lu, next.access()) else {
             return;
         };
@@ -370,6 +403,7 @@ impl Framework {
         self.connect(inner);
         let mut state = self.state.lock();
         lu.set_state(state.initial(state.lus_online));
+        lu.set_policy(state.non_optimized.contains(&lu.guid));
         state.names.insert(lu.name(), lu.guid);
         state.lus.insert(lu.guid, lu.clone());
         let unmapped = state.remap_lu(&lu);
@@ -421,6 +455,7 @@ impl Framework {
 
     fn remove_lu(&self, cell: &Cell, inner: &mut Inner) {
         note(self.remove_row(&cell.guid).map(|_| ()), &cell.guid);
+        note(self.keep_policy(&cell.guid, false), &cell.guid);
         let Some(lu) = inner.lu.take() else { return };
         let mut state = self.state.lock();
         state.lus.remove(&cell.guid);
@@ -447,19 +482,17 @@ impl Framework {
 
     fn send_active(&self, cell: &Cell, inner: &mut Inner, conflict: bool) {
         let recent = inner.sent_active.is_some_and(|at| at.elapsed() < RESEND_INTERVAL);
-        if let Some((name, generation)) = claim_of(inner)
+        if let Some(lu) = announced(cell, inner)
             && !(conflict && recent)
         {
             inner.sent_active = Some(Instant::now());
-            let guid = cell.guid;
-            self.announce(Announcement::LuActive { guid, name, generation });
+            self.announce(Announcement::LuActive(lu));
         }
     }
 
-    fn send_register(&self, cell: &Cell, inner: &Inner) {
-        if let Some((name, generation)) = claim_of(inner) {
-            let guid = cell.guid;
-            self.announce(Announcement::LuRegister { guid, name, generation });
+    pub(super) fn send_register(&self, cell: &Cell, inner: &Inner) {
+        if let Some(lu) = announced(cell, inner) {
+            self.announce(Announcement::LuRegister(lu));
         }
     }
 }
@@ -474,9 +507,15 @@ const PEER_HAS_IT: PeerView = PeerView {
     cold_start: true,
 };
 
-fn claim_of(inner: &Inner) -> Option<(String, u64)> {
+/// What the peer is to know of the claim.
+fn announced(cell: &Cell, inner: &Inner) -> Option<AnnouncedLu> {
     let unit = inner.unit.as_ref()?;
-    Some((unit.name(), unit.generation()))
+    Some(AnnouncedLu {
+        guid: cell.guid,
+        name: unit.name(),
+        generation: unit.generation(),
+        non_optimized: inner.lu.as_ref().is_some_and(|lu| lu.non_optimized()),
+    })
 }
 
 /// Undoes an import or a creation that does not take effect.

@@ -47,6 +47,8 @@ pub(super) struct LogicalUnit {
     peer_says: AtomicU8,
     /// The access state has changed since the LU was created or loaded.
     changed: AtomicBool,
+    /// Access policy `non-optimized` (`alua-proxy.md` 7.7).
+    non_optimized: AtomicBool,
     route: ArcSwap<Route>,
     itls: Mutex<Itls>,
 }
@@ -63,6 +65,7 @@ impl LogicalUnit {
             access: AtomicU8::new(UNKNOWN),
             peer_says: AtomicU8::new(UNKNOWN),
             changed: AtomicBool::new(false),
+            non_optimized: AtomicBool::new(false),
             route: ArcSwap::from_pointee(route),
             itls: Mutex::default(),
         })
@@ -104,6 +107,22 @@ impl LogicalUnit {
     pub fn set_peer_says(&self, says: Option<AccessState>) {
         self.peer_says
             .store(says.map_or(UNKNOWN, |access| access as u8), Ordering::Release);
+    }
+
+    pub fn non_optimized(&self) -> bool {
+        self.non_optimized.load(Ordering::Acquire)
+    }
+
+    /// What hosts know of the groups' states is not true any more.
+    pub fn change_policy(&self, non_optimized: bool) {
+        self.non_optimized.store(non_optimized, Ordering::Release);
+        self.changed.store(true, Ordering::Release);
+        self.raise(Sense::ACCESS_STATE_CHANGED);
+    }
+
+    /// At creation.
+    pub fn set_policy(&self, non_optimized: bool) {
+        self.non_optimized.store(non_optimized, Ordering::Release);
     }
 
     pub fn has_changed(&self) -> bool {

@@ -11,11 +11,12 @@
 //! | one nexus on one LU | `itl`, `attention` (unit attentions), `live` (tasks), `task_management` |
 //! | who sees what | `views` (pure), `groups` (the calls), `mapping`, `lun_map` |
 //! | management | `state`, `service`, `lus`, `modify`, `ports`, `providers` with `sbd_data`, `defaults`, `persistence` |
-//! | access state | `alua` (pure), `cell` (performs its actions for one LU), `alua_mode`, `peer_events` |
+//! | access state | `alua` (pure), `cell` (performs its actions for one LU), `alua_mode`, `peer_events`, `alua_report` |
 #![forbid(unsafe_code)]
 
 pub mod alua;
 mod alua_mode;
+mod alua_report;
 mod api;
 mod attention;
 mod cell;
@@ -33,6 +34,7 @@ mod modify;
 mod peer;
 mod peer_events;
 mod persistence;
+mod policy;
 mod port;
 mod ports;
 mod providers;
@@ -46,16 +48,18 @@ mod task_management;
 mod unit;
 mod views;
 
+pub use alua_report::{AluaLu, AluaPort, AluaReport, Owner};
 pub use api::{
     AccessReport, ConfigState, DefaultState, Framework, GroupKind, LuInfo, NexusInfo, PortInfo, ProviderData,
     ServiceState, ViewEntry, ViewRequest,
 };
 pub use live::LiveTask;
 pub use lun_map::LunMap;
-pub use peer::{Announcement, PeerEvent, PeerLink, PeerStatus, PeerView};
+pub use peer::{AnnouncedLu, Announcement, MessageCount, PeerEvent, PeerLink, PeerReport, PeerStatus, PeerView};
 pub use persistence::with_persist_method;
 pub use port::{Nexus, NexusSpec, ObjectState, Port, PortControl, PortSpec};
 pub use providers::MAX_PROVIDER_DATA;
+pub use standby::forwarded_by_default;
 pub use task::{
     Cdb, Done, Expected, Handler, Origin, Outcome, ReadyTask, Residual, Start, Started, Task, TaskAttribute,
     TaskHandle, TmDone, TmFunction, TmRequest, TmResponse,

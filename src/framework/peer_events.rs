@@ -108,8 +108,9 @@ impl Framework {
                 guid,
                 name,
                 generation,
+                non_optimized,
                 taken_over: _,
-            } => self.peer_has(&guid, &name, generation),
+            } => self.peer_has(&guid, &name, generation, non_optimized),
             PeerEvent::LuDeregister { guid } => {
                 let cell = self.cell(&guid);
                 let mut inner = cell.lock();
@@ -139,7 +140,7 @@ impl Framework {
         }
     }
 
-    fn peer_has(&self, guid: &Guid, name: &str, generation: Option<u64>) {
+    fn peer_has(&self, guid: &Guid, name: &str, generation: Option<u64>, non_optimized: Option<bool>) {
         let cell = self.cell(guid);
         let mut inner = cell.lock();
         let still_ours = inner.still_owned();
@@ -149,6 +150,9 @@ impl Framework {
             boot: false,
         };
         self.feed(&cell, inner, Event::PeerActive { generation, still_ours }, source);
+        if let Some(non_optimized) = non_optimized {
+            self.adopt_policy(&cell, non_optimized);
+        }
     }
 
     /// The end of a registration round: what the peer did not mention it does not have. A Standby LU that is known only

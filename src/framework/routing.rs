@@ -135,7 +135,7 @@ fn on_standby(framework: &Framework, task: &Task, itl: &Itl) -> Option<Outcome> 
         // Never back to where it came from.
         return Some(Outcome::check(Sense::ALUA_UNAVAILABLE));
     }
-    let verdict = standby::filter(&task.cdb, framework.standby_reads());
+    let verdict = standby::filter(&task.cdb, framework.standby_reads(), framework.forwards_all(&itl.lu));
     if verdict == Verdict::Refuse {
         return Some(Outcome::check(Sense::ALUA_STANDBY));
     }

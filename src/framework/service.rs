@@ -71,7 +71,7 @@ impl State {
                 MGMT_URL => self.mgmt_url = Some(value.clone()),
                 ALUA_ENABLED => self.alua = value == "true",
                 ALUA_NODE => self.node = value.parse().ok().and_then(NodeId::new),
-                _ => {}
+                _ => self.restore_policy(key, value),
             }
         }
         self.stored_defaults = (self.lus_online, self.ports_online);

@@ -7,6 +7,8 @@ use std::sync::Weak;
 
 /// PERSISTENT RESERVE OUT parameter lists must be shorter (`alua-proxy.md` 5.8).
 const MAX_PARAMETER_LIST: u32 = 256 * 1024;
+/// Data of one forwarded write. An LU moves no more with one command, and says so in VPD page B0h.
+const MAX_WRITE: u32 = 64 << 20;
 
 /// What the table says about a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,22 +19,35 @@ pub(super) enum Verdict {
     Refuse,
 }
 
-/// The table. REPORT LUNS and REPORT TARGET PORT GROUPS do not come here. `reads`: setting `alua/standby-reads`.
-pub(super) fn filter(cdb: &Cdb, reads: bool) -> Verdict {
-    let head = cdb.head();
-    let forward = match head[0] {
+/// READ (6), (10), (12), (16).
+const READS: [u8; 4] = [0x08, 0x28, 0xa8, 0x88];
+
+/// True for a command that every Standby LU forwards: it changes no data of the medium. Whoever gets any other one from a
+/// peer wants proof that it did not linger on its way (`alua-proxy.md` 7.7).
+pub fn forwarded_by_default(cdb: &[u8]) -> bool {
+    let second = cdb.get(1).copied().unwrap_or(0);
+    match cdb.first().copied().unwrap_or(0) {
         // INQUIRY, TEST UNIT READY, REQUEST SENSE, MODE SENSE, MODE SELECT, RESERVE, RELEASE, PERSISTENT RESERVE IN/OUT,
         // READ CAPACITY (10), START STOP UNIT
         0x12 | 0x00 | 0x03 | 0x1a | 0x5a | 0x15 | 0x55 | 0x16 | 0x17 | 0x5e | 0x5f | 0x25 | 0x1b => true,
         // READ CAPACITY (16)
-        0x9e => head[1] == 0x10,
-        // READ (6), (10), (12), (16)
-        0x08 | 0x28 | 0xa8 | 0x88 => reads,
-        // REPORT IDENTIFYING INFORMATION
-        0xa3 => head[1] & 0x1f == 0x05,
-        _ => false,
-    };
-    if forward { Verdict::Forward } else { Verdict::Refuse }
+        0x9e => second == 0x10,
+        // REPORT IDENTIFYING INFORMATION; REPORT TARGET PORT GROUPS, REPORT LUNS by an original peer
+        0xa3 => matches!(second & 0x1f, 0x05 | 0x0a),
+        0xa0 => true,
+        read => READS.contains(&read),
+    }
+}
+
+/// The table. REPORT LUNS and REPORT TARGET PORT GROUPS do not come here. `reads`: setting `alua/standby-reads`; `all`:
+/// the policy `non-optimized` is in effect.
+pub(super) fn filter(cdb: &Cdb, reads: bool, all: bool) -> Verdict {
+    let head = cdb.head();
+    let refused = READS.contains(&head[0]) && !reads;
+    match all || forwarded_by_default(head) && !refused {
+        true => Verdict::Forward,
+        false => Verdict::Refuse,
+    }
 }
 
 /// Sends commands of one LU to the peer.
@@ -43,7 +58,7 @@ pub(super) struct Forwarder {
 
 impl Handler for Forwarder {
     fn start(&self, task: &Task) -> Start {
-        let wanted = match parameter_list(&task.cdb) {
+        let wanted = match host_data(task) {
             Err(outcome) => return Start::Done(outcome),
             Ok(length) => length,
         };
@@ -66,6 +81,18 @@ impl Handler for Forwarder {
             link.abort(nexus, tag);
         }
     }
+}
+
+/// Bytes that the host is asked for. What they mean, only the owner of the LU knows: of a write all that the host has.
+fn host_data(task: &Task) -> Result<u32, Outcome> {
+    if forwarded_by_default(task.cdb.head()) {
+        return parameter_list(&task.cdb);
+    }
+    let length = if task.expected.write { task.expected.length } else { 0 };
+    if length > MAX_WRITE {
+        return Err(Outcome::check(Sense::INVALID_FIELD_IN_CDB));
+    }
+    Ok(length)
 }
 
 /// Length of the parameter list that goes with the command, after the checks of `alua-proxy.md` 5.8.
@@ -107,21 +134,29 @@ mod tests {
     fn the_table_of_7_4() {
         for opcode in 0..=255u8 {
             let forwarded = [
-                0x12, 0x00, 0x03, 0x1a, 0x5a, 0x15, 0x55, 0x16, 0x17, 0x5e, 0x5f, 0x25, 0x1b, 0x08, 0x28, 0xa8, 0x88,
+                0xa0, 0x12, 0x00, 0x03, 0x1a, 0x5a, 0x15, 0x55, 0x16, 0x17, 0x5e, 0x5f, 0x25, 0x1b, 0x08, 0x28, 0xa8,
+                0x88,
             ];
             let expected = if forwarded.contains(&opcode) {
                 Verdict::Forward
             } else {
                 Verdict::Refuse
             };
-            assert_eq!(filter(&cdb(&[opcode]), true), expected, "{opcode:#x}");
+            assert_eq!(filter(&cdb(&[opcode]), true, false), expected, "{opcode:#x}");
         }
-        assert_eq!(filter(&cdb(&[0x9e, 0x10]), true), Verdict::Forward);
-        assert_eq!(filter(&cdb(&[0x9e, 0x12]), true), Verdict::Refuse);
-        assert_eq!(filter(&cdb(&[0xa3, 0x05]), true), Verdict::Forward);
-        assert_eq!(filter(&cdb(&[0xa3, 0x0c]), true), Verdict::Refuse);
+        assert_eq!(filter(&cdb(&[0x9e, 0x10]), true, false), Verdict::Forward);
+        assert_eq!(filter(&cdb(&[0x9e, 0x12]), true, false), Verdict::Refuse);
+        assert_eq!(filter(&cdb(&[0xa3, 0x05]), true, false), Verdict::Forward);
+        assert_eq!(filter(&cdb(&[0xa3, 0x0c]), true, false), Verdict::Refuse);
         for opcode in [0x08, 0x28, 0xa8, 0x88] {
-            assert_eq!(filter(&cdb(&[opcode]), false), Verdict::Refuse);
+            assert_eq!(filter(&cdb(&[opcode]), false, false), Verdict::Refuse);
+        }
+        for opcode in 0..=255u8 {
+            assert_eq!(
+                filter(&cdb(&[opcode]), false, true),
+                Verdict::Forward,
+                "7.7: {opcode:#x}"
+            );
         }
     }
 

@@ -22,6 +22,9 @@ pub(super) const MGMT_URL: &str = "mgmt-url";
 /// `forward` (default) or `refuse` (ruling 13).
 pub(super) const STANDBY_READS: &str = "alua/standby-reads";
 
+/// Access policy of an LU, by its GUID behind this; `non-optimized`, missing means `standby` (`alua-proxy.md` 7.7).
+pub(super) const POLICY: &str = "alua/policy/";
+
 /// Everything but the LUs' access states.
 pub(super) struct State {
     /// The service was brought online.
@@ -61,6 +64,8 @@ pub(super) struct State {
     pub alua: bool,
     /// Last node id that was enabled.
     pub node: Option<NodeId>,
+    /// LUs with the policy `non-optimized`.
+    pub non_optimized: HashSet<Guid>,
     /// `aluaadm fenced` calls so far.
     pub fences: u64,
     /// The last of them, until the peer is heard again.
@@ -90,6 +95,7 @@ impl Default for State {
             last_nexus: 0,
             alua: false,
             node: None,
+            non_optimized: HashSet::new(),
             fences: 0,
             fenced: None,
         }

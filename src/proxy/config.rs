@@ -9,6 +9,9 @@ pub struct Config {
     pub silence: Duration,
     /// Registrations go out so long after the first probe even if nobody answered it.
     pub greeting: Duration,
+    /// A forwarded write is started by the owner so long after it gave out the token that the write carries (7.7), not
+    /// later: whoever forwarded it knows then that it will not happen any more. Longer than `probe`.
+    pub write_life: Duration,
     /// A forwarded command without any answer; restarted by each SCSI_DATA.
     pub command: Duration,
     /// The peer's part of a task management function.
@@ -27,12 +30,14 @@ pub struct Config {
     pub upcall_pause: Duration,
     /// How long ended sessions of the peer are remembered (8.4).
     pub remember_sessions: Duration,
-    /// Data in one SCSI_DATA, bytes.
+    /// Data in one SCSI_DATA, bytes, either way.
     pub piece: usize,
-    /// Unconfirmed SCSI_DATA per task between two of our nodes. One with an original peer.
+    /// Unconfirmed SCSI_DATA, or unanswered R2T, per task between two of our nodes. One with an original peer.
     pub window: usize,
     /// Immediate data in one SCSI_CMD, bytes.
     pub immediate: usize,
+    /// Data of forwarded writes that is being collected here, bytes.
+    pub collecting: usize,
     /// Forwarded commands under way.
     pub commands: usize,
     /// Forwarded commands under way for one LU.
@@ -53,6 +58,7 @@ impl Default for Config {
             probe: Duration::from_secs(2),
             silence: Duration::from_secs(6),
             greeting: Duration::from_millis(500),
+            write_life: Duration::from_secs(5),
             command: Duration::from_secs(30),
             management: Duration::from_secs(5),
             registration: Duration::from_secs(5),
@@ -65,6 +71,7 @@ impl Default for Config {
             piece: 128 << 10,
             window: 4,
             immediate: 256 << 10,
+            collecting: 256 << 20,
             commands: 1024,
             commands_per_lu: 128,
             queue_messages: 8192,

@@ -125,10 +125,16 @@ impl Service {
                     node: node.get(),
                 })
             }
+            Request::AluaReport => Response::AluaReport(Box::new(f.alua_report())),
             Request::PeerFenced => {
                 f.peer_fenced();
                 Response::Done
             }
+
+            Request::GetLuPolicy(guid) => Response::LuPolicy(f.lu_policy(&guid)?),
+            Request::SetLuPolicy(guid, non_optimized) => done(f.set_lu_policy(&guid, non_optimized))?,
+            Request::GetStandbyReads => Response::StandbyReads(f.standby_reads()),
+            Request::SetStandbyReads(forward) => done(f.set_standby_reads(forward))?,
 
             Request::InitProxyDoor => {
                 let mut descriptors = descriptors.into_iter();

@@ -45,16 +45,10 @@ pub fn modify(parsed: &Parsed, service: &dyn Service) -> Result<(), Failure> {
         isns: parsed.value('i').map(|value| value.starts_with('e')),
         isns_servers: parsed.value('I').map(isns_servers).transpose()?,
     });
-    let modified = change(
-        parsed,
-        service,
-        asked,
-        "Configuration change failed",
-        |refusal| match refusal {
-            Refusal::Properties(list) => Some(properties("global", list)),
-            _ => None,
-        },
-    );
+    let modified = change(parsed, service, asked, UNSTORABLE, |refusal| match refusal {
+        Refusal::Properties(list) => Some(properties("global", list)),
+        _ => None,
+    });
     modified.map(drop)
 }
 

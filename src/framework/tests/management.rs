@@ -316,11 +316,12 @@ fn what_alua_mode_announces() {
         port: devid("iqn.t"),
         rtpid: 1,
     };
-    let register = Announcement::LuRegister {
+    let register = Announcement::LuRegister(AnnouncedLu {
         guid: guid(1),
         name: "/a".to_owned(),
         generation: 1,
-    };
+        non_optimized: false,
+    });
     let take = || std::mem::take(&mut *node.link.announced.lock());
     assert_eq!(take(), [port_up, register]);
     node.framework.lu_import("/b").unwrap();
@@ -328,8 +329,8 @@ fn what_alua_mode_announces() {
     node.framework.lu_delete(&guid(3)).unwrap();
     node.framework.lu_standby(&guid(2)).unwrap();
     let announced = take();
-    assert!(matches!(&announced[0], Announcement::LuActive { name, generation: 2, .. } if name == "/b"));
-    assert!(matches!(&announced[1], Announcement::LuRegister { name, .. } if name == "/c"));
+    assert!(matches!(&announced[0], Announcement::LuActive(lu) if lu.name == "/b" && lu.generation == 2));
+    assert!(matches!(&announced[1], Announcement::LuRegister(lu) if lu.name == "/c"));
     assert_eq!(
         announced[2..],
         [Announcement::LuDeregister { guid: guid(3) }],

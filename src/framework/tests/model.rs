@@ -303,6 +303,18 @@ pub struct ModelLink {
     /// Image nexuses on the peer by the id of the nexus here.
     images: Mutex<HashMap<u64, Arc<Nexus>>>,
     pub send_lun_id: Mutex<Option<Guid>>,
+    /// The peer is an original one.
+    pub original: AtomicBool,
+}
+
+fn active(lu: AnnouncedLu, taken_over: bool) -> PeerEvent {
+    PeerEvent::LuActive {
+        guid: lu.guid,
+        name: lu.name,
+        generation: Some(lu.generation),
+        non_optimized: Some(lu.non_optimized),
+        taken_over,
+    }
 }
 
 impl ModelLink {
@@ -351,18 +363,8 @@ impl PeerLink for ModelLink {
                 PeerEvent::PortUp { port, rtpid }
             }
             Announcement::PortDown { port } => PeerEvent::PortDown { port },
-            Announcement::LuRegister { guid, name, generation } => PeerEvent::LuActive {
-                guid,
-                name,
-                generation: Some(generation),
-                taken_over: false,
-            },
-            Announcement::LuActive { guid, name, generation } => PeerEvent::LuActive {
-                guid,
-                name,
-                generation: Some(generation),
-                taken_over: true,
-            },
+            Announcement::LuRegister(lu) => active(lu, false),
+            Announcement::LuActive(lu) => active(lu, true),
             Announcement::LuDeregister { guid } => PeerEvent::LuDeregister { guid },
         };
         peer.peer_event(event);
@@ -387,7 +389,12 @@ impl PeerLink for ModelLink {
         };
         match peer.start(task) {
             Started::Done(outcome) => done(outcome),
-            Started::Ready(ready) => ready.execute(data, done),
+            Started::Ready(ready) => {
+                // Of a write the other node asks the host for everything.
+                let mut data = data;
+                data.truncate(ready.want() as usize);
+                ready.execute(data, done);
+            }
         }
     }
     fn abort(&self, _nexus: &Nexus, _tag: u64) {}
@@ -413,7 +420,8 @@ impl PeerLink for ModelLink {
         PeerStatus {
             door: true,
             reachable,
-            original: Some(false),
+            original: Some(self.original.load(Ordering::Acquire)),
+            writes: reachable && !self.original.load(Ordering::Acquire),
         }
     }
     fn port_accepted(&self, port: &Port) -> bool {
@@ -554,7 +562,8 @@ impl Node {
         match self.start(nexus, lun, cdb, tag) {
             Started::Done(outcome) => sender.send(outcome).unwrap(),
             Started::Ready(ready) => {
-                let data = data[..ready.want() as usize].to_vec();
+                let mut data = data.to_vec();
+                data.resize(ready.want() as usize, 0);
                 ready.execute(data, Box::new(move |outcome| sender.send(outcome).unwrap()));
             }
         }

@@ -175,6 +175,7 @@ fn a_conflict_is_decided_by_the_generation() {
         guid: guid(1),
         name: "/x".to_owned(),
         generation: Some(0),
+        non_optimized: None,
         taken_over: false,
     };
     a.framework.peer_event(older.clone());
@@ -185,6 +186,7 @@ fn a_conflict_is_decided_by_the_generation() {
         guid: guid(1),
         name: "/x".to_owned(),
         generation: Some(1),
+        non_optimized: None,
         taken_over: true,
     });
     wait("a yields to an equal generation", || {
@@ -221,6 +223,7 @@ fn nothing_is_forwarded_twice() {
         guid: guid(1),
         name: "/x".to_owned(),
         generation: Some(9),
+        non_optimized: None,
         taken_over: true,
     });
     wait("both are Standby", || a.access(1) == Some(AccessState::Standby));
@@ -260,6 +263,7 @@ fn a_round_sweeps_what_the_peer_does_not_mention() {
         guid: guid(2),
         name: "/gone".to_owned(),
         generation: Some(1),
+        non_optimized: None,
         taken_over: false,
     });
     wait("b knows LU 2", || b.access(2) == Some(AccessState::Standby));
@@ -337,4 +341,63 @@ fn a_session_ends_on_both_nodes() {
     assert_eq!(a.framework.port_nexuses(&devid("iqn.port-b")).unwrap().len(), 1);
     b.framework.nexus_deregister(&on_b);
     assert_eq!(a.framework.port_nexuses(&devid("iqn.port-b")).unwrap().len(), 0);
+}
+
+/// `alua-proxy.md` 7.7: what hosts are told and what is forwarded, on both nodes; the property stays "2".
+#[test]
+fn the_policy_of_the_owner_holds_on_both_nodes() {
+    let (a, b, on_a, on_b) = served();
+    assert_eq!(b.framework.set_lu_policy(&guid(1), true), Err(Status::AccessStateSet));
+    assert_eq!(a.framework.set_lu_policy(&guid(9), true), Err(Status::NotFound));
+    assert_eq!(sense(&b.command(&on_b, 0, WRITE, &[5])), (2, 4, 0x0b));
+    assert_eq!(a.framework.set_lu_policy(&guid(1), true), Ok(()));
+    wait("b hears of it", || b.framework.lu_policy(&guid(1)) == Ok(true));
+    for (node, nexus) in [(&a, &on_a), (&b, &on_b)] {
+        assert_eq!(sense(&node.command(nexus, 0, TUR, &[])), (6, 0x2a, 6));
+        let told = node.command(nexus, 0, RTPG, &[]).data;
+        assert_eq!((told[4], told[5], told[16], told[17]), (0x80, 0x8f, 0x01, 0x8f));
+    }
+    assert_eq!(b.command(&on_b, 0, WRITE, &[5]).status, ScsiStatus::Good);
+    assert_eq!(b.access(1), Some(AccessState::Standby));
+
+    // The peer is gone: its group is unavailable, and so is what would go there.
+    b.link.up.store(false, std::sync::atomic::Ordering::Release);
+    assert_eq!(sense(&b.command(&on_b, 0, WRITE, &[5])), (2, 4, 0x0c));
+    let told = b.command(&on_b, 0, RTPG, &[]).data;
+    assert_eq!((told.len(), told[4]), (16, 0x03));
+    b.link.up.store(true, std::sync::atomic::Ordering::Release);
+    // An original peer takes its place: nothing but the table is sent there, and nothing else promised.
+    b.link.original.store(true, std::sync::atomic::Ordering::Release);
+    assert_eq!(sense(&b.command(&on_b, 0, WRITE, &[5])), (2, 4, 0x0b));
+    assert_eq!(b.command(&on_b, 0, RTPG, &[]).data[16], 0x02);
+    b.link.original.store(false, std::sync::atomic::Ordering::Release);
+
+    // A move takes the policy along.
+    a.framework.lu_standby(&guid(1)).unwrap();
+    b.framework.lu_import("/x").unwrap();
+    active_on(&b, &a);
+    assert_eq!(
+        (a.framework.lu_policy(&guid(1)), b.framework.lu_policy(&guid(1))),
+        (Ok(true), Ok(true))
+    );
+    assert_eq!(b.framework.set_lu_policy(&guid(1), false), Ok(()));
+    wait("a hears of it", || a.framework.lu_policy(&guid(1)) == Ok(false));
+    a.command(&on_a, 0, TUR, &[]);
+    assert_eq!(sense(&a.command(&on_a, 0, WRITE, &[5])), (2, 4, 0x0b));
+}
+
+/// `alua/standby-reads`, at once and for this node only.
+#[test]
+fn reads_on_a_standby_lu_can_be_refused() {
+    let (a, b, on_a, on_b) = served();
+    assert_eq!(b.command(&on_b, 0, READ, &[]).status, ScsiStatus::Good);
+    b.framework.set_standby_reads(false).unwrap();
+    assert_eq!(sense(&b.command(&on_b, 0, READ, &[])), (2, 4, 0x0b));
+    assert_eq!(a.command(&on_a, 0, READ, &[]).status, ScsiStatus::Good);
+    assert_eq!(b.command(&on_b, 0, TUR, &[]), Outcome::good());
+    // The policy promises more.
+    a.framework.set_lu_policy(&guid(1), true).unwrap();
+    wait("b hears of it", || b.framework.lu_policy(&guid(1)) == Ok(true));
+    b.command(&on_b, 0, TUR, &[]);
+    assert_eq!(b.command(&on_b, 0, READ, &[]).status, ScsiStatus::Good);
 }

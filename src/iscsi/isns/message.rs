@@ -168,8 +168,11 @@ impl AnswerHeader {
     }
 }
 
+/// Tag and value.
+pub type Attribute<'a> = (u32, &'a [u8]);
+
 /// Status, and the attributes behind it. `None`: malformed.
-pub fn parse_answer(body: &[u8]) -> Option<(Status, Vec<(u32, &[u8])>)> {
+pub fn parse_answer(body: &[u8]) -> Option<(Status, Vec<Attribute<'_>>)> {
     let word = |bytes: &[u8], at: usize| Some(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
     let status = Status(word(body, 0)?);
     let mut attributes = Vec::new();

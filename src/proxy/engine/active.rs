@@ -1,6 +1,7 @@
 //! The peer's side of things on this node: images of its ports, its sessions, and the commands it forwards to us
 //! (`alua-proxy.md` 5.3 to 5.8).
 
+mod collect;
 mod commands;
 mod images;
 mod round;
@@ -8,12 +9,13 @@ mod sessions;
 
 use super::super::codes;
 use super::super::message::{Body, Capabilities, Lun, PortId, ScsiCmd, ScsiData, ScsiStatus as StatusMessage, Sync};
+use super::announcer::Announcer;
 use super::{Class, Context, Outcome, Output, PeerEvent, TmFunction, TmResponse};
 use crate::framework::{Expected, Residual};
 use crate::scsi::{ScsiStatus, Sense};
 use crate::types::{DevId, Guid, Status, TransportId};
 use round::Round;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
 /// Ended sessions that are remembered, so that a late SCSI_CMD does not open them again (8.4, hazard H17).
@@ -95,6 +97,8 @@ struct Session {
 }
 
 enum Progress {
+    /// A write of which not all data is here yet.
+    Collecting(Box<Collection>),
     Running,
     /// The outcome is here; its data goes out in pieces.
     Sending {
@@ -103,6 +107,19 @@ enum Progress {
         unconfirmed: usize,
         deadline: Duration,
     },
+}
+
+/// The data of a forwarded write, asked for by R2T in pieces.
+struct Collection {
+    cmd: ScsiCmd,
+    total: usize,
+    /// Asked for up to here.
+    asked: usize,
+    /// Pieces under way: length, and when they were asked for, by offset.
+    wanted: BTreeMap<usize, (usize, Duration)>,
+    /// The newest question that was answered: then the peer still had the command.
+    fresh: Duration,
+    deadline: Duration,
 }
 
 struct Task {
@@ -163,6 +180,7 @@ impl Active {
             guid: lun.guid,
             name: name.to_owned(),
             generation: lun.generation,
+            non_optimized: lun.non_optimized,
             taken_over,
         }));
     }
@@ -198,6 +216,7 @@ impl Active {
 
     pub fn tick(&mut self, cx: &mut Context<'_>) {
         let now = cx.now;
+        self.give_up_collecting(cx);
         self.tasks.retain(|id, task| match task.progress {
             Progress::Sending { deadline, .. } if now >= deadline => {
                 log::warn!("pppt: the peer does not take the data of task {id:#x}; dropped");

@@ -3,7 +3,7 @@
 
 use super::super::message::{Body, Lun, Message, PortId, Sync};
 use super::held::Object;
-use super::{Announcement, Capabilities, Class, Context, Output, PeerEvent};
+use super::{AnnouncedLu, Announcement, Capabilities, Class, Context, Output, PeerEvent};
 use crate::types::{AccessState, DevId, Guid};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -69,17 +69,16 @@ impl Announcer {
 
     /// `direct`: messages may be sent now.
     pub fn announce(&mut self, cx: &mut Context<'_>, announcement: Announcement, direct: bool) {
-        if let Announcement::LuRegister { guid, name, .. } | Announcement::LuActive { guid, name, .. } = &announcement
-            && (name.is_empty() || name.len() > MAX_NAME)
-        {
-            log::error!("pppt: LU {guid} cannot be announced: its name has {} bytes", name.len());
-            return;
-        }
-        match announcement {
-            Announcement::LuRegister { guid, generation, .. } | Announcement::LuActive { guid, generation, .. } => {
-                self.generations.insert(guid, generation);
+        match &announcement {
+            Announcement::LuRegister(lu) | Announcement::LuActive(lu) => {
+                let length = lu.name.len();
+                if length == 0 || length > MAX_NAME {
+                    log::error!("pppt: LU {} cannot be announced: its name has {length} bytes", lu.guid);
+                    return;
+                }
+                self.generations.insert(lu.guid, lu.generation);
             }
-            Announcement::LuDeregister { guid } => drop(self.generations.remove(&guid)),
+            Announcement::LuDeregister { guid } => drop(self.generations.remove(guid)),
             _ => {}
         }
         let object = object_of(&announcement);
@@ -121,7 +120,7 @@ impl Announcer {
         self.objects.retain(|_, entry| match entry.announcement {
             Announcement::PortUp { .. } => true,
             Announcement::PortDown { .. } | Announcement::LuDeregister { .. } => entry.sent.is_none(),
-            Announcement::LuRegister { .. } | Announcement::LuActive { .. } => false,
+            Announcement::LuRegister(_) | Announcement::LuActive(_) => false,
         });
         for object in self.objects.keys().cloned().collect::<Vec<_>>() {
             self.send(cx, &object);
@@ -235,9 +234,8 @@ impl Announcer {
 fn object_of(announcement: &Announcement) -> Object {
     match announcement {
         Announcement::PortUp { port, .. } | Announcement::PortDown { port } => Object::Port(port.clone()),
-        Announcement::LuRegister { guid, .. }
-        | Announcement::LuActive { guid, .. }
-        | Announcement::LuDeregister { guid } => Object::Lu(*guid),
+        Announcement::LuRegister(lu) | Announcement::LuActive(lu) => Object::Lu(lu.guid),
+        Announcement::LuDeregister { guid } => Object::Lu(*guid),
     }
 }
 
@@ -259,27 +257,29 @@ fn body(announcement: &Announcement) -> Body {
             port: port_id(port),
             cb_arg: Vec::new(),
         },
-        Announcement::LuRegister { guid, name, generation } => Body::RegisterLun(active_lun(guid, name, *generation)),
-        Announcement::LuActive { guid, name, generation } => Body::LunActive(active_lun(guid, name, *generation)),
+        Announcement::LuRegister(lu) => Body::RegisterLun(active_lun(lu)),
+        Announcement::LuActive(lu) => Body::LunActive(active_lun(lu)),
         Announcement::LuDeregister { guid } => Body::DeregisterLun(Lun {
             guid: *guid,
             provider: DISK_PROVIDER.to_vec(),
             cb_arg: Vec::new(),
             generation: None,
             access_state: None,
+            non_optimized: None,
         }),
     }
 }
 
-fn active_lun(guid: &Guid, name: &str, generation: u64) -> Lun {
+fn active_lun(lu: &AnnouncedLu) -> Lun {
     // An original receiver copies the name as a C string: without its NUL it overruns its buffer.
-    let cb_arg = [name.as_bytes(), b"\0"].concat();
+    let cb_arg = [lu.name.as_bytes(), b"\0"].concat();
     Lun {
-        guid: *guid,
+        guid: lu.guid,
         provider: DISK_PROVIDER.to_vec(),
         cb_arg,
-        generation: Some(generation),
+        generation: Some(lu.generation),
         access_state: Some(AccessState::Active as u8),
+        non_optimized: Some(lu.non_optimized),
     }
 }
 

@@ -33,6 +33,45 @@ pub(super) enum Life {
     Former,
 }
 
+/// What was seen of the peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(in super::super) struct Seen {
+    /// Its node id; `None`: an original peer, or not yet known.
+    pub node: Option<u8>,
+    /// Its present life; `None`: an original peer, or never heard.
+    pub incarnation: Option<u64>,
+    /// When its last message came; `None`: never heard.
+    pub heard: Option<Duration>,
+    /// From a probe to its answer, the last time.
+    pub round_trip: Option<Duration>,
+}
+
+/// The nonces of our latest probes. The peer sends the newest that it has seen with a forwarded write.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tokens([(u64, Duration); 8]);
+
+impl Tokens {
+    fn new(seed: u64) -> Tokens {
+        Tokens([(seed, Duration::ZERO); 8])
+    }
+
+    fn issue(&mut self, now: Duration) -> u64 {
+        let nonce = self.0[0].0.wrapping_add(1);
+        self.0.rotate_right(1);
+        self.0[0] = (nonce, now);
+        nonce
+    }
+
+    /// When it was given out; `None`: never, or long ago.
+    pub fn issued(&self, nonce: u64) -> Option<Duration> {
+        let newest_first = self.0.iter();
+        newest_first
+            .filter(|(issued, _)| *issued == nonce)
+            .map(|(_, at)| *at)
+            .next()
+    }
+}
+
 pub(super) struct Link {
     /// The installed door.
     pub door: Option<u32>,
@@ -48,7 +87,10 @@ pub(super) struct Link {
     pub sequence: Sequence,
     own: Seeds,
     kind: Kind,
-    nonce: u64,
+    /// Probes given out, the newest first: nonce and when.
+    tokens: Tokens,
+    /// Nonce of the newest probe of the peer, and when it came.
+    peer_token: Option<(u64, Duration)>,
     life: Option<u64>,
     former: VecDeque<u64>,
     opened: Duration,
@@ -59,6 +101,10 @@ pub(super) struct Link {
     echoes: bool,
     /// When it last answered one.
     answered: Duration,
+    /// From the last probe to its answer.
+    round_trip: Option<Duration>,
+    /// The peer's node id, from its handshake.
+    node: Option<u8>,
     /// Doors removed whose images are still being torn down.
     clearing: Vec<u32>,
 }
@@ -74,7 +120,8 @@ impl Link {
             sequence: Sequence::default(),
             own,
             kind: Kind::Unknown,
-            nonce: own.incarnation.rotate_left(32) ^ own.ids,
+            tokens: Tokens::new(own.incarnation.rotate_left(32) ^ own.ids),
+            peer_token: None,
             life: None,
             former: VecDeque::new(),
             opened: Duration::ZERO,
@@ -83,6 +130,8 @@ impl Link {
             next_probe: Duration::ZERO,
             echoes: false,
             answered: Duration::ZERO,
+            round_trip: None,
+            node: None,
             clearing: Vec::new(),
         }
     }
@@ -155,7 +204,7 @@ impl Link {
         }
         self.last_probe = now;
         self.next_probe = now + config.probe;
-        Some(own_handshake(self.own, node, self.nonce).probe())
+        Some(own_handshake(self.own, node, self.tokens.issue(now)).probe())
     }
 
     /// The peer has spoken while it was taken for gone: it will answer a probe now.
@@ -192,9 +241,27 @@ impl Link {
         }
     }
 
+    /// ECHO_REQUEST of the peer.
+    pub fn echo_request(&mut self, now: Duration, data: &[u8]) {
+        if let Some(probe) = Handshake::from_probe(data) {
+            self.peer_token = Some((probe.nonce, now));
+        }
+    }
+
+    /// What a write to the peer carries, and a moment before which the peer did not give it out.
+    pub fn peer_token(&self) -> Option<(u64, Duration)> {
+        self.peer_token
+    }
+
+    pub fn tokens(&self) -> Tokens {
+        self.tokens
+    }
+
     pub fn echo_reply(&mut self, now: Duration, data: &[u8]) {
         let Some(kind) = self.recognise(data) else { return };
         self.answered = now;
+        self.round_trip = Some(now.saturating_sub(self.last_probe));
+        self.node = Handshake::from_reply(data).map(|peer| peer.node);
         if kind != self.kind {
             match kind {
                 Kind::Ours(capabilities) => {
@@ -212,10 +279,14 @@ impl Link {
             if self.enabled.is_some_and(|own| own.get() == peer.node) {
                 log::error!("pppt: both nodes are configured as ALUA node {}", peer.node);
             }
-            return (peer.nonce == self.nonce).then(|| Kind::Ours(peer.capabilities.and(Capabilities::ALL)));
+            return self
+                .tokens
+                .issued(peer.nonce)
+                .is_some()
+                .then(|| Kind::Ours(peer.capabilities.and(Capabilities::ALL)));
         }
         let copy = Handshake::from_probe(data)?;
-        (copy.nonce == self.nonce && copy.incarnation == self.own.incarnation).then_some(Kind::Original)
+        (self.tokens.issued(copy.nonce).is_some() && copy.incarnation == self.own.incarnation).then_some(Kind::Original)
     }
 
     pub fn incarnation(&mut self, incarnation: u64) -> Life {
@@ -240,6 +311,8 @@ impl Link {
 
     pub fn forget_peer(&mut self) {
         self.kind = Kind::Unknown;
+        (self.round_trip, self.node) = (None, None);
+        self.peer_token = None;
     }
 
     pub fn ours(&self) -> bool {
@@ -257,10 +330,22 @@ impl Link {
         (self.kind != Kind::Original).then(|| self.capabilities())
     }
 
+    /// What is known of the peer, for listings.
+    pub fn seen(&self) -> Seen {
+        let ever = self.life.is_some() || self.up;
+        Seen {
+            node: self.node,
+            incarnation: self.life,
+            heard: ever.then_some(self.heard),
+            round_trip: self.round_trip,
+        }
+    }
+
     pub fn status(&self) -> PeerStatus {
         PeerStatus {
             door: self.door.is_some(),
             reachable: self.open() && self.up,
+            writes: self.capabilities().has(Capabilities::WRITES),
             original: match self.kind {
                 Kind::Unknown => None,
                 Kind::Original => Some(true),

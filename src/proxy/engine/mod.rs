@@ -19,18 +19,20 @@ mod standby;
 mod tests;
 
 pub(super) use active::{Command as PeerCommand, Management};
-pub(super) use link::own_handshake;
+pub(super) use link::{Seen, own_handshake};
 pub(super) use standby::{Command, ManagementRequest, Origin};
 
 use super::Config;
 use super::codes;
 use super::message::{Body, Capabilities, Extensions, Message, ScsiCmd};
-use crate::framework::{Announcement, Done, Outcome, PeerEvent, PeerStatus, TmDone, TmFunction, TmResponse};
+use crate::framework::{
+    AnnouncedLu, Announcement, Done, Outcome, PeerEvent, PeerStatus, TmDone, TmFunction, TmResponse,
+};
 use crate::types::{DevId, NodeId, Status, TransportId};
 use active::Active;
 use announcer::Announcer;
 use held::Held;
-use link::Link;
+use link::{Link, Tokens};
 use standby::Standby;
 use std::time::Duration;
 
@@ -98,6 +100,10 @@ struct Context<'a> {
     capabilities: Capabilities,
     /// The peer is one of ours.
     ours: bool,
+    /// What forwarded writes of the peer may carry.
+    tokens: Tokens,
+    /// What writes to the peer carry, and when it came.
+    peer_token: Option<(u64, Duration)>,
 }
 
 impl Context<'_> {
@@ -163,6 +169,11 @@ impl Engine {
         std::mem::take(&mut self.out)
     }
 
+    /// For listings.
+    pub fn seen(&self) -> Seen {
+        self.link.seen()
+    }
+
     pub fn peer_status(&self) -> PeerStatus {
         self.link.status()
     }
@@ -218,7 +229,9 @@ impl Engine {
     pub fn send_failed(&mut self, now: Duration, message: &Message) {
         self.with(now, |engine, cx| match &message.body {
             Body::ScsiCmd(cmd) => engine.standby.send_failed(cx, cmd.task),
+            Body::ScsiData(data) if engine.standby.upload_lost(cx, data) => {}
             Body::ScsiData(data) => engine.active.data_lost(cx, data.task),
+            Body::R2t { task, .. } => engine.active.data_lost(cx, *task),
             Body::RegisterPort { .. }
             | Body::DeregisterPort { .. }
             | Body::RegisterLun(_)
@@ -295,7 +308,9 @@ impl Engine {
     }
 
     pub fn nexus_opened(&mut self, now: Duration, session: u64, result: Result<(), Status>) {
-        self.with(now, |engine, cx| engine.active.nexus_opened(cx, session, result));
+        self.with(now, |engine, cx| {
+            engine.active.nexus_opened(cx, session, result, engine.announcer)
+        });
     }
 
     pub fn nexus_closed(&mut self, now: Duration, session: u64) {
@@ -384,6 +399,7 @@ impl Engine {
 
     fn with(&mut self, now: Duration, act: impl FnOnce(&mut Parts<'_>, &mut Context<'_>)) {
         let (capabilities, ours) = (self.link.capabilities(), self.link.ours());
+        let (tokens, peer_token) = (self.link.tokens(), self.link.peer_token());
         let mut context = Context {
             now,
             config: &self.config,
@@ -391,6 +407,8 @@ impl Engine {
             out: &mut self.out,
             capabilities,
             ours,
+            tokens,
+            peer_token,
         };
         let mut parts = Parts {
             link: &mut self.link,
@@ -480,12 +498,16 @@ impl Parts<'_> {
             Body::RegisterLun(lun) => self.active.lun(cx, lun, false),
             Body::LunActive(lun) => self.active.lun(cx, lun, true),
             Body::DeregisterLun(lun) => self.active.lun_gone(cx, &lun),
-            Body::ScsiCmd(cmd) => {
-                let generation = self.announcer.generation(&cmd.guid);
-                self.active.command(cx, cmd, generation);
-            }
+            Body::ScsiCmd(cmd) => self.active.command(cx, cmd, self.announcer),
             Body::XferDone { task, status, .. } => self.active.transfer_done(cx, task, status),
+            Body::ScsiData(data) if self.active.collects(&data) => self.active.collect(cx, data, self.announcer),
             Body::ScsiData(data) => self.standby.data(cx, data),
+            Body::R2t {
+                task,
+                session,
+                offset,
+                length,
+            } => self.standby.upload(cx, task, session, offset, length),
             Body::ScsiStatus(status) => self.standby.status(cx, status),
             Body::Status {
                 of_type: 0,
@@ -508,8 +530,10 @@ impl Parts<'_> {
             } => self.standby.not_started(cx, of_id, full),
             Body::SessionDestroy(session) => self.active.destroy_session(cx, session.session),
             Body::SessionCreate(_) => cx.status(10, message.id, codes::NOT_SUPPORTED),
-            // ECHO_REQUEST was answered when it came in; the others mean nothing.
-            Body::EchoRequest(_) | Body::EchoReply(_) | Body::R2t { .. } | Body::Status { .. } => {}
+            // Was answered when it came in.
+            Body::EchoRequest(data) => self.link.echo_request(cx.now, &data),
+            // They mean nothing more.
+            Body::EchoReply(_) | Body::Status { .. } => {}
         }
         self.active.round_ended(cx, round_ends);
     }

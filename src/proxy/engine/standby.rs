@@ -4,14 +4,11 @@ use super::super::codes;
 use super::super::message::{Body, PortId, RemotePort, ScsiCmd, ScsiData, ScsiStatus as StatusMessage, Session};
 use super::announcer::port_id;
 use super::{Capabilities, Class, Context, Done, Outcome, Output, TmDone, TmFunction, TmResponse};
-use crate::framework::Expected;
+use crate::framework::{Expected, forwarded_by_default};
 use crate::scsi::{ScsiStatus, Sense};
 use crate::types::{DevId, Guid, TransportId};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
-
-/// WRITE (6), (10), (12), (16): forwarded only when the peer agreed (7.7).
-const WRITES: [u8; 4] = [0x0a, 0x2a, 0xaa, 0x8a];
 
 /// Pieces that may be kept for one task until those before them arrive; a sender has fewer unconfirmed.
 const EARLY_PIECES: usize = 16;
@@ -64,6 +61,12 @@ struct Forwarded {
     deadline: Duration,
     /// The outcome is TASK ABORTED, whatever the peer still says.
     aborted: bool,
+    /// The peer is gone; the outcome waits until the peer can not start it any more.
+    failing: bool,
+    /// A moment before which the peer did not give out the newest token (or R2T) of it; `None` for what changes nothing.
+    proof: Option<Duration>,
+    /// Data of the host, when not all of it went with the command.
+    upload: Vec<u8>,
     /// What an abort of it would need.
     origin: Origin,
 }
@@ -122,14 +125,15 @@ impl Standby {
 
     pub fn forward(&mut self, cx: &mut Context<'_>, command: Command, done: Done, reachable: bool, congested: bool) {
         let under_way = self.per_lu.get(&command.lu).copied().unwrap_or(0);
-        let opcode = command.cdb.first().copied().unwrap_or(0);
+        // 7.7: forwarded only under the policy `non-optimized`, to a peer that agreed.
+        let changes = !forwarded_by_default(&command.cdb);
+        let writes = cx.capabilities.has(Capabilities::WRITES);
+        let token = cx.peer_token.filter(|_| changes);
         let refusal = if !reachable {
             Some(Outcome::check(Sense::ALUA_UNAVAILABLE))
-        } else if WRITES.contains(&opcode) && !cx.capabilities.has(Capabilities::WRITES)
-            || command.data.len() > cx.config.immediate
-        {
+        } else if !writes && (changes || command.data.len() > cx.config.immediate) {
             Some(Outcome::check(Sense::ALUA_STANDBY))
-        } else if congested {
+        } else if congested || changes && (token.is_none() || command.generation.is_none()) {
             Some(Outcome::status(ScsiStatus::Busy))
         } else if self.tasks.len() >= cx.config.commands || under_way >= cx.config.commands_per_lu {
             Some(Outcome::status(ScsiStatus::TaskSetFull))
@@ -146,8 +150,16 @@ impl Standby {
         message.expected = command.expected.length;
         message.flags = flags(&command);
         message.cdb = command.cdb;
-        message.data = command.data;
-        message.generation = command.generation.filter(|_| WRITES.contains(&opcode));
+        message.generation = command.generation.filter(|_| changes);
+        message.token = token.map(|(nonce, _)| nonce);
+        let upload = if command.data.len() > cx.config.immediate {
+            message.total = u32::try_from(command.data.len()).ok();
+            message.data = command.data[..cx.config.immediate].to_vec();
+            command.data
+        } else {
+            message.data = command.data;
+            Vec::new()
+        };
         cx.send(Class::Bulk, id, Body::ScsiCmd(Box::new(message)));
         self.sessions.insert(command.origin.session);
         *self.per_lu.entry(command.lu).or_default() += 1;
@@ -164,6 +176,9 @@ impl Standby {
                 early: BTreeMap::new(),
                 deadline: cx.now + cx.config.command,
                 aborted: false,
+                failing: false,
+                proof: token.map(|(_, at)| at),
+                upload,
                 origin: command.origin,
             },
         );
@@ -176,13 +191,7 @@ impl Standby {
             .iter()
             .find(|(_, task)| task.session == session && task.tag == tag);
         let Some((&id, _)) = found else { return };
-        if self.ask_abort(cx, id, Waiting::Abort(id)) {
-            if let Some(task) = self.tasks.get_mut(&id) {
-                task.aborted = true;
-            }
-        } else {
-            self.complete(cx, id, Outcome::status(ScsiStatus::TaskAborted));
-        }
+        self.abort_and_wait(cx, id);
     }
 
     pub fn manage(&mut self, cx: &mut Context<'_>, request: ManagementRequest, done: TmDone, reachable: bool) {
@@ -242,6 +251,55 @@ impl Standby {
                 session: origin.session,
             };
             cx.send(Class::Bulk, id, Body::SessionDestroy(session));
+        }
+    }
+
+    /// R2T: the peer asks for more of the host's data.
+    pub fn upload(&mut self, cx: &mut Context<'_>, id: u64, session: u64, offset: u32, length: u32) {
+        let (now, wait) = (cx.now, cx.config.command);
+        let task = self.tasks.get_mut(&id);
+        let Some(task) = task.filter(|task| task.session == session && !task.aborted && !task.failing) else {
+            return transfer_done(cx, id, 0, codes::FAILED);
+        };
+        let (from, length) = (offset as usize, length as usize);
+        let Some(piece) = task
+            .upload
+            .get(from..from.saturating_add(length))
+            .filter(|piece| !piece.is_empty())
+        else {
+            log::error!("pppt: the peer asks for data of task {id:#x} that it does not have");
+            return transfer_done(cx, id, session, codes::FAILED);
+        };
+        let data = ScsiData {
+            task: id,
+            session,
+            guid: task.lu,
+            data: piece.to_vec(),
+            offset: Some(offset),
+        };
+        task.deadline = now + wait;
+        task.proof = Some(now);
+        cx.send(Class::Bulk, 0, Body::ScsiData(data));
+    }
+
+    /// A piece of the host's data did not get through the door. False when it is none of ours.
+    pub fn upload_lost(&mut self, cx: &mut Context<'_>, data: &ScsiData) -> bool {
+        let ours = |task: &Forwarded| !task.upload.is_empty() && task.session == data.session;
+        if !self.tasks.get(&data.task).is_some_and(ours) {
+            return false;
+        }
+        self.abort_and_wait(cx, data.task);
+        true
+    }
+
+    /// The outcome is TASK ABORTED when the peer has answered, or after a while.
+    fn abort_and_wait(&mut self, cx: &mut Context<'_>, id: u64) {
+        if self.ask_abort(cx, id, Waiting::Abort(id)) {
+            if let Some(task) = self.tasks.get_mut(&id) {
+                task.aborted = true;
+            }
+        } else {
+            self.complete(cx, id, Outcome::status(ScsiStatus::TaskAborted));
         }
     }
 
@@ -351,30 +409,49 @@ impl Standby {
         }
     }
 
-    /// The peer is gone.
+    /// The peer is gone. A write may still be on its way to it: its outcome waits until the peer would refuse it, for the
+    /// host sends it again through the other path as soon as it has the outcome.
     pub fn fail_all(&mut self, cx: &mut Context<'_>) {
+        let (now, life) = (cx.now, cx.config.write_life + cx.config.write_life / 10);
         for id in self.tasks.keys().copied().collect::<Vec<_>>() {
-            self.complete(cx, id, Outcome::check(Sense::ALUA_UNAVAILABLE));
+            match self.tasks.get_mut(&id) {
+                Some(task) if task.proof.is_some_and(|at| now < at + life) => {
+                    task.failing = true;
+                    task.deadline = task.proof.map_or(now, |at| at + life);
+                }
+                _ => self.complete(cx, id, Outcome::check(Sense::ALUA_UNAVAILABLE)),
+            }
         }
         // Its tasks are gone with it, as far as this node can know.
         for id in self.management.keys().copied().collect::<Vec<_>>() {
-            self.end_management(cx, id, TmResponse::Rejected);
+            match self.management.get(&id).map(|tm| &tm.waiting) {
+                Some(Waiting::Abort(task)) if self.tasks.contains_key(task) => drop(self.management.remove(&id)),
+                _ => self.end_management(cx, id, TmResponse::Rejected),
+            }
         }
         self.sessions.clear();
     }
 
     pub fn tick(&mut self, cx: &mut Context<'_>) {
         let now = cx.now;
-        let late: Vec<u64> = self
+        let late: Vec<(u64, bool, bool)> = self
             .tasks
             .iter()
-            .filter(|(_, task)| !task.aborted && now >= task.deadline)
-            .map(|(id, _)| *id)
+            .filter(|(_, task)| (!task.aborted || task.failing) && now >= task.deadline)
+            .map(|(id, task)| (*id, task.failing, task.proof.is_some()))
             .collect();
-        for id in late {
+        for (id, failing, changes) in late {
+            if failing {
+                self.complete(cx, id, Outcome::check(Sense::ALUA_UNAVAILABLE));
+                continue;
+            }
             log::warn!("pppt: no answer to task {id:#x} for {:?}; ended", cx.config.command);
-            self.ask_abort(cx, id, Waiting::Nobody);
-            self.complete(cx, id, Outcome::check(Sense::ALUA_UNAVAILABLE));
+            if changes {
+                self.abort_and_wait(cx, id);
+            } else {
+                self.ask_abort(cx, id, Waiting::Nobody);
+                self.complete(cx, id, Outcome::check(Sense::ALUA_UNAVAILABLE));
+            }
         }
         let late: Vec<u64> = self
             .management
@@ -507,5 +584,7 @@ fn scsi_cmd(id: u64, lu: Guid, origin: &Origin) -> ScsiCmd {
         data: Vec::new(),
         referenced: None,
         generation: None,
+        token: None,
+        total: None,
     }
 }

@@ -4,6 +4,7 @@ mod active;
 mod chaos;
 mod link;
 mod standby;
+mod writes;
 
 use super::super::message::{Capabilities, Handshake};
 use super::*;

@@ -219,6 +219,7 @@ impl Fields {
             cb_arg: self.cb_arg("icrl_cb_arg_len", "icrl_cb_arg")?,
             generation: self.optional_u64("icx_generation")?,
             access_state: self.optional_u8("icx_access_state")?,
+            non_optimized: self.optional_u8("icx_policy")?.map(|policy| policy == 1),
         })
     }
 
@@ -241,6 +242,8 @@ impl Fields {
             data: self.counted(data_length, "icsc_immed_data", MAX_DATA)?,
             referenced: self.optional_u64("icx_ref_task_msgid")?,
             generation: self.optional_u64("icx_generation")?,
+            token: self.optional_u64("icx_token")?,
+            total: self.optional_u32("icx_data_total")?,
         })
     }
 

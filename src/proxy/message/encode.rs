@@ -115,6 +115,9 @@ impl Out {
         if let Some(state) = lun.access_state {
             self.u8("icx_access_state", state);
         }
+        if let Some(non_optimized) = lun.non_optimized {
+            self.u8("icx_policy", u8::from(non_optimized));
+        }
     }
 
     fn scsi_cmd(&mut self, cmd: &ScsiCmd, payload: Payload) {
@@ -137,6 +140,10 @@ impl Out {
         }
         self.optional_u64("icx_ref_task_msgid", cmd.referenced);
         self.optional_u64("icx_generation", cmd.generation);
+        self.optional_u64("icx_token", cmd.token);
+        if let Some(total) = cmd.total {
+            self.u32("icx_data_total", total);
+        }
     }
 
     fn scsi_data(&mut self, data: &ScsiData, payload: Payload) {

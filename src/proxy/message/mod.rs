@@ -90,7 +90,7 @@ pub enum Body {
     },
     /// 7 SCSI_STATUS.
     ScsiStatus(ScsiStatus),
-    /// 8 R2T, never sent.
+    /// 8 R2T: between two of our nodes the owner asks for the rest of a forwarded write (7.7); the original never sends it.
     R2t {
         /// Of the SCSI_CMD.
         task: u64,
@@ -137,6 +137,8 @@ pub struct Lun {
     pub generation: Option<u64>,
     /// `icx_access_state`, the seed's number.
     pub access_state: Option<u8>,
+    /// `icx_policy`: 1, the owner's access policy of the LU is `non-optimized`; 0 `standby` (7.7).
+    pub non_optimized: Option<bool>,
 }
 
 /// Content of SCSI_CMD.
@@ -172,6 +174,10 @@ pub struct ScsiCmd {
     pub referenced: Option<u64>,
     /// `icx_generation`: the active node executes a forwarded write only under this generation (7.7).
     pub generation: Option<u64>,
+    /// `icx_token`: nonce of the receiver's newest probe. It proves to the receiver that a write did not linger on its way.
+    pub token: Option<u64>,
+    /// `icx_data_total`: bytes from the host altogether, when `data` has only the first of them; R2T asks for the rest.
+    pub total: Option<u32>,
 }
 
 impl ScsiCmd {
@@ -260,9 +266,11 @@ impl Message {
         self.extensions = Extensions::default();
         match &mut self.body {
             Body::RegisterLun(lun) | Body::DeregisterLun(lun) | Body::LunActive(lun) => {
-                (lun.generation, lun.access_state) = (None, None);
+                (lun.generation, lun.access_state, lun.non_optimized) = (None, None, None);
             }
-            Body::ScsiCmd(cmd) => (cmd.referenced, cmd.generation) = (None, None),
+            Body::ScsiCmd(cmd) => {
+                (cmd.referenced, cmd.generation, cmd.token, cmd.total) = (None, None, None, None);
+            }
             Body::ScsiData(data) => data.offset = None,
             Body::Status { full, .. } => *full = None,
             _ => {}
@@ -294,6 +302,25 @@ impl Message {
 impl Body {
     /// Number of message types.
     pub const TYPES: usize = 15;
+
+    /// Names of the types in the order of their numbers (`alua-proxy.md` 3.3).
+    pub const NAMES: [&str; Body::TYPES] = [
+        "REGISTER_PROXY_PORT",
+        "DEREGISTER_PROXY_PORT",
+        "REGISTER_LUN",
+        "DEREGISTER_LUN",
+        "SCSI_CMD",
+        "SCSI_DATA",
+        "SCSI_DATA_XFER_DONE",
+        "SCSI_STATUS",
+        "R2T",
+        "STATUS",
+        "SESSION_CREATE",
+        "SESSION_DESTROY",
+        "ECHO_REQUEST",
+        "ECHO_REPLY",
+        "LUN_ACTIVE",
+    ];
 
     /// `icm_msg_type`.
     pub fn number(&self) -> u8 {

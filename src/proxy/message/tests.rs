@@ -30,6 +30,7 @@ fn lun(cb_arg: &[u8]) -> Lun {
         cb_arg: cb_arg.to_vec(),
         generation: None,
         access_state: None,
+        non_optimized: None,
     }
 }
 
@@ -50,6 +51,8 @@ fn command() -> ScsiCmd {
         data: vec![],
         referenced: None,
         generation: None,
+        token: None,
+        total: None,
     }
 }
 
@@ -401,14 +404,18 @@ fn any_lun() -> impl Strategy<Value = Lun> {
         bytes(100),
         any::<Option<u64>>(),
         any::<Option<u8>>(),
+        any::<Option<bool>>(),
     )
-        .prop_map(|(guid, provider, cb_arg, generation, access_state)| Lun {
-            guid: Guid(guid),
-            provider,
-            cb_arg,
-            generation,
-            access_state,
-        })
+        .prop_map(
+            |(guid, provider, cb_arg, generation, access_state, non_optimized)| Lun {
+                guid: Guid(guid),
+                provider,
+                cb_arg,
+                generation,
+                access_state,
+                non_optimized,
+            },
+        )
 }
 
 fn any_cmd() -> impl Strategy<Value = ScsiCmd> {
@@ -426,7 +433,7 @@ fn any_cmd() -> impl Strategy<Value = ScsiCmd> {
             bytes(Cdb::MAX),
             any::<[u8; 3]>(),
             bytes(2000),
-            any::<[Option<u64>; 2]>(),
+            any::<([Option<u64>; 3], Option<u32>)>(),
         ),
     )
         .prop_map(
@@ -444,8 +451,10 @@ fn any_cmd() -> impl Strategy<Value = ScsiCmd> {
                 priority: b[1],
                 function: b[2],
                 data,
-                referenced: ext[0],
-                generation: ext[1],
+                referenced: ext.0[0],
+                generation: ext.0[1],
+                token: ext.0[2],
+                total: ext.1,
             },
         )
 }

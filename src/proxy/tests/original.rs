@@ -5,7 +5,7 @@ use super::nodes::*;
 use super::pair::compare_reads;
 use crate::framework::PeerLink;
 use crate::scsi::ScsiStatus;
-use crate::types::AccessState;
+use crate::types::{AccessState, Status};
 use parking_lot::Mutex;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -74,4 +74,18 @@ fn an_original_peer_that_falls_silent_and_returns() {
     pair.b.wire.put_filter(out);
     wait("PeerUp", || pair.b.ready());
     wait("a usable path", || pair.b.read(0, BLOCK).status == ScsiStatus::Good);
+}
+
+/// 7.7: an original peer executes no writes of ours.
+#[test]
+fn the_policy_non_optimized_is_refused_towards_an_original_peer() {
+    let pair = with_original();
+    pair.a.framework.lu_standby(&pair.guid).unwrap();
+    pair.b.framework.lu_import(&pair.path).unwrap();
+    wait("the peer is known", || pair.b.proxy.status().original == Some(true));
+    assert_eq!(
+        pair.b.framework.set_lu_policy(&pair.guid, true),
+        Err(Status::InvalidArg)
+    );
+    assert_eq!(pair.b.framework.set_lu_policy(&pair.guid, false), Ok(()));
 }

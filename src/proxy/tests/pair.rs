@@ -1,7 +1,7 @@
 //! Acceptance list 6, 9, 10 of `alua-proxy.md` chapter 10, between two of our nodes.
 
 use super::nodes::*;
-use crate::framework::{Announcement, Cdb, Expected, Origin, PeerLink, Residual, Task, TaskAttribute};
+use crate::framework::{AnnouncedLu, Announcement, Expected, PeerLink, Residual};
 use crate::scsi::ScsiStatus;
 use crate::types::{AccessState, Guid, Status};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -152,37 +152,59 @@ fn sessions_of_the_peer_end_with_those_of_its_initiators() {
     assert_eq!(sessions(), 1);
 }
 
-/// 7.7. The policy that lets writes through is the framework's; here it is passed by.
+fn write(length: usize) -> Expected {
+    Expected {
+        read: false,
+        write: true,
+        length: u32::try_from(length).unwrap(),
+    }
+}
+
+/// 7.7: every command, data of any length, through the node that does not own the LU.
 #[test]
-fn a_forwarded_write_is_executed_whole_under_the_generation_of_the_owner() {
+fn under_the_policy_non_optimized_both_paths_do_everything() {
     let pair = Pair::new();
-    for size in [BLOCK, 256 << 10] {
-        let data: Vec<u8> = (0..size).map(|n| u8::try_from(n % 249).unwrap()).collect();
-        let task = Task {
-            nexus: pair.b.nexus(),
-            lun: [0; 8],
-            cdb: Cdb::new(&cdb(0x2a, BLOCK, size)).unwrap(),
-            tag: 1 << 40,
-            attribute: TaskAttribute::Simple,
-            expected: Expected {
-                read: false,
-                write: true,
-                length: u32::try_from(size).unwrap(),
-            },
-            origin: Origin::Local,
-        };
-        let (sender, outcome) = std::sync::mpsc::channel();
-        let done = move |outcome| sender.send(outcome).unwrap();
-        pair.b.proxy.forward(pair.guid, task, data.clone(), Box::new(done));
-        let outcome = outcome.recv_timeout(Duration::from_secs(30)).unwrap();
+    pair.a.framework.set_lu_policy(&pair.guid, true).unwrap();
+    wait("the policy on both nodes", || {
+        pair.b.framework.lu_policy(&pair.guid) == Ok(true)
+    });
+    for size in SIZES.into_iter().chain([(256 << 10) + BLOCK, 6 << 20]) {
+        let data: Vec<u8> = (0..size)
+            .map(|n| u8::try_from((n + size / BLOCK) % 249).unwrap())
+            .collect();
+        let outcome = pair.b.run(&cdb(0x2a, BLOCK, size), write(size), &data);
         assert_eq!(
             (outcome.status, outcome.implied),
             (ScsiStatus::Good, size as u64),
             "{:?}",
             outcome.sense
         );
-        assert!(pair.a.read(BLOCK, size).data == data && pair.b.read(BLOCK, size).data == data);
+        assert!(
+            pair.a.read(BLOCK, size).data == data && pair.b.read(BLOCK, size).data == data,
+            "{size}"
+        );
     }
+    let none = Expected::default();
+    assert_eq!(
+        pair.b.run(&[0x35, 0, 0, 0, 0, 0, 0, 0, 0, 0], none, &[]).status,
+        ScsiStatus::Good
+    );
+    let beyond = pair.b.run(&cdb(0x2a, SIZE, BLOCK), write(BLOCK), &[0; BLOCK]);
+    assert_eq!(sense(&beyond), (5, 0x21, 0), "the owner decides");
+    // The owner moves; the policy is there.
+    pair.a.framework.lu_standby(&pair.guid).unwrap();
+    assert_eq!(pair.b.framework.lu_import(&pair.path), Ok(pair.guid));
+    wait("Standby", || pair.a.access(&pair.guid) == Some(AccessState::Standby));
+    let outcome = pair.a.run(&cdb(0x2a, 0, BLOCK), write(BLOCK), &[7; BLOCK]);
+    assert_eq!(outcome.status, ScsiStatus::Good);
+    assert_eq!(pair.b.read(0, BLOCK).data, [7; BLOCK]);
+    // And back to the default.
+    pair.b.framework.set_lu_policy(&pair.guid, false).unwrap();
+    wait("the default on both nodes", || {
+        pair.a.framework.lu_policy(&pair.guid) == Ok(false)
+    });
+    let refused = pair.a.run(&cdb(0x2a, 0, BLOCK), write(BLOCK), &[7; BLOCK]);
+    assert_eq!(sense(&refused), (2, 4, 0xb));
 }
 
 #[test]
@@ -232,11 +254,12 @@ fn both_nodes_announce_10_000_lus_at_the_same_moment() {
         for node in [&pair.a, &pair.b] {
             scope.spawn(move || {
                 for n in 0..LUS {
-                    node.proxy.announce(Announcement::LuRegister {
+                    node.proxy.announce(Announcement::LuRegister(AnnouncedLu {
                         guid: guid(node, n),
                         name: format!("/disks/{n}"),
                         generation: 1,
-                    });
+                        non_optimized: false,
+                    }));
                 }
             });
         }

@@ -3,8 +3,8 @@
 use super::*;
 
 impl Active {
-    /// SCSI_CMD. `own_generation`: of the LU, while it is Active here.
-    pub(in super::super) fn command(&mut self, cx: &mut Context<'_>, cmd: Box<ScsiCmd>, own_generation: Option<u64>) {
+    /// SCSI_CMD. `own`: under which generation the LU is Active here.
+    pub(in super::super) fn command(&mut self, cx: &mut Context<'_>, cmd: Box<ScsiCmd>, own: &Announcer) {
         let forget = cx.config.remember_sessions;
         while self
             .ended
@@ -22,10 +22,6 @@ impl Active {
         if self.ended.iter().any(|(id, _)| *id == cmd.session) {
             return cx.status(4, cmd.task, codes::NOT_FOUND);
         }
-        if cmd.generation.is_some() && cmd.generation != own_generation {
-            // A retried write must not be overtaken by its first copy (7.7).
-            return self.answer(cx, &cmd, Outcome::status(ScsiStatus::Busy));
-        }
         match self.sessions.get_mut(&cmd.session).map(|session| &mut session.nexus) {
             None => {
                 if let Err((task, code)) = self.open_session(cx, cmd) {
@@ -35,7 +31,7 @@ impl Active {
             Some(Nexus::Opening { waiting, .. }) if waiting.len() < WAITING_COMMANDS => waiting.push(*cmd),
             Some(Nexus::Opening { .. }) => cx.status(4, cmd.task, codes::BUSY),
             Some(Nexus::Closing) => cx.status(4, cmd.task, codes::BAD_STATE),
-            Some(Nexus::Open) => self.start(cx, *cmd),
+            Some(Nexus::Open) => self.admit(cx, *cmd, own),
         }
     }
 
@@ -76,9 +72,9 @@ impl Active {
             (1, Some(task)) => {
                 if matches!(
                     self.tasks.get(&task).map(|task| &task.progress),
-                    Some(Progress::Sending { .. })
+                    Some(Progress::Sending { .. } | Progress::Collecting(_))
                 ) {
-                    // Executed already; only its data was still on the way.
+                    // Executed already, and only its data was still on the way; or not begun.
                     self.tasks.remove(&task);
                 }
                 Some(TmFunction::AbortTask)
@@ -142,17 +138,17 @@ impl Active {
     /// SCSI_DATA_XFER_DONE.
     pub(in super::super) fn transfer_done(&mut self, cx: &mut Context<'_>, id: u64, status: u64) {
         let Some(task) = self.tasks.get_mut(&id) else { return };
+        if status != codes::SUCCESS && !matches!(task.progress, Progress::Running) {
+            // The peer no longer has the task.
+            self.tasks.remove(&id);
+            return;
+        }
         let Progress::Sending {
             unconfirmed, deadline, ..
         } = &mut task.progress
         else {
             return;
         };
-        if status != codes::SUCCESS {
-            // The peer no longer has the task.
-            self.tasks.remove(&id);
-            return;
-        }
         *unconfirmed = unconfirmed.saturating_sub(1);
         *deadline = cx.now + cx.config.command;
         self.advance(cx, id);
@@ -215,7 +211,7 @@ impl Active {
         send_status(cx, id, task.session, task.guid, task.expected, moved, outcome);
     }
 
-    fn answer(&self, cx: &mut Context<'_>, cmd: &ScsiCmd, outcome: Outcome) {
+    pub(super) fn answer(&self, cx: &mut Context<'_>, cmd: &ScsiCmd, outcome: Outcome) {
         let expected = Expected {
             read: cmd.flags & ScsiCmd::READ != 0,
             write: false,

@@ -3,14 +3,20 @@
 use super::*;
 
 impl Active {
-    pub(in super::super) fn nexus_opened(&mut self, cx: &mut Context<'_>, id: u64, result: Result<(), Status>) {
+    pub(in super::super) fn nexus_opened(
+        &mut self,
+        cx: &mut Context<'_>,
+        id: u64,
+        result: Result<(), Status>,
+        own: &Announcer,
+    ) {
         let Some(session) = self.sessions.get_mut(&id) else {
             return;
         };
         match (result, std::mem::replace(&mut session.nexus, Nexus::Open)) {
             (Ok(()), Nexus::Opening { waiting, .. }) => {
                 for cmd in waiting {
-                    self.start(cx, cmd);
+                    self.admit(cx, cmd, own);
                 }
             }
             (Ok(()), _) => {
@@ -67,9 +73,9 @@ impl Active {
     }
 
     fn close_session(&mut self, cx: &mut Context<'_>, id: u64) {
-        // Commands that still run end with TASK ABORTED through the framework; those that only send data end here.
+        // Commands that still run end with TASK ABORTED through the framework; those that only move data end here.
         let sending = |(task, state): (&u64, &Task)| {
-            (state.session == id && matches!(state.progress, Progress::Sending { .. })).then_some(*task)
+            (state.session == id && !matches!(state.progress, Progress::Running)).then_some(*task)
         };
         for task in self.tasks.iter().filter_map(sending).collect::<Vec<_>>() {
             self.tasks.remove(&task);

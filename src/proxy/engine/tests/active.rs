@@ -23,6 +23,8 @@ fn command(task: u64, session: u64) -> ScsiCmd {
         data: vec![],
         referenced: None,
         generation: None,
+        token: None,
+        total: None,
     }
 }
 
@@ -335,6 +337,7 @@ fn bad_names_of_lus_are_ignored() {
         cb_arg: cb_arg.to_vec(),
         generation: None,
         access_state: None,
+        non_optimized: None,
     };
     for (provider, cb_arg) in [
         (b"sbd".as_slice(), b"/no-nul".as_slice()),
@@ -353,6 +356,7 @@ fn bad_names_of_lus_are_ignored() {
         guid: LU,
         name: "/lu".into(),
         generation: None,
+        non_optimized: None,
         taken_over: true,
     };
     assert_eq!(pair.a.events, [active]);

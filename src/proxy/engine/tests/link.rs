@@ -30,11 +30,12 @@ fn an_original_peer_gets_what_the_original_sends() {
     assert_eq!(pair.a.engine.wire(), None);
     pair.a.engine.announce(
         pair.now,
-        Announcement::LuRegister {
+        Announcement::LuRegister(AnnouncedLu {
             guid: LU,
             name: "/lu".into(),
             generation: 3,
-        },
+            non_optimized: false,
+        }),
     );
     pair.a.perform(pair.now);
     let sent = pair.a.sent();
@@ -125,11 +126,12 @@ fn silence_is_peer_down_and_the_first_answer_peer_up() {
     let mut pair = Pair::up();
     pair.b.engine.announce(
         pair.now,
-        Announcement::LuRegister {
+        Announcement::LuRegister(AnnouncedLu {
             guid: LU,
             name: "/lu".into(),
             generation: 1,
-        },
+            non_optimized: false,
+        }),
     );
     pair.b.perform(pair.now);
     pair.settle();
@@ -161,11 +163,12 @@ fn a_channel_cut_in_one_direction_is_peer_down() {
     let mut pair = Pair::up();
     pair.b.engine.announce(
         pair.now,
-        Announcement::LuActive {
+        Announcement::LuActive(AnnouncedLu {
             guid: LU,
             name: "/lu".into(),
             generation: 2,
-        },
+            non_optimized: false,
+        }),
     );
     pair.b.perform(pair.now);
     pair.b.events.clear();
@@ -215,11 +218,12 @@ fn held_registrations_are_applied_at_enable_the_newest_per_object() {
     let mut pair = Pair::new();
     pair.a.enable(pair.now);
     for (generation, name) in [(1, "/old"), (2, "/new")] {
-        let announcement = Announcement::LuRegister {
+        let announcement = Announcement::LuRegister(AnnouncedLu {
             guid: LU,
             name: name.into(),
             generation,
-        };
+            non_optimized: false,
+        });
         pair.a.engine.announce(pair.now, announcement);
         pair.a.perform(pair.now);
     }
@@ -230,6 +234,7 @@ fn held_registrations_are_applied_at_enable_the_newest_per_object() {
         guid: LU,
         name: "/new".into(),
         generation: Some(2),
+        non_optimized: Some(false),
         taken_over: false,
     };
     assert_eq!(pair.b.events.len(), 2);
@@ -300,11 +305,12 @@ fn rounds_sweep() {
         }
         pair.b.engine.announce(
             pair.now,
-            Announcement::LuRegister {
+            Announcement::LuRegister(AnnouncedLu {
                 guid: LU,
                 name: "/lu".into(),
                 generation: 1,
-            },
+                non_optimized: false,
+            }),
         );
         pair.b.perform(pair.now);
         pair.settle();

@@ -250,10 +250,13 @@ fn writes_carry_the_generation() {
     assert_eq!(original.a.outcomes(), [(1, Outcome::check(Sense::ALUA_STANDBY))]);
 
     let mut pair = Pair::up();
-    let register = |generation| Announcement::LuRegister {
-        guid: LU,
-        name: "/lu".into(),
-        generation,
+    let register = |generation| {
+        Announcement::LuRegister(AnnouncedLu {
+            guid: LU,
+            name: "/lu".into(),
+            generation,
+            non_optimized: true,
+        })
     };
     pair.a.engine.announce(pair.now, register(4));
     pair.a.perform(pair.now);

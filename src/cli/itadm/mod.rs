@@ -89,7 +89,8 @@ fn failed(parsed: &Parsed, failure: &Failure, console: &mut Console<'_>) -> u8 {
 /// `cli.md` 4.2.
 fn service_is_online(parsed: &Parsed, service: &dyn Service, console: &mut Console<'_>) -> Result<(), u8> {
     match service.state() {
-        Ok(state) if state.operational == ObjectState::Online => Ok(()),
+        // Onlining: a single target or LU on its way makes it that (`libstmf-api.md` 1.7), as after each create-target.
+        Ok(state) if matches!(state.operational, ObjectState::Online | ObjectState::Onlining) => Ok(()),
         Ok(_) | Err(Status::ServiceNotFound) => {
             console.error_line("The iSCSI target service must be online before running this command.");
             console.error_line("Use 'systemctl enable --now stmfd.service' to start it,");

@@ -86,7 +86,7 @@ impl Proxy {
         let (chores, to_do) = mpsc::channel();
         let dispatcher = Dispatcher {
             engine: Engine::new(config, seeds),
-            clock: Clock::start(),
+            clock: Clock,
             shared: shared.clone(),
             framework: Arc::downgrade(framework),
             janitor: chores,

@@ -4,11 +4,13 @@ PREFIX  ?= /usr/local
 LIBDIR  ?= $(PREFIX)/lib
 SBINDIR ?= $(PREFIX)/sbin
 DESTDIR ?=
+UNITDIR ?= $(PREFIX)/lib/systemd/system
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 MAJOR   := 1
-PROGRAMS := stmfd stmfproxy stmfadm itadm aluaadm
+PROGRAMS := stmfd stmfproxy stmfadm sbdadm itadm aluaadm
 
-.PHONY: all build deps demo check conformance lab-deps check-vm bench bench-deps bench-iscsi install clean
+.PHONY: all build deps demo check soak conformance lab-deps check-vm ocf-deps check-ocf bench bench-deps bench-iscsi \
+	deb-deps deb check-deb install install-files clean
 
 all: build
 
@@ -27,6 +29,10 @@ demo: build
 check: deps
 	scripts/check
 
+# Long seeded runs: kills, histories, simulation. About 45 minutes.
+soak: deps
+	scripts/soak
+
 # libiscsi's 230 conformance tests against a running stmfd; writes docs/conformance.md.
 conformance: build
 	scripts/conformance
@@ -38,6 +44,17 @@ lab-deps:
 # Linux as the initiator, in a virtual machine, against running nodes; see docs/lab.md. Not part of `check`: it takes minutes.
 check-vm: build lab-deps
 	lab/check
+
+# Debian packages of `check-ocf`: a cluster engine, and the tester of its agents.
+ocf-deps: deps
+	@packages="pacemaker corosync pacemaker-cli-utils resource-agents libxml2-utils"; \
+	dpkg-query -W $$packages >/dev/null 2>&1 && exit 0; \
+	[ "$$(id -u)" = 0 ] || { echo "ocf-deps: needed: $$packages" >&2; exit 1; }; \
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$packages >/dev/null
+
+# The resource agent under a real Pacemaker cluster of two nodes in namespaces; see docs/pacemaker.md. Takes two minutes.
+check-ocf: build ocf-deps
+	scripts/check-ocf
 
 # Measurements; they never pass or fail.
 bench: build
@@ -56,7 +73,22 @@ bench-deps: deps
 bench-iscsi: build bench-deps
 	benches/iscsi/run --write-doc $(BENCH_FLAGS)
 
-install: build
+# What packaging needs beyond `make deps`; all of it is in Debian main.
+deb-deps: deps
+	@scripts/deb-deps
+
+# Debian packages, into target/deb.
+deb: build deb-deps
+	scripts/deb
+
+# Builds the packages, then installs, runs, upgrades and purges them in a fresh Debian under systemd. Downloads that Debian.
+check-deb: deb
+	scripts/check-deb
+
+install: build install-files
+
+# What `install` copies, once it is built.
+install-files:
 	install -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(SBINDIR) $(DESTDIR)$(PREFIX)/include/sys
 	install -m 755 target/release/libstmf.so $(DESTDIR)$(LIBDIR)/libstmf.so.$(MAJOR)
 	ln -sf libstmf.so.$(MAJOR) $(DESTDIR)$(LIBDIR)/libstmf.so
@@ -68,9 +100,13 @@ install: build
 	install -m 755 $(addprefix target/release/,$(PROGRAMS)) $(DESTDIR)$(SBINDIR)/
 	for page in man/*.[1-9]; do \
 		install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/} || exit 1; done
-	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	install -d $(DESTDIR)$(PREFIX)/lib/ocf/resource.d/stmf
+	sed 's|/usr/sbin|$(SBINDIR)|' packaging/ocf/lu > $(DESTDIR)$(PREFIX)/lib/ocf/resource.d/stmf/lu
+	chmod 755 $(DESTDIR)$(PREFIX)/lib/ocf/resource.d/stmf/lu
+	install -d $(DESTDIR)$(UNITDIR)
 	for unit in packaging/systemd/*.service; do \
-		sed 's|/usr/sbin|$(SBINDIR)|' $$unit > $(DESTDIR)$(PREFIX)/lib/systemd/system/$${unit##*/} || exit 1; done
+		sed 's|/usr/sbin|$(SBINDIR)|' $$unit > $(DESTDIR)$(UNITDIR)/$${unit##*/} || exit 1; done
+	install -D -m 644 packaging/sysusers/stmf.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/stmf.conf
 
 clean:
 	cargo clean

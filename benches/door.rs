@@ -1,18 +1,24 @@
-//! A call through a door against the least that any two processes need: one packet there and one back on a bare socket
-//! pair. Both in one run, in turns, so that the state of the machine weighs on both alike. Prints a table.
+//! A call through a door against the least that any two processes need: a futex in shared memory that changes hands, and one
+//! packet there and one back on a bare socket pair. All in one run, in turns, so that the state of the machine weighs on all
+//! alike; one caller and four, each with a channel of its own. Everything is copied out of and into private memory at both
+//! ends. Prints a table.
 //!
 //! `cargo bench --bench door`
 
-use std::io::{Read, Write};
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
-use std::os::unix::net::UnixStream;
+use std::ffi::{c_char, c_int, c_uint, c_void};
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::ptr::null_mut;
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use stmf::door;
 
 const SIZES: [usize; 3] = [64, 4096, 131_072];
+const CALLERS: [usize; 2] = [1, 4];
+const MOST_CALLERS: usize = 4;
 /// Turns of each measurement. The tenth best counts: what else the machine does only ever adds.
-const TURNS: usize = 100;
+const TURNS: usize = 60;
 const TIME: Duration = Duration::from_millis(25);
 
 fn main() {
@@ -22,73 +28,76 @@ fn main() {
     } else {
         (1, Duration::from_millis(5))
     };
-    if std::env::var_os("DOOR_BENCH_SERVER").is_some() {
-        return serve();
-    }
+    let futexes = Futexes::map();
+    let packets: [_; MOST_CALLERS] = std::array::from_fn(|_| packet_pair());
     let directory = tempfile::tempdir().expect("a temporary directory");
     let path = directory.path().join("door");
-    let (packets, packets_there) = packet_pair();
-    let (mut stream, stream_there) = UnixStream::pair().expect("a pair");
-    let mut child = std::process::Command::new(std::env::current_exe().expect("this program"))
-        .env("DOOR_BENCH_SERVER", &path)
-        .stdin(OwnedFd::from(stream_there))
-        .stdout(packets_there)
-        .spawn()
-        .expect("a server process");
-    let deadline = Instant::now() + Duration::from_secs(10);
-    let opened = loop {
-        match door::open(&path) {
-            Ok(opened) => break opened,
-            Err(error) if Instant::now() > deadline => panic!("no server: {error}"),
-            Err(_) => std::thread::sleep(Duration::from_millis(1)),
-        }
-    };
-    println!("round trip between two processes, microseconds, best tenth of {turns} turns\n");
+    // SAFETY: this process has no other thread yet, so its child may do anything.
+    let child = unsafe { libc::fork() };
+    assert!(child >= 0, "a server process");
+    if child == 0 {
+        serve(&path, &futexes, packets.map(|(_, there)| there));
+    }
+    let packets = packets.map(|(here, _)| here);
+    let door = open(&path);
+    println!("round trip between two processes, microseconds per call of all callers, best tenth of {turns} turns\n");
     println!(
-        "{:>8} {:>8} {:>8} {:>8} {:>14} {:>14}",
-        "bytes", "door", "packet", "stream", "door/packet", "door/stream"
+        "{:>8} {:>8} {:>8} {:>8} {:>8} {:>14} {:>14}",
+        "bytes", "callers", "door", "futex", "packet", "door/futex", "door/packet"
     );
     for size in SIZES {
-        let data = vec![7; size];
-        let mut back = vec![0; size];
-        let (mut doors, mut bare, mut streams) = (Vec::new(), Vec::new(), Vec::new());
-        for _ in 0..turns {
-            doors.push(measure(time, || {
-                let reply = door::call(opened.as_fd(), &data, &[]).expect("the door answers");
-                assert_eq!(reply.data.len(), size);
-            }));
-            bare.push(measure(time, || exchange(&packets, &data, &mut back)));
-            streams.push(measure(time, || {
-                stream.write_all(&(size as u64).to_ne_bytes()).expect("a stream");
-                stream.write_all(&data).expect("a stream");
-                stream.read_exact(&mut back).expect("a stream");
-            }));
+        for callers in CALLERS {
+            let (mut doors, mut words, mut bare) = (Vec::new(), Vec::new(), Vec::new());
+            for _ in 0..turns {
+                doors.push(measure(callers, size, time, |_, data, back| call(door, data, back)));
+                words.push(measure(callers, size, time, |caller, data, back| {
+                    futexes.call(caller, data, back);
+                }));
+                bare.push(measure(callers, size, time, |caller, data, back| {
+                    send(&packets[caller], data);
+                    assert_eq!(receive(&packets[caller], back), data.len());
+                }));
+            }
+            let (door, word, packet) = (best(doors), best(words), best(bare));
+            println!(
+                "{size:>8} {callers:>8} {door:>8.2} {word:>8.2} {packet:>8.2} {:>14.2} {:>14.2}",
+                door / word,
+                door / packet
+            );
         }
-        let (door, packet, stream) = (best(doors), best(bare), best(streams));
-        println!(
-            "{size:>8} {door:>8.2} {packet:>8.2} {stream:>8.2} {:>14.2} {:>14.2}",
-            door / packet,
-            door / stream
-        );
     }
-    drop((packets, stream));
-    child.kill().expect("the server process is ours");
-    child.wait().expect("the server process is ours");
+    // SAFETY: our own child, and room for its status.
+    unsafe {
+        assert_eq!(libc::kill(child, libc::SIGKILL), 0);
+        assert_eq!(libc::waitpid(child, null_mut(), 0), child);
+    }
 }
 
-fn measure(time: Duration, mut round_trip: impl FnMut()) -> f64 {
-    for _ in 0..20 {
-        round_trip();
-    }
-    let start = Instant::now();
-    let mut count = 0u32;
-    while start.elapsed() < time {
-        for _ in 0..10 {
-            round_trip();
+/// Time per call when so many callers call as fast as they can.
+fn measure(callers: usize, size: usize, time: Duration, round_trip: impl Fn(usize, &[u8], &mut [u8]) + Sync) -> f64 {
+    let together = Barrier::new(callers);
+    let work = |caller| {
+        let (data, mut back) = (vec![7; size], vec![0; size]);
+        for _ in 0..20 {
+            round_trip(caller, &data, &mut back);
         }
-        count += 10;
-    }
-    start.elapsed().as_secs_f64() * 1e6 / f64::from(count)
+        together.wait();
+        let start = Instant::now();
+        let mut count = 0u32;
+        while start.elapsed() < time {
+            for _ in 0..10 {
+                round_trip(caller, &data, &mut back);
+            }
+            count += 10;
+        }
+        f64::from(count) / start.elapsed().as_secs_f64()
+    };
+    let each_second: f64 = std::thread::scope(|scope| {
+        let work = &work;
+        let threads: Vec<_> = (0..callers).map(|caller| scope.spawn(move || work(caller))).collect();
+        threads.into_iter().map(|thread| thread.join().expect("no panic")).sum()
+    });
+    1e6 / each_second
 }
 
 fn best(mut values: Vec<f64>) -> f64 {
@@ -96,40 +105,170 @@ fn best(mut values: Vec<f64>) -> f64 {
     values[values.len() / 10]
 }
 
-/// Echoes through all three.
-fn serve() {
-    let path = std::env::var_os("DOOR_BENCH_SERVER").expect("checked by the caller");
-    let server = door::Server::create(0, |call| door::Reply {
-        data: call.data.to_vec(),
-        descriptors: Vec::new(),
-    })
-    .expect("a door");
-    server.attach(path.as_ref(), 0o600).expect("a path");
-    // SAFETY: the parent gave both descriptors to this process alone.
-    let (mut stream, packets) = unsafe { (UnixStream::from_raw_fd(0), OwnedFd::from_raw_fd(1)) };
-    let packet_thread = std::thread::spawn(move || {
-        let mut room = vec![0; SIZES[2]];
-        loop {
-            let received = receive(&packets, &mut room);
-            if received == 0 {
-                return;
-            }
-            send(&packets, &room[..received]);
+/// Echoes through all three, until it is killed.
+fn serve(path: &std::path::Path, futexes: &Futexes, packets: [OwnedFd; MOST_CALLERS]) -> ! {
+    // SAFETY: the procedure is one, and the path a C string.
+    unsafe {
+        let door = door_create(echo, null_mut(), 0);
+        let path = std::ffi::CString::new(path.as_os_str().as_encoded_bytes()).expect("a path");
+        drop(OwnedFd::from_raw_fd(libc::open(
+            path.as_ptr(),
+            libc::O_CREAT | libc::O_RDWR,
+            0o600,
+        )));
+        assert_eq!(fattach(door, path.as_ptr()), 0);
+    }
+    std::thread::scope(|scope| {
+        for (caller, packets) in packets.into_iter().enumerate() {
+            scope.spawn(move || futexes.serve(caller));
+            scope.spawn(move || {
+                let mut room = vec![0; SIZES[2]];
+                loop {
+                    let received = receive(&packets, &mut room);
+                    send(&packets, &room[..received]);
+                }
+            });
         }
     });
-    let mut room = vec![0; SIZES[2]];
-    let mut head = [0; 8];
-    while stream.read_exact(&mut head).is_ok() {
-        let size = u64::from_ne_bytes(head) as usize;
-        stream.read_exact(&mut room[..size]).expect("a stream");
-        stream.write_all(&room[..size]).expect("a stream");
-    }
-    packet_thread.join().expect("it does not panic");
+    unreachable!("the threads do not end")
 }
 
-fn exchange(packets: &OwnedFd, data: &[u8], back: &mut [u8]) {
-    send(packets, data);
-    assert_eq!(receive(packets, back), data.len());
+#[repr(C)]
+struct Arguments {
+    data: *mut c_char,
+    size: usize,
+    descriptors: *mut c_void,
+    count: c_uint,
+    room: *mut c_char,
+    room_size: usize,
+}
+
+unsafe extern "C" {
+    fn door_create(
+        procedure: unsafe extern "C" fn(*mut c_void, *mut c_char, usize, *mut c_void, c_uint),
+        cookie: *mut c_void,
+        attributes: c_uint,
+    ) -> c_int;
+    fn door_return(data: *mut c_char, size: usize, descriptors: *mut c_void, count: c_uint) -> c_int;
+    fn door_call(door: c_int, arguments: *mut Arguments) -> c_int;
+    fn fattach(door: c_int, path: *const c_char) -> c_int;
+}
+
+unsafe extern "C" fn echo(_: *mut c_void, data: *mut c_char, size: usize, _: *mut c_void, _: c_uint) {
+    // SAFETY: what came goes back. Nothing on this stack needs to be dropped.
+    unsafe { door_return(data, size, null_mut(), 0) };
+}
+
+fn open(path: &std::path::Path) -> c_int {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        match door::open(path) {
+            Ok(opened) => return opened.into_raw_fd(),
+            Err(error) if Instant::now() > deadline => panic!("no server: {error}"),
+            Err(_) => std::thread::sleep(Duration::from_millis(1)),
+        }
+    }
+}
+
+fn call(door: c_int, data: &[u8], back: &mut [u8]) {
+    let mut arguments = Arguments {
+        data: data.as_ptr().cast_mut().cast(),
+        size: data.len(),
+        descriptors: null_mut(),
+        count: 0,
+        room: back.as_mut_ptr().cast(),
+        room_size: back.len(),
+    };
+    // SAFETY: the memory is live and as long as said.
+    assert_eq!(unsafe { door_call(door, &raw mut arguments) }, 0);
+    assert_eq!((arguments.size, arguments.room), (data.len(), back.as_mut_ptr().cast()));
+}
+
+/// Shared memory for each caller: whose turn it is, and the bytes. The least that two processes need.
+struct Futexes(*mut Channel);
+
+#[repr(C, align(64))]
+struct Channel {
+    /// Odd: the server's turn.
+    turn: AtomicU32,
+    /// Bytes there and back.
+    size: AtomicU32,
+    bytes: [u8; SIZES[2]],
+}
+
+// SAFETY: each caller uses a channel of its own, and on it the turn says who may touch the bytes.
+unsafe impl Sync for Futexes {}
+
+impl Futexes {
+    fn map() -> Futexes {
+        // SAFETY: a new mapping touches nothing that exists; zero bytes are valid channels.
+        let start = unsafe {
+            libc::mmap(
+                null_mut(),
+                size_of::<[Channel; MOST_CALLERS]>(),
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_SHARED | libc::MAP_ANONYMOUS,
+                -1,
+                0,
+            )
+        };
+        assert_ne!(start, libc::MAP_FAILED);
+        Futexes(start.cast())
+    }
+
+    fn call(&self, caller: usize, data: &[u8], back: &mut [u8]) {
+        let channel = self.0.wrapping_add(caller);
+        // SAFETY: the channel is live; its bytes are this side's until it passes the turn, and again when it is back.
+        unsafe {
+            let bytes = (&raw mut (*channel).bytes).cast::<u8>();
+            bytes.copy_from_nonoverlapping(data.as_ptr(), data.len());
+            (*channel).size.store(data.len() as u32, Ordering::Relaxed);
+            pass(&(*channel).turn);
+            await_turn(&(*channel).turn, 0);
+            bytes.copy_to_nonoverlapping(back.as_mut_ptr(), back.len());
+        }
+    }
+
+    fn serve(&self, caller: usize) {
+        let channel = self.0.wrapping_add(caller);
+        let mut room = vec![0u8; SIZES[2]];
+        loop {
+            // SAFETY: as above.
+            unsafe {
+                await_turn(&(*channel).turn, 1);
+                let bytes = (&raw mut (*channel).bytes).cast::<u8>();
+                let size = (*channel).size.load(Ordering::Relaxed) as usize;
+                bytes.copy_to_nonoverlapping(room.as_mut_ptr(), size);
+                bytes.copy_from_nonoverlapping(room.as_ptr(), size);
+                pass(&(*channel).turn);
+            }
+        }
+    }
+}
+
+fn pass(turn: &AtomicU32) {
+    turn.fetch_add(1, Ordering::AcqRel);
+    // SAFETY: a live word.
+    unsafe { libc::syscall(libc::SYS_futex, turn.as_ptr(), libc::FUTEX_WAKE, 1) };
+}
+
+fn await_turn(turn: &AtomicU32, parity: u32) {
+    loop {
+        let now = turn.load(Ordering::Acquire);
+        if now & 1 == parity {
+            return;
+        }
+        // SAFETY: a live word; no time limit.
+        unsafe {
+            libc::syscall(
+                libc::SYS_futex,
+                turn.as_ptr(),
+                libc::FUTEX_WAIT,
+                now,
+                null_mut::<libc::timespec>(),
+            )
+        };
+    }
 }
 
 fn packet_pair() -> (OwnedFd, OwnedFd) {

@@ -25,6 +25,18 @@ static inline void check_covers(const char *call, int status)
 	fclose(file);
 }
 
+/* The same for a function that returns nothing. */
+static inline void check_called(const char *call)
+{
+	const char *path = getenv("STMF_COVERAGE");
+	FILE *file;
+
+	if (path == NULL || (file = fopen(path, "a")) == NULL)
+		return;
+	fprintf(file, "%.*s none\n", (int)strcspn(call, "("), call);
+	fclose(file);
+}
+
 static inline int check_status(int line, const char *what, int got, int wanted)
 {
 	check_covers(CHECK_NAME(what), got);
@@ -61,6 +73,8 @@ static inline int check_text(int line, const char *what, const char *got, const 
 
 /* A call and the status it must have. */
 #define CALL(call, status) check_status(__LINE__, #call, call, status)
+/* A call that returns nothing. */
+#define DO(call) (call, check_called(#call))
 #define TRUE(condition) check_true(__LINE__, #condition, (condition) != 0)
 #define TEXT(got, wanted) check_text(__LINE__, #got, got, wanted)
 

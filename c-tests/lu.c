@@ -7,6 +7,13 @@
 
 static stmfGuid unknown = {{0x60, 0x01, 0x44, 0xf0, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 1, 1}};
 
+/* A call in a loop: the row is its name when it fails. */
+static int in_row(int line, const char *row, const char *function, int got, int wanted)
+{
+	check_covers(function, got);
+	return (check_status(line, row, got, wanted));
+}
+
 static void set_texts(void)
 {
 	static char longest[5000];
@@ -80,28 +87,28 @@ static void set_texts(void)
 	for (i = 0; i < sizeof (limits) / sizeof (limits[0]); i++) {
 		snprintf(row, sizeof (row), "property %u at its limit", limits[i].prop);
 		longest[limits[i].limit] = '\0';
-		check_status(__LINE__, row, stmfSetLuProp(hdl, limits[i].prop, longest), STMF_STATUS_SUCCESS);
+		in_row(__LINE__, row, "stmfSetLuProp", stmfSetLuProp(hdl, limits[i].prop, longest), STMF_STATUS_SUCCESS);
 		longest[limits[i].limit] = 'x';
 		longest[limits[i].limit + 1] = '\0';
 		snprintf(row, sizeof (row), "property %u above its limit", limits[i].prop);
-		check_status(__LINE__, row, stmfSetLuProp(hdl, limits[i].prop, longest),
+		in_row(__LINE__, row, "stmfSetLuProp", stmfSetLuProp(hdl, limits[i].prop, longest),
 		    STMF_ERROR_INVALID_PROPSIZE);
 		longest[limits[i].limit + 1] = 'x';
 		len = sizeof (text);
-		check_status(__LINE__, row, stmfGetLuProp(hdl, limits[i].prop, text, &len), STMF_STATUS_SUCCESS);
+		in_row(__LINE__, row, "stmfGetLuProp", stmfGetLuProp(hdl, limits[i].prop, text, &len), STMF_STATUS_SUCCESS);
 		check_true(__LINE__, row, strlen(text) == limits[i].limit);
 	}
 	for (i = 0; i < sizeof (rows) / sizeof (rows[0]); i++) {
 		snprintf(row, sizeof (row), "property %u \"%.40s\"", rows[i].prop, rows[i].text);
-		check_status(__LINE__, row, stmfSetLuProp(hdl, rows[i].prop, rows[i].text), rows[i].status);
+		in_row(__LINE__, row, "stmfSetLuProp", stmfSetLuProp(hdl, rows[i].prop, rows[i].text), rows[i].status);
 		if (rows[i].back == NULL)
 			continue;
 		len = sizeof (text);
-		check_status(__LINE__, row, stmfGetLuProp(hdl, rows[i].prop, text, &len), STMF_STATUS_SUCCESS);
+		in_row(__LINE__, row, "stmfGetLuProp", stmfGetLuProp(hdl, rows[i].prop, text, &len), STMF_STATUS_SUCCESS);
 		check_text(__LINE__, row, text, rows[i].back);
 		check_true(__LINE__, row, len == sizeof (text));
 		len = strlen(rows[i].back);
-		check_status(__LINE__, row, stmfGetLuProp(hdl, rows[i].prop, text, &len), STMF_ERROR_INVALID_ARG);
+		in_row(__LINE__, row, "stmfGetLuProp", stmfGetLuProp(hdl, rows[i].prop, text, &len), STMF_ERROR_INVALID_ARG);
 		check_true(__LINE__, row, len == strlen(rows[i].back) + 1);
 	}
 	CALL(stmfSetLuProp(hdl, STMF_LU_PROP_MGMT_URL, ""), STMF_STATUS_SUCCESS);
@@ -112,6 +119,8 @@ static void set_texts(void)
 	CALL(stmfCreateLu(hdl, NULL), STMF_ERROR_INVALID_ARG);
 }
 
+static const char *meta_file;
+
 static int create(const char *path, const char *size, const char *block, const char *guid, stmfGuid *out)
 {
 	luResource hdl;
@@ -120,6 +129,7 @@ static int create(const char *path, const char *size, const char *block, const c
 	if (stmfCreateLuResource(STMF_DISK, &hdl) != STMF_STATUS_SUCCESS)
 		return (-1);
 	if (stmfSetLuProp(hdl, STMF_LU_PROP_FILENAME, path) != STMF_STATUS_SUCCESS ||
+	    (meta_file != NULL && stmfSetLuProp(hdl, STMF_LU_PROP_META_FILENAME, meta_file) != STMF_STATUS_SUCCESS) ||
 	    (size != NULL && stmfSetLuProp(hdl, STMF_LU_PROP_SIZE, size) != STMF_STATUS_SUCCESS) ||
 	    (block != NULL && stmfSetLuProp(hdl, STMF_LU_PROP_BLOCK_SIZE, block) != STMF_STATUS_SUCCESS) ||
 	    (guid != NULL && stmfSetLuProp(hdl, STMF_LU_PROP_GUID, guid) != STMF_STATUS_SUCCESS))
@@ -127,6 +137,7 @@ static int create(const char *path, const char *size, const char *block, const c
 	else
 		status = stmfCreateLu(hdl, out);
 	stmfFreeLuResource(hdl);
+	check_covers("stmfCreateLu", status);
 	return (status);
 }
 
@@ -181,6 +192,7 @@ static void life(void)
 	CALL(create(file.path, "0", NULL, NULL, &lu), STMF_ERROR_FILE_SIZE_INVALID);
 	CALL(create(file.path, "2097153", NULL, NULL, &lu), STMF_ERROR_FILE_SIZE_INVALID);
 	CALL(create(small.path, NULL, NULL, NULL, &lu), STMF_ERROR_FILE_SIZE_INVALID);
+	CALL(create(file.path, "7E", NULL, NULL, &lu), STMF_ERROR_SIZE_OUT_OF_RANGE);
 	TRUE(memcmp(&lu, &none, sizeof (lu)) == 0);
 	CALL(create(file.path, "2m", "4096", NULL, &lu), STMF_STATUS_SUCCESS);
 	TRUE((lu.guid[0] & 0xf0) == 0x60);
@@ -255,9 +267,67 @@ static void life(void)
 	backing_remove(&small);
 }
 
+/* Metadata beside the data, and files that are not what they were. */
+static void files(void)
+{
+	struct backing data, meta, copy;
+	stmfGuid lu, other;
+	char away[5000], command[10000];
+
+	backing_make(&data, 4 * MIB);
+	backing_make(&meta, MIB);
+	backing_make(&copy, 4 * MIB);
+	snprintf(away, sizeof (away), "%s.away", data.path);
+	meta_file = "/nonexistent/meta";
+	CALL(create(data.path, "2m", NULL, NULL, &lu), STMF_ERROR_META_FILE_NAME);
+	meta_file = "relative";
+	CALL(create(data.path, "2m", NULL, NULL, &lu), STMF_ERROR_META_FILE_NAME);
+	meta_file = data.path;
+	CALL(create(data.path, "2m", NULL, NULL, &lu), STMF_ERROR_FILE_IN_USE);
+	meta_file = meta.path;
+	CALL(create(data.path, "2m", NULL, NULL, &lu), STMF_STATUS_SUCCESS);
+	property_is(__LINE__, &lu, STMF_LU_PROP_META_FILENAME, meta.path);
+	property_is(__LINE__, &lu, STMF_LU_PROP_ALIAS, meta.path);
+	/* One file backs one LU, whatever part it has there. */
+	meta_file = NULL;
+	CALL(create(data.path, "2m", NULL, NULL, &other), STMF_ERROR_FILE_IN_USE);
+	CALL(create(meta.path, "2m", NULL, NULL, &other), STMF_ERROR_FILE_IN_USE);
+	meta_file = meta.path;
+	CALL(create(copy.path, "2m", NULL, NULL, &other), STMF_ERROR_FILE_IN_USE);
+	meta_file = data.path;
+	CALL(create(copy.path, "2m", NULL, NULL, &other), STMF_ERROR_FILE_IN_USE);
+	meta_file = NULL;
+
+	/* Given up, it cannot be taken back without its data. */
+	CALL(stmfLuStandby(&lu), STMF_STATUS_SUCCESS);
+	TRUE(rename(data.path, away) == 0);
+	CALL(stmfImportLu(STMF_DISK, meta.path, &other), STMF_ERROR_ACCESS_STATE_SET);
+	property_is(__LINE__, &lu, STMF_LU_PROP_ACCESS_STATE, STMF_ACCESS_ACTIVE_TO_STANDBY);
+	CALL(stmfDeleteLu(&lu), STMF_STATUS_SUCCESS);
+	CALL(stmfImportLu(STMF_DISK, meta.path, &other), STMF_ERROR_DATA_FILE_NAME);
+	CALL(stmfModifyLuByFname(STMF_DISK, meta.path, STMF_LU_PROP_ALIAS, "x"), STMF_ERROR_DATA_FILE_NAME);
+	TRUE(rename(away, data.path) == 0);
+	CALL(stmfImportLu(STMF_DISK, meta.path, &other), STMF_STATUS_SUCCESS);
+	TRUE(memcmp(&other, &lu, sizeof (lu)) == 0);
+	CALL(stmfDeleteLu(&lu), STMF_STATUS_SUCCESS);
+
+	/* A copy names the LU of the original. */
+	CALL(create(data.path, "2m", NULL, NULL, &lu), STMF_STATUS_SUCCESS);
+	snprintf(command, sizeof (command), "cp '%s' '%s'", data.path, copy.path);
+	TRUE(system(command) == 0);
+	memset(&other, 0, sizeof (other));
+	CALL(stmfImportLu(STMF_DISK, copy.path, &other), STMF_ERROR_GUID_IN_USE);
+	TRUE(other.guid[0] == 0);
+	CALL(stmfDeleteLu(&lu), STMF_STATUS_SUCCESS);
+	backing_remove(&data);
+	backing_remove(&meta);
+	backing_remove(&copy);
+}
+
 int main(void)
 {
 	set_texts();
 	life();
+	files();
 	return (check_end());
 }

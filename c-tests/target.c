@@ -115,6 +115,31 @@ static void listed_target(char *name)
 	CALL(stmfOnlineTarget(&id), STMF_STATUS_SUCCESS);
 }
 
+/* Members of a target group change only while the target is offline. */
+static void grouped_target(char *name)
+{
+	stmfGroupName group = "c-target-group";
+	stmfDevid id;
+
+	CALL(stmfDevidFromIscsiName(name, &id), STMF_STATUS_SUCCESS);
+	CALL(stmfCreateTargetGroup(&group), STMF_STATUS_SUCCESS);
+	CALL(stmfAddToTargetGroup(&group, &id), STMF_ERROR_TG_ONLINE);
+	CALL(stmfOfflineTarget(&id), STMF_STATUS_SUCCESS);
+	wait_for(&id, STMF_TARGET_PORT_OFFLINE);
+	CALL(stmfAddToTargetGroup(&group, &id), STMF_STATUS_SUCCESS);
+	CALL(stmfOnlineTarget(&id), STMF_STATUS_SUCCESS);
+	wait_for(&id, STMF_TARGET_PORT_ONLINE);
+	/* The test of membership comes first. */
+	CALL(stmfAddToTargetGroup(&group, &id), STMF_ERROR_EXISTS);
+	CALL(stmfRemoveFromTargetGroup(&group, &id), STMF_ERROR_TG_ONLINE);
+	CALL(stmfOfflineTarget(&id), STMF_STATUS_SUCCESS);
+	wait_for(&id, STMF_TARGET_PORT_OFFLINE);
+	CALL(stmfRemoveFromTargetGroup(&group, &id), STMF_STATUS_SUCCESS);
+	CALL(stmfOnlineTarget(&id), STMF_STATUS_SUCCESS);
+	wait_for(&id, STMF_TARGET_PORT_ONLINE);
+	CALL(stmfDeleteTargetGroup(&group), STMF_STATUS_SUCCESS);
+}
+
 static void unknown_target(void)
 {
 	char name[] = "iqn.2026-01.test:nobody";
@@ -156,13 +181,14 @@ static void off_and_on(void)
 
 int main(int argc, char **argv)
 {
-	stmfFreeMemory(NULL);
+	DO(stmfFreeMemory(NULL));
 	devids();
 	service();
 	unknown_target();
-	if (argc > 1)
+	if (argc > 1) {
 		listed_target(argv[1]);
-	else
+		grouped_target(argv[1]);
+	} else
 		off_and_on();
 	return (check_end());
 }

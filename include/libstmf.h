@@ -678,7 +678,7 @@ void stmfDestroyProxyDoor(int hdl);
 // Makes a devid of an iSCSI name: `iqn.`, `eui.` with 16 or `naa.` with 16 or 32 hex digits, 5 to 223 bytes.
 //
 // # Safety
-// `iscsiName` is NULL or NUL-terminated; `devid` is NULL or valid for writing.
+// `iscsiName` is NULL or NUL-terminated, or has 224 bytes; `devid` is NULL or valid for writing.
 int stmfDevidFromIscsiName(char *iscsiName,
                            stmfDevid *devid);
 

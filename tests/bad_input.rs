@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Stmfd, free_port, must, run, wait_for};
+use common::{MIB, Stmfd, create_lu, disk_file, free_port, must, qemu_io, run, serve, wait_for};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -10,23 +10,6 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
-
-const MIB: u64 = 1 << 20;
-
-fn disk_file(path: &Path, size: u64) -> String {
-    fs::File::create(path)
-        .and_then(|f| f.set_len(size))
-        .expect("backing file");
-    path.to_str().expect("UTF-8").to_owned()
-}
-
-fn create_lu(stmfd: &Stmfd, path: &str) -> String {
-    let text = must(&mut stmfd.tool("stmfadm", &["create-lu", path]));
-    text.strip_prefix("Logical unit created: ")
-        .expect(&text)
-        .trim()
-        .to_owned()
-}
 
 /// `stmfd` must end by itself, with a failing status and a message that contains each of `words`.
 fn refuses_to_start(command: &mut Command, words: &[&str]) {
@@ -231,26 +214,15 @@ fn a_full_file_system_under_a_disk() {
     let result = std::panic::catch_unwind(|| {
         let stmfd = Stmfd::start(&state);
         let url = serve(&stmfd, &disk_file(&store.join("disk"), 64 * MIB));
-        let io = |commands: &[&str]| {
-            let mut qemu = Command::new("qemu-io");
-            for command in commands {
-                qemu.args(["-c", command]);
-            }
-            run(qemu.args(["-f", "raw", &url]))
-        };
-        let succeeded = |output: &std::process::Output| {
-            let text = String::from_utf8_lossy(&output.stdout).to_lowercase();
-            output.status.success() && !text.contains("failed") && !text.contains("error")
-        };
-        let fits = io(&["write -P 0x5a 0 1M", "flush"]);
-        assert!(succeeded(&fits), "{fits:?}");
-        let too_much = io(&["write -P 0xa5 2M 32M"]);
+        let fits = qemu_io(&url, &["write -P 0x5a 0 1M", "flush"]);
+        assert!(fits.is_ok(), "{fits:?}");
+        let too_much = qemu_io(&url, &["write -P 0xa5 2M 32M"]);
         assert!(
-            !succeeded(&too_much),
+            too_much.is_err(),
             "a write that does not fit was acknowledged: {too_much:?}"
         );
-        let kept = io(&["read -P 0x5a 0 1M"]);
-        assert!(succeeded(&kept), "what was acknowledged is gone: {kept:?}");
+        let kept = qemu_io(&url, &["read -P 0x5a 0 1M"]);
+        assert!(kept.is_ok(), "what was acknowledged is gone: {kept:?}");
         stmfd.stop();
     });
     must(Command::new("umount").arg("-l").arg(&store));
@@ -282,18 +254,6 @@ fn a_block_device_is_a_disk_and_is_not_shared_by_accident() {
     });
     must(Command::new("losetup").args(["--detach", &device]));
     result.unwrap();
-}
-
-/// Creates an LU on the path, maps it to everybody on a target of its own, and gives its URL.
-fn serve(stmfd: &Stmfd, path: &str) -> String {
-    let guid = create_lu(stmfd, path);
-    must(&mut stmfd.tool("stmfadm", &["add-view", "-n", "0", &guid]));
-    let target = "iqn.2026-11.example:t";
-    must(&mut stmfd.tool("itadm", &["create-target", "-n", target]));
-    wait_for("the target is online", || {
-        must(&mut stmfd.tool("itadm", &["list-target"])).contains("online ")
-    });
-    format!("iscsi://{}/{target}/0", stmfd.portal)
 }
 
 /// Sends bytes to a Unix socket, whatever its type.

@@ -1,200 +1,17 @@
 //! The C library as C programs use it: compiled with two compilers, run in a framework of their own and against a real
 //! `stmfd`.
 
-use std::collections::{BTreeMap, BTreeSet};
+#[path = "common/c.rs"]
+mod c;
+
+use c::{Bench, COMPILERS, Daemon, NVPAIR, PROGRAMS, WARNINGS, create_target, library, root, text};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use stmf::door;
-use stmf::iscsi::admin::{Change, TargetChange};
-use stmf::service::{Request, Response, decode_response, encode_request};
-use stmf::types::Status;
-
-const COMPILERS: [&str; 2] = ["gcc", "clang"];
-const WARNINGS: [&str; 4] = ["-Wall", "-Wextra", "-Werror", "-pedantic"];
-const NVPAIR: [&str; 5] = [
-    "-isystem",
-    "/usr/include/libzfs",
-    "-isystem",
-    "/usr/include/libspl",
-    "-D_GNU_SOURCE",
-];
-/// Programs that need no argument and end with "N passed, 0 failed".
-const PROGRAMS: [&str; 10] = [
-    "abi", "compat", "seed", "lu", "modify", "view", "target", "settings", "provider", "threads",
-];
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// The shared object that was built with this test.
-fn library() -> PathBuf {
-    let executable = std::env::current_exe().expect("path of the test");
-    let built = executable.parent().expect("deps").join("libstmf.so");
-    assert!(built.exists(), "{} is missing", built.display());
-    built
-}
-
-/// A directory with the library under its two names, and what was compiled.
-struct Bench {
-    directory: tempfile::TempDir,
-}
-
-impl Bench {
-    fn new() -> Bench {
-        let directory = tempfile::tempdir().expect("temporary directory");
-        symlink(library(), directory.path().join("libstmf.so.1")).expect("link");
-        symlink("libstmf.so.1", directory.path().join("libstmf.so")).expect("link");
-        Bench { directory }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
-    }
-
-    fn compile(&self, compiler: &str, program: &str) -> PathBuf {
-        self.compile_with(compiler, program, &[])
-    }
-
-    fn compile_with(&self, compiler: &str, program: &str, flags: &[&str]) -> PathBuf {
-        let (source, standard) = match program {
-            "cplusplus" => ("cplusplus.cpp", "-std=c++17"),
-            _ => (&*format!("{program}.c"), "-std=c11"),
-        };
-        let compiler = match (compiler, program) {
-            ("gcc", "cplusplus") => "g++",
-            ("clang", "cplusplus") => "clang++",
-            _ => compiler,
-        };
-        let output = self.path(&format!("{program}-{compiler}"));
-        let result = Command::new(compiler)
-            .args([standard, "-g", "-pthread"])
-            .args(flags)
-            .args(WARNINGS)
-            .args(NVPAIR)
-            .arg("-I")
-            .arg(root().join("include"))
-            .arg(root().join("c-tests").join(source))
-            .arg("-o")
-            .arg(&output)
-            .arg("-L")
-            .arg(self.directory.path())
-            .args(["-lstmf", "-lnvpair"])
-            .output()
-            .expect(compiler);
-        assert!(result.status.success(), "{compiler} {source}: {}", text(&result));
-        output
-    }
-
-    fn command(&self, program: impl AsRef<std::ffi::OsStr>, endpoint: &str) -> Command {
-        let mut command = Command::new(program);
-        command
-            .env("LD_LIBRARY_PATH", self.directory.path())
-            .env("TMPDIR", self.directory.path())
-            .env("STMF_ENDPOINT", endpoint);
-        command
-    }
-
-    /// Runs a program that counts its checks.
-    fn check(&self, mut command: Command) {
-        let what = format!("{command:?}");
-        let output = command.output().expect("program starts");
-        let stdout = String::from_utf8_lossy(&output.stdout);
-        let last = stdout.lines().last().unwrap_or_default();
-        let passed = output.status.success() && last.ends_with(" passed, 0 failed") && output.stderr.is_empty();
-        assert!(passed, "{what}: {}\n{}", output.status, text(&output));
-        let left: Vec<_> = fs::read_dir(self.directory.path())
-            .expect("directory")
-            .map(|entry| entry.expect("entry").file_name())
-            .filter(|name| {
-                [".stmf-lease", "stmf-lu-"]
-                    .iter()
-                    .any(|left| name.to_string_lossy().starts_with(left))
-            })
-            .collect();
-        assert!(left.is_empty(), "{what} left {left:?}");
-    }
-}
-
-fn text(output: &Output) -> String {
-    format!(
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    )
-}
-
-/// A `stmfd` with a state directory and a door of its own.
-struct Daemon {
-    process: Child,
-    door: PathBuf,
-}
-
-impl Daemon {
-    fn start(directory: &Path) -> Daemon {
-        let door = directory.join("stmfd.door");
-        let mut process = Command::new(env!("CARGO_BIN_EXE_stmfd"))
-            .args(["--foreground", "--state-dir"])
-            .arg(directory.join("state"))
-            .arg("--door")
-            .arg(&door)
-            .args(["--iscsi-portal", "127.0.0.1:0"])
-            .stdin(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("stmfd starts");
-        let mut lines = BufReader::new(process.stderr.take().expect("piped")).lines();
-        let mut seen = Vec::new();
-        loop {
-            let line = lines
-                .next()
-                .unwrap_or_else(|| panic!("stmfd ended: {seen:#?}"))
-                .expect("stderr");
-            if line == "stmfd: ready" {
-                break;
-            }
-            seen.push(line);
-        }
-        // The rest is read so that the daemon never waits for a full pipe.
-        std::thread::spawn(move || lines.for_each(|line| eprintln!("{}", line.unwrap_or_default())));
-        Daemon { process, door }
-    }
-
-    fn endpoint(&self) -> String {
-        format!("daemon:{}", self.door.display())
-    }
-
-    fn ask(&self, request: &Request) -> Response {
-        use std::os::fd::AsFd;
-        let door = door::open(&self.door).expect("door of stmfd");
-        let reply = door::call(door.as_fd(), &encode_request(request), &[]).expect("call to stmfd");
-        decode_response(&reply.data).expect("response of stmfd")
-    }
-
-    fn kill(mut self) {
-        self.process.kill().expect("kill stmfd");
-        self.process.wait().expect("wait for stmfd");
-    }
-
-    fn stop(mut self) {
-        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.process.id()).expect("a pid"));
-        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).expect("signal stmfd");
-        let status = self.process.wait().expect("wait for stmfd");
-        assert!(status.success(), "stmfd: {status}");
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        // After a failed test; an error means that it has ended.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
+use std::path::Path;
+use std::process::{Command, Stdio};
+use stmf::service::{Request, Response};
 
 #[test]
 fn the_header_compiles_everywhere() {
@@ -312,18 +129,17 @@ fn programs_run_in_a_framework_of_their_own() {
     bench.check(python);
 }
 
-/// Those that together pass every kind of memory between a program and the library.
-const MEMORY_PROGRAMS: [&str; 5] = ["seed", "lu", "view", "settings", "provider"];
-
-/// Runs each of `MEMORY_PROGRAMS` at the same time as the others, each in a directory of its own.
-fn check_each(run: impl Fn(&Bench, &str) -> Command + Sync) {
+/// Runs each of the programs at the same time as the others, in a framework of its own and against a `stmfd` of its own.
+fn check_each(run: impl Fn(&Bench, &str, &str) -> Command + Sync) {
     std::thread::scope(|scope| {
-        for program in MEMORY_PROGRAMS {
+        for program in PROGRAMS {
             let run = &run;
             scope.spawn(move || {
                 let bench = Bench::new();
-                let command = run(&bench, program);
-                bench.check(command);
+                bench.check(run(&bench, program, "embedded"));
+                let daemon = Daemon::start(bench.directory.path());
+                bench.check(run(&bench, program, &daemon.endpoint()));
+                daemon.stop();
             });
         }
     });
@@ -333,9 +149,9 @@ fn check_each(run: impl Fn(&Bench, &str) -> Command + Sync) {
 /// and statics still point to then is no leak.
 #[test]
 fn valgrind_finds_no_error_and_no_leak() {
-    check_each(|bench, program| {
+    check_each(|bench, program, endpoint| {
         let executable = bench.compile("gcc", program);
-        let mut command = bench.command("valgrind", "embedded");
+        let mut command = bench.command("valgrind", endpoint);
         command
             .args(["--quiet", "--error-exitcode=99", "--num-callers=30", "--fair-sched=try"])
             .args([
@@ -352,14 +168,14 @@ fn valgrind_finds_no_error_and_no_leak() {
 /// Leaks are valgrind's part: LeakSanitizer needs ptrace, which containers refuse.
 #[test]
 fn sanitizers_find_no_error() {
-    check_each(|bench, program| {
+    check_each(|bench, program, endpoint| {
         let flags = [
             "-fsanitize=address,undefined",
             "-fno-sanitize-recover=all",
             "-fno-omit-frame-pointer",
         ];
         let executable = bench.compile_with("gcc", program, &flags);
-        let mut command = bench.command(executable, "embedded");
+        let mut command = bench.command(executable, endpoint);
         command
             .env(
                 "ASAN_OPTIONS",
@@ -418,165 +234,6 @@ fn programs_run_against_a_daemon() {
         assert!(matches!(daemon.ask(&Request::GroupList(kind)), Response::Groups(l) if l.is_empty()));
     }
     daemon.stop();
-}
-
-/// What the contract of every function promises and the programs must have seen (`libstmf-api.md` chapters 3, 5, 6), besides
-/// success: `INVALID_ARG` for the functions that have arguments to check, and the following.
-const STATUSES: [(&str, &[Status]); 24] = {
-    use Status::*;
-    [
-        ("stmfAddToHostGroup", &[GroupNotFound, Exists]),
-        ("stmfAddToTargetGroup", &[GroupNotFound, Exists]),
-        (
-            "stmfAddViewEntry",
-            &[InvalidHg, InvalidTg, VeConflict, LunInUse, ServiceNotFound],
-        ),
-        ("stmfClearProviderData", &[NotFound, ServiceNotFound]),
-        ("stmfCreateHostGroup", &[Exists, ServiceNotFound]),
-        ("stmfDeleteHostGroup", &[NotFound, GroupInUse]),
-        ("stmfDeleteLu", &[NotFound, ServiceNotFound]),
-        ("stmfGetGlobalLuProp", &[InvalidProp, NoProp, ServiceNotFound]),
-        ("stmfGetLogicalUnitProperties", &[NotFound]),
-        ("stmfGetPersistMethod", &[PersistType]),
-        ("stmfGetProviderDataProt", &[NotFound]),
-        ("stmfInitProxyDoor", &[DoorInstalled, ServiceNotFound]),
-        ("stmfLoadConfig", &[ServiceOnline, ServiceNotFound]),
-        ("stmfLuStandby", &[NotFound, ServiceNotFound]),
-        (
-            "stmfModifyLu",
-            &[
-                NotFound,
-                InvalidProp,
-                InvalidPropSize,
-                AccessStateSet,
-                FileSizeInvalid,
-                SizeOutOfRange,
-                ServiceNotFound,
-            ],
-        ),
-        (
-            "stmfModifyLuByFname",
-            &[
-                InvalidProp,
-                InvalidPropSize,
-                MetaFileName,
-                AccessStateSet,
-                FileSizeInvalid,
-                SizeOutOfRange,
-                ServiceNotFound,
-            ],
-        ),
-        ("stmfOffline", &[ServiceOffline]),
-        ("stmfOnline", &[ServiceOnline]),
-        ("stmfPostProxyMsg", &[PostMsgFailed]),
-        ("stmfRemoveViewEntry", &[NotFound]),
-        ("stmfSetGlobalLuProp", &[InvalidProp, InvalidPropSize, ServiceNotFound]),
-        ("stmfSetPersistMethod", &[PersistType]),
-        ("stmfSetProviderDataProt", &[ProvDataStale]),
-        ("stmfValidateView", &[InvalidHg, InvalidTg, LunInUse, ServiceNotFound]),
-    ]
-};
-
-/// Functions without arguments that could be wrong, and those that return nothing or are seen elsewhere.
-const NO_ARGUMENTS: [&str; 4] = ["stmfOnline", "stmfOffline", "stmfLoadConfig", "stmfLoadStmfProps"];
-const NO_STATUS: [&str; 2] = ["stmfFreeMemory", "stmfDestroyProxyDoor"];
-
-fn create_target(daemon: &Daemon, name: &str) {
-    let create = Request::IscsiChange(Box::new(Change::CreateTarget(TargetChange {
-        name: Some(name.to_owned()),
-        ..TargetChange::default()
-    })));
-    let created = daemon.ask(&create);
-    assert!(
-        matches!(&created, Response::IscsiChanged(Ok(n)) if n == name),
-        "{created:?}"
-    );
-}
-
-/// `UPDATE_COVERAGE=1 cargo test --test c_api` rewrites the table.
-#[test]
-fn every_function_is_tested_with_the_statuses_of_its_contract() {
-    let bench = Bench::new();
-    let mut seen: BTreeMap<String, BTreeMap<u32, BTreeSet<&str>>> = BTreeMap::new();
-    let daemon = Daemon::start(bench.directory.path());
-    let target = "iqn.2026-01.test:coverage";
-    create_target(&daemon, target);
-    let programs = PROGRAMS.map(|program| (program, None));
-    for (program, argument) in programs
-        .into_iter()
-        .chain([("no_service", None), ("target", Some(target))])
-    {
-        let notes = bench.path(&format!("covered-{program}-{}", argument.is_some()));
-        let endpoint = match (program, argument) {
-            ("no_service", _) => "nonsense".to_owned(),
-            ("settings", _) | (_, Some(_)) => daemon.endpoint(),
-            _ => "embedded".to_owned(),
-        };
-        let mut command = bench.command(bench.compile("gcc", program), &endpoint);
-        command.args(argument).env("STMF_COVERAGE", &notes);
-        bench.check(command);
-        for line in fs::read_to_string(&notes).unwrap_or_default().lines() {
-            let (function, status) = line.split_once(" 0x").expect("function and status");
-            // What the opt-ins of the header redirect.
-            let function = match (program, function) {
-                ("compat", "stmfSetAluaState") => "stmfSetAluaState32",
-                ("compat", "stmfGetAluaState") => "stmfGetAluaState32",
-                ("compat", "stmfGetViewEntryList") => "stmfGetViewEntryListNotFound",
-                _ => function,
-            };
-            let status = u32::from_str_radix(status, 16).expect("a status");
-            let entry = seen.entry(function.to_owned()).or_default();
-            entry.entry(status).or_default().insert(program);
-        }
-    }
-    daemon.stop();
-    let names: BTreeMap<u32, String> = Status::ALL
-        .iter()
-        .map(|status| (status.code().unsigned_abs(), format!("{status:?}")))
-        .chain([(0, "Success".to_owned())])
-        .collect();
-
-    let header = fs::read_to_string(root().join("include/libstmf.h")).expect("libstmf.h");
-    let declared = header.lines().filter_map(|line| {
-        let rest = line.strip_prefix("int ").or_else(|| line.strip_prefix("void "))?;
-        Some(rest.split_once('(')?.0).filter(|name| name.starts_with("stmf"))
-    });
-    let declared: BTreeSet<&str> = declared.collect();
-    let mut holes = Vec::new();
-    for function in declared.iter().filter(|name| !NO_STATUS.contains(name)) {
-        let promised = STATUSES
-            .iter()
-            .find(|(name, _)| name == function)
-            .map_or(&[][..], |(_, s)| s);
-        let mut wanted: Vec<u32> = promised.iter().map(|status| status.code().unsigned_abs()).collect();
-        wanted.push(0);
-        if !NO_ARGUMENTS.contains(function) {
-            wanted.push(Status::InvalidArg.code().unsigned_abs());
-        }
-        let has = |status: &u32| seen.get(*function).is_some_and(|found| found.contains_key(status));
-        let missing = wanted.iter().filter(|status| !has(status));
-        holes.extend(missing.map(|status| format!("{function}: {}", names[status])));
-    }
-    assert!(holes.is_empty(), "never seen: {holes:#?}");
-
-    let mut table = String::from(
-        "# Statuses of the C API that the conformance programs have seen\n\nGenerated: `UPDATE_COVERAGE=1 cargo test --test c_api`. The programs are those of `c-tests/`.\n\n| function | status | programs |\n|---|---|---|\n",
-    );
-    for (function, statuses) in seen.iter().filter(|(function, _)| declared.contains(function.as_str())) {
-        for (status, programs) in statuses {
-            let programs: Vec<&str> = programs.iter().copied().collect();
-            table += &format!("| `{function}` | {} | {} |\n", names[status], programs.join(", "));
-        }
-    }
-    let path = root().join("docs/c-api-coverage.md");
-    if std::env::var_os("UPDATE_COVERAGE").is_some() {
-        fs::write(&path, &table).expect("docs/c-api-coverage.md");
-    }
-    let committed = fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        committed == table,
-        "docs/c-api-coverage.md is stale: UPDATE_COVERAGE=1 cargo test --test c_api"
-    );
 }
 
 #[test]

@@ -1,13 +1,13 @@
-//! An iSCSI connection (`src/iscsi/connection`): whatever the initiator sends, before and after login, and whatever the
+//! An iSCSI connection and its session (`src/iscsi/session`): whatever the initiator sends, before and after login, and whatever the
 //! unit answers, nothing panics and the answers stay bounded.
 #![no_main]
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 use stmf::framework::{Outcome, TmResponse};
-use stmf::iscsi::connection::{Action, Connection};
+use stmf::iscsi::session::{Action, Pool, Session};
 use stmf::iscsi::directory::{
-    AuthPolicy, Directory, LoginStatus, SessionKey, SessionLookup, TargetRecord, TargetView,
+    AuthPolicy, Directory, LoginStatus, SessionKey, TargetRecord, TargetView,
 };
 use stmf::iscsi::pdu::{Header, opcode};
 
@@ -20,8 +20,8 @@ impl Directory for AnyTarget {
     fn list(&self, _: Option<&str>, _: SocketAddr) -> Vec<TargetRecord> {
         vec![TargetRecord { name: "iqn.2026-11.example:t".into(), addresses: vec!["127.0.0.1:1,1".into(); 300] }]
     }
-    fn session(&self, _: &SessionKey, _: u16, _: u16) -> SessionLookup {
-        SessionLookup::Absent
+    fn session(&self, _: &SessionKey, _: u16) -> bool {
+        false
     }
 }
 
@@ -31,26 +31,26 @@ const LOGIN: &[u8] = b"InitiatorName=iqn.2026-11.example:h\0TargetName=iqn.2026-
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let Some((&choice, bytes)) = bytes.split_first() else { return };
     let now = Instant::now();
-    let mut connection = Connection::new(([127, 0, 0, 1], 3260).into(), Arc::new(AnyTarget), now);
+    let mut session = Session::new(1, ([127, 0, 0, 1], 3260).into(), Arc::new(AnyTarget), Pool::new(1 << 30), now);
     if choice & 1 == 0 {
         let mut header = Header::new(opcode::LOGIN | 0x40);
         header.set_byte::<1>(0x87).set_data_length(LOGIN.len());
         let mut login = header.0.to_vec();
         login.extend_from_slice(LOGIN);
         login.resize(login.len().next_multiple_of(4), 0);
-        connection.receive(&login, now);
+        session.receive(1, &login, now);
     }
     for chunk in bytes.chunks(1 + usize::from(choice) * 2) {
-        connection.receive(chunk, now);
-        while let Some(action) = connection.next_action() {
+        session.receive(1, chunk, now);
+        while let Some(action) = session.next_action() {
             match action {
-                Action::Establish(_) => connection.established(Ok(1)),
-                Action::Start(command) => connection.ready(command.itt, command.expected.length.min(4096)),
-                Action::Execute { itt, data } => connection.finished(itt, Outcome::data_in(data)),
-                Action::Manage { itt, .. } => connection.managed(itt, TmResponse::Complete),
+                Action::Establish(_) => session.established(Ok(1)),
+                Action::Start(command) => session.ready(command.itt, command.expected.length.min(4096)),
+                Action::Execute { itt, data } => session.finished(itt, Outcome::data_in(data)),
+                Action::Manage { itt, .. } => session.managed(itt, TmResponse::Complete),
                 Action::Abandon { .. } | Action::Abort { .. } => {}
             }
         }
     }
-    assert!(connection.output().len() <= 64 * (bytes.len() + 4096));
+    assert!(session.output(1).expect("it is not closed here").len() <= 64 * (bytes.len() + 4096));
 });

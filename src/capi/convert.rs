@@ -1,10 +1,11 @@
 //! From C arguments to values of the system, and back into C fields.
 //!
-//! Rules: NULL is `InvalidArg`; a string is never read past its NUL; nothing behind `identLength` is read.
+//! Rules: NULL is `InvalidArg`; a string is never read past its NUL, nor further than the longest that can be valid; nothing
+//! behind `identLength` is read.
 
 use super::types::*;
 use crate::types::{DevId, GroupName, Guid, InvalidName, Status};
-use std::ffi::{CStr, c_char};
+use std::ffi::c_char;
 use std::ptr::{addr_of, addr_of_mut};
 
 /// A pointer that must not be NULL.
@@ -35,14 +36,15 @@ pub(super) unsafe fn guid(pointer: *const stmfGuid) -> Result<Guid, Status> {
     Ok(Guid(unsafe { (*pointer).guid }))
 }
 
-/// The bytes of a C string.
+/// The bytes of a C string. Of one that has no NUL within `most` bytes, these: more than any valid one has, which the caller
+/// refuses.
 ///
 /// # Safety
-/// `pointer` is NULL or points to a NUL-terminated string that outlives the result.
-pub(super) unsafe fn text<'a>(pointer: *const c_char) -> Result<&'a [u8], Status> {
+/// `pointer` is NULL or points to a NUL-terminated string or to `most` bytes, which outlive the result.
+pub(super) unsafe fn text<'a>(pointer: *const c_char, most: usize) -> Result<&'a [u8], Status> {
     let pointer = required(pointer)?;
-    // SAFETY: not NULL, and the caller's promise.
-    Ok(unsafe { CStr::from_ptr(pointer) }.to_bytes())
+    // SAFETY: not NULL, and the caller's promise: nothing is read behind the NUL, nor behind `most` bytes.
+    Ok(unsafe { std::slice::from_raw_parts(pointer.cast(), libc::strnlen(pointer, most)) })
 }
 
 /// A group name, which may be shorter than its type: at most 256 bytes are read, none behind a NUL.
@@ -156,6 +158,18 @@ mod tests {
         assert_eq!(unsafe { group_name(full.as_ptr().cast()) }, Err(Status::InvalidArg));
         // SAFETY: NULL is allowed.
         assert_eq!(unsafe { group_name(std::ptr::null()) }, Err(Status::InvalidArg));
+    }
+
+    #[test]
+    fn texts_are_read_up_to_the_nul_or_the_limit_only() {
+        let short = Box::new(*b"text\0");
+        let endless = Box::new([b'x'; 8]);
+        // SAFETY: NUL-terminated, or as many bytes as said.
+        unsafe {
+            assert_eq!(text(short.as_ptr().cast(), 100), Ok(&b"text"[..]));
+            assert_eq!(text(endless.as_ptr().cast(), 8), Ok(&endless[..]));
+            assert_eq!(text(std::ptr::null(), 8), Err(Status::InvalidArg));
+        }
     }
 
     #[test]

@@ -10,13 +10,13 @@ version!("SUNW_1.1", stmfDevidFromIscsiName, stmfDevidFromWwn);
 /// Makes a devid of an iSCSI name: `iqn.`, `eui.` with 16 or `naa.` with 16 or 32 hex digits, 5 to 223 bytes.
 ///
 /// # Safety
-/// `iscsiName` is NULL or NUL-terminated; `devid` is NULL or valid for writing.
+/// `iscsiName` is NULL or NUL-terminated, or has 224 bytes; `devid` is NULL or valid for writing.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn stmfDevidFromIscsiName(iscsiName: *mut c_char, devid: *mut stmfDevid) -> c_int {
     barrier!({
         let out = output(devid)?;
         // SAFETY: the caller's promise.
-        let name = unsafe { text(iscsiName) }?;
+        let name = unsafe { text(iscsiName, client::MAX_ISCSI_NAME + 1) }?;
         // SAFETY: not NULL, and the caller's promise.
         unsafe { zero(out) };
         let value = client::devid_from_iscsi_name(name)?;

@@ -1,10 +1,10 @@
 //! LU properties; creation and import of disk LUs (`libstmf-api.md` 3.9, 4).
 
-use super::convert::{give_text, guid, output, required, text};
+use super::convert::{give_text, guid, output, text};
 use super::resources;
 use super::types::*;
 use crate::client;
-use crate::types::{Guid, Status};
+use crate::types::{Guid, LuProperties, Status};
 use std::ffi::{c_char, c_int};
 
 version!(
@@ -19,6 +19,9 @@ version!(
     stmfModifyLu,
     stmfModifyLuByFname,
 );
+
+/// One more byte than the longest path has, and so than any property.
+const MAX_TEXT: usize = LuProperties::MAX_PATH + 1;
 
 pub(super) fn disk(dType: u16) -> Result<(), Status> {
     let disk = i32::from(dType) == super::STMF_DISK;
@@ -70,7 +73,7 @@ pub extern "C" fn stmfFreeLuResource(hdl: luResource) -> c_int {
 pub unsafe extern "C" fn stmfSetLuProp(hdl: luResource, propType: u32, propVal: *const c_char) -> c_int {
     barrier!({
         // SAFETY: the caller's promise.
-        let value = unsafe { text(propVal) }?;
+        let value = unsafe { text(propVal, MAX_TEXT) }?;
         resources::with(hdl, |resource| resource.set(propType, value))?
     })
 }
@@ -120,7 +123,7 @@ pub unsafe extern "C" fn stmfImportLu(dType: u16, fname: *mut c_char, luGuid: *m
     barrier!({
         disk(dType)?;
         // SAFETY: the caller's promise.
-        let path = unsafe { text(required(fname)?) }?;
+        let path = unsafe { text(fname, MAX_TEXT) }?;
         let (guid, result) = match client::lu_import_bytes(path) {
             Ok(guid) => (Some(guid), Ok(())),
             Err((status, guid)) => (guid, Err(status)),
@@ -141,7 +144,7 @@ pub unsafe extern "C" fn stmfImportLu(dType: u16, fname: *mut c_char, luGuid: *m
 pub unsafe extern "C" fn stmfModifyLu(luGuid: *mut stmfGuid, prop: u32, propVal: *const c_char) -> c_int {
     barrier!({
         // SAFETY: the caller's promise.
-        let (guid, value) = unsafe { (guid(luGuid)?, text(propVal)?) };
+        let (guid, value) = unsafe { (guid(luGuid)?, text(propVal, MAX_TEXT)?) };
         client::lu_modify(guid, client::lu_change(prop, value)?)
     })
 }
@@ -160,7 +163,7 @@ pub unsafe extern "C" fn stmfModifyLuByFname(
     barrier!({
         disk(dType)?;
         // SAFETY: the caller's promise.
-        let (path, value) = unsafe { (text(fname)?, text(propVal)?) };
+        let (path, value) = unsafe { (text(fname, MAX_TEXT)?, text(propVal, MAX_TEXT)?) };
         client::lu_modify_file(path, client::lu_change(prop, value)?)
     })
 }

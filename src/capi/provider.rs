@@ -17,10 +17,10 @@ version!(
 );
 
 /// # Safety
-/// `name` is NULL or NUL-terminated.
+/// `name` is NULL or NUL-terminated, or has 255 bytes.
 pub(super) unsafe fn key(name: *const c_char, providerType: c_int) -> Result<ProviderKey, Status> {
     // SAFETY: the caller's promise.
-    let name = ProviderName::new(unsafe { text(name) }?).map_err(|_| Status::InvalidArg)?;
+    let name = ProviderName::new(unsafe { text(name, ProviderName::MAX + 1) }?).map_err(|_| Status::InvalidArg)?;
     let kind = ProviderKind::from_number(providerType.into())?;
     Ok(ProviderKey { kind, name })
 }

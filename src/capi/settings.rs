@@ -6,7 +6,7 @@ use super::lu_resource::disk;
 use super::types::*;
 use crate::client;
 use crate::framework::DefaultState;
-use crate::types::{PersistMethod, Status};
+use crate::types::{LuProperties, PersistMethod, Status};
 use std::ffi::{c_char, c_int};
 
 version!("SUNWprivate", stmfLoadConfig, stmfLoadStmfProps);
@@ -49,7 +49,7 @@ pub unsafe extern "C" fn stmfSetStmfProp(propType: u8, propVal: *mut c_char) -> 
     barrier!({
         let which = default_state(propType)?;
         // SAFETY: the caller's promise.
-        let value = unsafe { text(propVal) }?;
+        let value = unsafe { text(propVal, "offline".len() + 1) }?;
         let online = if value.eq_ignore_ascii_case(b"online") {
             true
         } else if value.eq_ignore_ascii_case(b"offline") {
@@ -117,7 +117,7 @@ pub unsafe extern "C" fn stmfSetGlobalLuProp(dType: u16, propType: u32, propVal:
     barrier!({
         disk(dType)?;
         // SAFETY: the caller's promise.
-        client::set_global_lu_property(propType, unsafe { text(propVal) }?)
+        client::set_global_lu_property(propType, unsafe { text(propVal, LuProperties::MAX_URL + 1) }?)
     })
 }
 

@@ -4,7 +4,7 @@ use super::constants::*;
 use super::convert::output;
 use super::types::*;
 use crate::client;
-use crate::framework::ObjectState;
+use crate::framework::{ConfigState, ObjectState};
 use std::ffi::c_int;
 
 version!("SUNW_1.1", stmfGetState);
@@ -24,10 +24,10 @@ pub unsafe extern "C" fn stmfGetState(state: *mut stmfState) -> c_int {
                 ObjectState::Onlining => STMF_SERVICE_STATE_ONLINING,
                 ObjectState::Offlining => STMF_SERVICE_STATE_OFFLINING,
             },
-            configState: if state.configured {
-                STMF_CONFIG_STATE_INIT_DONE
-            } else {
-                STMF_CONFIG_STATE_NONE
+            configState: match state.config {
+                ConfigState::None => STMF_CONFIG_STATE_NONE,
+                ConfigState::Init => STMF_CONFIG_STATE_INIT,
+                ConfigState::InitDone => STMF_CONFIG_STATE_INIT_DONE,
             },
         };
         // SAFETY: not NULL, and the caller's promise.

@@ -13,7 +13,6 @@ pub fn run(arguments: &[String], service: &dyn Service, console: &mut Console<'_
 
 const TOOL: Tool = Tool {
     options: &[],
-    unserved: &[],
     subcommands: &[
         subcommand("standby", Operands::One("LU-name"), "", standby),
         subcommand("disable", Operands::None, "", disable),

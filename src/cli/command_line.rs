@@ -55,8 +55,6 @@ pub struct Tool {
     pub options: &'static [OptionSpec],
     /// Subcommands in the order of the usage text.
     pub subcommands: &'static [Subcommand],
-    /// Subcommands that scripts may know but the service does not offer yet.
-    pub unserved: &'static [&'static str],
 }
 
 /// A command line that passed all checks.
@@ -118,12 +116,6 @@ impl Tool {
         }
         match self.subcommands.iter().find(|s| s.name.eq_ignore_ascii_case(first)) {
             Some(subcommand) => self.run_subcommand(subcommand, first, rest, service, console),
-            None if self.unserved.iter().any(|name| name.eq_ignore_ascii_case(first)) => {
-                console.error(format_args!(
-                    "{first}: this subcommand is not available in this version"
-                ));
-                1
-            }
             None => {
                 let line = format!("{}: invalid subcommand", console.tool());
                 console.line(line);
@@ -381,7 +373,6 @@ mod tests {
             letter('s', "size", Some("size")),
             letter('v', "verbose", None),
         ],
-        unserved: &["modify-it"],
         subcommands: &[
             row("add-it", "avglns", "", Operands::Many("thing")),
             row("list-view", "l", "l", Operands::Any("ve-number")),
@@ -440,14 +431,6 @@ mod tests {
             typed("list-l"),
             ran(1, &format!("tool: invalid subcommand\n{SHORT}"), "")
         );
-        assert_eq!(
-            typed("Modify-it"),
-            ran(
-                1,
-                "",
-                "tool: Modify-it: this subcommand is not available in this version\n"
-            )
-        );
     }
 
     #[test]
@@ -480,6 +463,49 @@ mod tests {
             ran(0, TWO, ""),
             "help ends it, whatever else the line says"
         );
+    }
+
+    /// `cli.md` 12.7: what a shortened name meant before there were new options.
+    #[test]
+    fn abbreviations_of_the_original_names_keep_their_meaning() {
+        use crate::cli::{sbdadm, stmfadm};
+        const STMFADM: &[(&str, char)] = &[
+            ("all", 'a'),
+            ("group-name", 'g'),
+            ("keep-views", 'k'),
+            ("lu-name", 'l'),
+            ("lun", 'n'),
+            ("lu-prop", 'p'),
+            ("file", 'f'),
+            ("size", 's'),
+            ("target-group", 't'),
+            ("host-group", 'h'),
+            ("verbose", 'v'),
+            ("help", '?'),
+        ];
+        const SBDADM: &[(&str, char)] = &[("disk-size", 's'), ("size", 's'), ("keep-views", 'k'), ("help", '?')];
+        for (tool, original) in [(&stmfadm::TOOL, STMFADM), (&sbdadm::TOOL, SBDADM)] {
+            let prefixes = original
+                .iter()
+                .flat_map(|(long, _)| (1..=long.len()).map(|end| &long[..end]));
+            for prefix in prefixes {
+                let fitting: Vec<char> = original
+                    .iter()
+                    .filter(|(long, _)| long.starts_with(prefix))
+                    .map(|(_, letter)| *letter)
+                    .collect();
+                let whole = original
+                    .iter()
+                    .find(|(long, _)| *long == prefix)
+                    .map(|(_, letter)| *letter);
+                let expected = match (whole, &fitting[..]) {
+                    (Some(letter), _) => Ok(letter),
+                    (None, [letter]) => Ok(*letter),
+                    (None, _) => Err("ambiguous option"),
+                };
+                assert_eq!(tool.long_name(prefix).map(|(letter, _)| letter), expected, "{prefix}");
+            }
+        }
     }
 
     #[test]

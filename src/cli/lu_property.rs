@@ -1,8 +1,9 @@
-//! `-p name=value` of LU creation (`cli.md` 2.5).
+//! `-p name=value` of LU creation and modification (`cli.md` 2.5).
 #![forbid(unsafe_code)]
 
 use super::values;
-use crate::types::{Guid, LuProperties};
+use crate::client::{self, LuProperty};
+use crate::types::{Guid, LuChange, LuProperties, Status};
 
 /// Longest path of a backing store or metadata file, in bytes (`MAXPATHLEN` - 1).
 pub const MAX_PATH: usize = 4095;
@@ -18,6 +19,8 @@ const MAX_BLOCK_SIZE: u64 = 65535;
 pub enum PropertyError {
     /// No `=value`; carries what was there.
     NoValue(String),
+    /// The same in a modification, where the text differs by a space.
+    NoValueToModify(String),
     /// No such property; carries the name as typed.
     Unknown(String),
     /// Too long, or not of the fixed length; carries the name as typed.
@@ -27,18 +30,55 @@ pub enum PropertyError {
 }
 
 impl std::fmt::Display for PropertyError {
-    /// The message as `stmfadm create-lu` prints it.
+    /// The message as `stmfadm` prints it.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             PropertyError::NoValue(name) => {
                 // An empty line follows this one.
                 writeln!(f, "{name}: invalid property specifier - prop=val")
             }
+            PropertyError::NoValueToModify(name) => {
+                writeln!(f, "{name}: invalid property specifier- prop=val")
+            }
             PropertyError::Unknown(name) => write!(f, "invalid property specified: {name}"),
             PropertyError::InvalidLength(name) => write!(f, "unable to set {name}: invalid length"),
             PropertyError::BadFormat(name) => write!(f, "unable to set {name}: bad format"),
         }
     }
+}
+
+/// One argument of a modification: the name as typed, and the change, or the status that the library refuses it with.
+/// An empty value is one only for `mgmt-url`, which it removes.
+pub fn change(argument: &str) -> Result<(&str, Result<LuChange, Status>), PropertyError> {
+    let (name, value) = match argument.split_once('=') {
+        Some((name, value)) => (name, Some(value)),
+        None => (argument, None),
+    };
+    let property = number(&name.to_ascii_lowercase()).ok_or_else(|| PropertyError::Unknown(name.to_owned()))?;
+    match value {
+        Some(value) if !value.is_empty() || property == LuProperty::MgmtUrl => {
+            Ok((name, client::lu_change(property as u32, value.as_bytes())))
+        }
+        _ => Err(PropertyError::NoValueToModify(name.to_owned())),
+    }
+}
+
+fn number(name: &str) -> Option<LuProperty> {
+    Some(match name {
+        "alias" => LuProperty::Alias,
+        "blk" => LuProperty::BlockSize,
+        "guid" => LuProperty::Guid,
+        "host-id" => LuProperty::HostId,
+        "meta" => LuProperty::MetaFileName,
+        "mgmt-url" => LuProperty::MgmtUrl,
+        "oui" => LuProperty::CompanyId,
+        "pid" => LuProperty::Pid,
+        "serial" => LuProperty::SerialNum,
+        "vid" => LuProperty::Vid,
+        "wcd" => LuProperty::WriteCacheDisable,
+        "wp" => LuProperty::WriteProtect,
+        _ => return None,
+    })
 }
 
 enum Wrong {

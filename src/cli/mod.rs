@@ -7,7 +7,7 @@
 //! |---|---|
 //! | [`command_line`], [`usage`] | the common subcommand parser of `cli.md` 1.3 to 1.5, driven by one table a tool |
 //! | [`values`], [`lu_property`], [`local_time`] | text to value and back |
-//! | [`stmfadm`], [`itadm`], [`aluaadm`] | the tools |
+//! | [`stmfadm`], [`sbdadm`], [`itadm`], [`aluaadm`] | the tools |
 //! | [`stmfproxy`] | the peer daemon |
 
 pub mod aluaadm;
@@ -17,6 +17,7 @@ pub mod itadm;
 pub mod local_time;
 pub mod lu_property;
 pub mod program;
+pub mod sbdadm;
 mod service;
 pub mod stmfadm;
 pub mod stmfproxy;

@@ -2,10 +2,12 @@
 #![forbid(unsafe_code)]
 
 use crate::client;
-use crate::framework::{AccessReport, GroupKind, LuInfo, NexusInfo, PortInfo, ServiceState, ViewEntry, ViewRequest};
+use crate::framework::{
+    AccessReport, AluaReport, GroupKind, LuInfo, NexusInfo, PortInfo, ServiceState, ViewEntry, ViewRequest,
+};
 use crate::iscsi::admin as iscsi;
 use crate::service::AluaInfo;
-use crate::types::{DevId, GroupName, Guid, LuProperties, NodeId, Status};
+use crate::types::{DevId, GroupName, Guid, LuChange, LuProperties, NodeId, Status};
 use std::time::Duration;
 
 /// This process's endpoint ([`crate::client`]).
@@ -19,6 +21,7 @@ macro_rules! service {
             $(fn $name(&self, $($arg: $ty),*) -> Result<$out, Status>;)*
             /// With `FileInUse` the GUID is told as well.
             fn lu_import(&self, path: &str) -> Result<Guid, (Status, Option<Guid>)>;
+            fn lu_modify_file(&self, path: &str, change: LuChange) -> Result<(), Status>;
             /// Lets time pass between two looks at a state.
             fn pause(&self, time: Duration);
         }
@@ -29,6 +32,9 @@ macro_rules! service {
             })*
             fn lu_import(&self, path: &str) -> Result<Guid, (Status, Option<Guid>)> {
                 client::lu_import(path)
+            }
+            fn lu_modify_file(&self, path: &str, change: LuChange) -> Result<(), Status> {
+                client::lu_modify_file(path.as_bytes(), change)
             }
             fn pause(&self, time: Duration) {
                 std::thread::sleep(time);
@@ -44,6 +50,9 @@ macro_rules! service {
             fn lu_import(&self, path: &str) -> Result<Guid, (Status, Option<Guid>)> {
                 self.answer(&format!("lu_import({path:?})")).map_err(|status| (status, None))
             }
+            fn lu_modify_file(&self, path: &str, change: LuChange) -> Result<(), Status> {
+                self.answer(&format!("lu_modify_file({path:?}, {change:?})"))
+            }
             fn pause(&self, time: Duration) {
                 self.paused(time);
             }
@@ -57,6 +66,7 @@ service! {
     lu_info(guid: Guid) -> LuInfo;
     lu_resource(guid: Guid) -> AccessReport;
     lu_create(properties: LuProperties) -> Guid;
+    lu_modify(guid: Guid, change: LuChange) -> ();
     lu_delete(guid: Guid) -> ();
     lu_online(guid: Guid) -> ();
     lu_offline(guid: Guid) -> ();
@@ -78,6 +88,7 @@ service! {
     alua_enable(node: NodeId) -> ();
     alua_disable() -> ();
     alua() -> AluaInfo;
+    alua_report() -> AluaReport;
     peer_fenced() -> ();
     lu_policy(guid: Guid) -> bool;
     set_lu_policy(guid: Guid, non_optimized: bool) -> ();

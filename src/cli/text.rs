@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use crate::framework::ObjectState;
-use crate::types::Status;
+use crate::types::{AccessState, Status};
 
 /// Exit status for a number of failed operands: never 128 or more (`cli.md` D-01).
 pub fn failures(count: usize) -> u8 {
@@ -34,6 +34,16 @@ pub fn state_word(state: ObjectState) -> &'static str {
         ObjectState::Offlining => "Offlining",
         ObjectState::Online => "Online",
         ObjectState::Onlining => "Onlining",
+    }
+}
+
+/// As in listings of LUs.
+pub fn access_word(state: AccessState) -> &'static str {
+    match state {
+        AccessState::Active => "Active",
+        AccessState::Standby => "Standby",
+        AccessState::TransitionToStandby => "Active->Standby",
+        AccessState::TransitionToActive => "Standby->Active",
     }
 }
 

@@ -4,7 +4,7 @@
 use crate::types::{DevId, Status};
 
 /// Longest iSCSI name (RFC 7143 4.2.7.1).
-const MAX_ISCSI_NAME: usize = 223;
+pub const MAX_ISCSI_NAME: usize = 223;
 /// A prefix and one byte.
 const MIN_ISCSI_NAME: usize = 5;
 

@@ -14,7 +14,7 @@ mod resource;
 mod signals;
 mod size;
 
-pub use devid::{devid_from_iscsi_name, devid_from_wwn};
+pub use devid::{MAX_ISCSI_NAME, devid_from_iscsi_name, devid_from_wwn};
 pub use endpoint::{DEFAULT_DOOR, ENDPOINT_VARIABLE, Endpoint, InvalidEndpoint, require_daemon};
 pub use modify::{global_lu_property, lu_change, lu_modify, lu_modify_file, set_global_lu_property};
 pub use persist::{persist_method, service_persist_method, set_persist_method, set_service_persist_method};
@@ -23,8 +23,8 @@ pub use size::parse_size;
 
 use crate::door::fork::private_pair;
 use crate::framework::{
-    AccessReport, DefaultState, GroupKind, LuInfo, NexusInfo, PortInfo, ProviderData, ServiceState, ViewEntry,
-    ViewRequest,
+    AccessReport, AluaReport, DefaultState, GroupKind, LuInfo, NexusInfo, PortInfo, ProviderData, ServiceState,
+    ViewEntry, ViewRequest,
 };
 use crate::iscsi::admin as iscsi;
 use crate::service::{AluaInfo, Request, Response};
@@ -139,6 +139,8 @@ calls! {
     alua_disable() -> () = Request::SetAlua { enabled: false, node: 0 }, Response::Done => ();
     /// `stmfGetAluaState`.
     alua() -> AluaInfo = Request::GetAlua, Response::Alua(a) => a;
+    /// `stmfadm list-alua`.
+    alua_report() -> AluaReport = Request::AluaReport, Response::AluaReport(report) => *report;
     /// `aluaadm fenced`.
     peer_fenced() -> () = Request::PeerFenced, Response::Done => ();
     /// Access policy of an LU: true for `non-optimized`.

@@ -166,7 +166,8 @@ fn path(text: &[u8]) -> Result<String, Status> {
 }
 
 fn block_size(text: &[u8]) -> Result<u32, Status> {
-    if text.is_empty() || !text.iter().all(u8::is_ascii_digit) {
+    // A longer text may have been cut.
+    if text.is_empty() || text.len() > LuProperties::MAX_PATH || !text.iter().all(u8::is_ascii_digit) {
         return Err(Status::InvalidArg);
     }
     text.iter()

@@ -1,9 +1,15 @@
 //! The text of `STMF_LU_PROP_SIZE` (`libstmf-api.md` 4.3).
 #![forbid(unsafe_code)]
 
+use crate::types::LuProperties;
+
 /// `digits[.digits][suffix]` in bytes: suffix B, K, M, G, T, P, E in either case, after K to E optionally `B` or `iB`.
 /// Fractions are cut to whole bytes. `None` when it is no size or exceeds 2^64 - 1.
 pub fn parse_size(text: &[u8]) -> Option<u64> {
+    // A longer one may have been cut.
+    if text.len() > LuProperties::MAX_PATH {
+        return None;
+    }
     let (whole, rest) = digits(text);
     let (fraction, suffix) = match rest.strip_prefix(b".") {
         Some(rest) => match digits(rest) {

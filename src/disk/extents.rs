@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::medium::{Medium, Progress};
-use super::sys::Mode;
+use super::sys::{self, Mode};
 use crate::scsi::provisioning::Run;
 use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, fallocate};
@@ -55,9 +55,17 @@ impl Medium {
         let bytes = i64::try_from(length).map_err(|_| io::Error::from(Errno::EFBIG))?;
         let zero = FallocateFlags::FALLOC_FL_ZERO_RANGE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
         for flags in [punch_flags(), zero] {
-            match retry(|| fallocate(file, flags, at, bytes)) {
+            let mut result = retry(|| fallocate(file, flags, at, bytes));
+            if result == Err(Errno::EBUSY) {
+                // A device that is also open exclusively (by the ownership record): Linux drops cached pages of the range
+                // first, but not dirty ones.
+                sys::write_back(file, self.position(offset), length)?;
+                result = retry(|| fallocate(file, flags, at, bytes));
+            }
+            match result {
                 Ok(()) => return Ok(()),
-                Err(Errno::EOPNOTSUPP | Errno::EINVAL) => {}
+                // Busy: somebody writes to a page at the edge again and again.
+                Err(Errno::EOPNOTSUPP | Errno::EINVAL | Errno::EBUSY) => {}
                 Err(error) => return Err(error.into()),
             }
         }

@@ -27,9 +27,14 @@ impl Validity {
         self.0.store(until, Ordering::Release);
     }
 
+    /// Boot time ns until which it holds; the maximum: for ever.
+    pub fn until(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+
     /// Does the lease hold now?
     pub fn holds(&self) -> bool {
-        let until = self.0.load(Ordering::Acquire);
+        let until = self.until();
         until == u64::MAX || sys::boottime_ns() < until
     }
 }

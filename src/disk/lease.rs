@@ -238,6 +238,12 @@ impl Lease {
         })
     }
 
+    /// Since the last successful renewal began. Does not wait for one that is under way.
+    pub fn age(&self) -> Duration {
+        let renewed = self.validity.until().saturating_sub(self.times.valid_until(0));
+        Duration::from_nanos(sys::boottime_ns().saturating_sub(renewed))
+    }
+
     /// Until when it holds.
     pub fn validity(&self) -> Arc<Validity> {
         Arc::clone(&self.validity)

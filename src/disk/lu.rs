@@ -20,6 +20,7 @@ use parking_lot::Mutex;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 /// The management URL of all LUs that have none of their own.
 pub type SharedUrl = Arc<ArcSwapOption<String>>;
@@ -359,6 +360,10 @@ impl Unit for Disk {
         self.0.ownership.owned()
     }
 
+    fn lease_age(&self) -> Option<Duration> {
+        self.0.ownership.lease_age()
+    }
+
     fn on_ownership_lost(&self, lost: Box<dyn FnOnce() + Send>) {
         self.0.ownership.on_lost(lost);
     }
@@ -400,6 +405,13 @@ impl Unit for Disk {
         }
         if let Err(error) = lu.ownership.release(handover) {
             log::error!("{}: not given up: {error}", lu.name);
+            if how == Release::Discard {
+                // Nothing can be written any more. Whoever wants the store next waits until the lease has stood still.
+                lu.ownership.abandon();
+                lu.files.lock().clear();
+                lu.drop_reserve();
+                return Ok(());
+            }
             if let Some(file) = file {
                 lu.medium.reopen(file);
             }

@@ -255,6 +255,11 @@ impl Ownership {
         self.tenure.as_ref().map_or(0, |tenure| tenure.claim.generation)
     }
 
+    /// Since the last renewal; `None` without a record.
+    pub fn lease_age(&self) -> Option<Duration> {
+        self.tenure.as_ref().map(|tenure| tenure.lease.age())
+    }
+
     /// Generation of the handover data that are valid for this claim: never at a cold start (6.5).
     pub fn handover(&self) -> Option<u64> {
         self.tenure.as_ref()?.handover

@@ -73,6 +73,14 @@ pub fn device_drop_cache(device: &File) -> io::Result<()> {
     check(unsafe { libc::ioctl(device.as_raw_fd(), BLKFLSBUF, 0) })
 }
 
+/// Writes back what is dirty of a range in the page cache, and waits for it. Not durable: device caches are not flushed.
+pub fn write_back(file: &File, offset: u64, length: u64) -> io::Result<()> {
+    let (offset, length) = (to_off(offset)?, to_off(length)?);
+    let all = libc::SYNC_FILE_RANGE_WAIT_BEFORE | libc::SYNC_FILE_RANGE_WRITE | libc::SYNC_FILE_RANGE_WAIT_AFTER;
+    // SAFETY: no pointers.
+    check(unsafe { libc::sync_file_range(file.as_raw_fd(), offset, length, all) })
+}
+
 /// Nanoseconds of `CLOCK_BOOTTIME`: monotonic, and counting while the machine is suspended, so that a node that slept
 /// finds its lease expired.
 pub fn boottime_ns() -> u64 {

@@ -9,7 +9,7 @@ use super::state::{ALUA_ENABLED, ALUA_NODE};
 use super::{Announcement, Framework, ObjectState, Outcome, PeerLink, PeerView, Port, Task};
 use crate::scsi::Sense;
 use crate::store::Change;
-use crate::types::{AccessState, NodeId, Status};
+use crate::types::{AccessState, Guid, NodeId, Status};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -83,7 +83,10 @@ impl Framework {
         let _one_at_a_time = self.alua_change.lock();
         let ports = {
             let mut state = self.state.lock();
-            self.commit(&[setting(ALUA_ENABLED, "false")])?;
+            // Standby LUs go with the mode: no crash in between leaves some of them.
+            let standby = state.lus.values().filter(|lu| lu.access() == AccessState::Standby);
+            let standby: Vec<Guid> = standby.map(|lu| lu.guid).collect();
+            self.commit_without_rows(&mut state, &standby, vec![setting(ALUA_ENABLED, "false")])?;
             state.alua = false;
             state
                 .ports

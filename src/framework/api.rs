@@ -19,8 +19,20 @@ use std::sync::{Arc, OnceLock, Weak};
 pub struct ServiceState {
     /// Operational state.
     pub operational: ObjectState,
-    /// True once the configuration is loaded (config state init-done), false for none.
-    pub configured: bool,
+    /// Whether the configuration is loaded.
+    pub config: ConfigState,
+}
+
+/// Config state (`libstmf-api.md` 1.7).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ConfigState {
+    /// Nothing is loaded.
+    #[default]
+    None,
+    /// Being loaded: who needs the configuration waits for the end of it.
+    Init,
+    /// Loaded.
+    InitDone,
 }
 
 /// Host groups and target groups are separate name spaces with the same rules.
@@ -293,7 +305,16 @@ impl Framework {
     }
     /// Registers a port; if the service is online (and for images always) it is told to go online.
     pub fn port_register(&self, spec: PortSpec) -> Result<Arc<Port>, Status> {
-        self.register_port(spec)
+        self.register_port(spec, false)
+    }
+    /// As [`Framework::port_register`], for a port that was offline before it was deregistered.
+    pub fn port_register_offline(&self, spec: PortSpec) -> Result<Arc<Port>, Status> {
+        self.register_port(spec, true)
+    }
+    /// The provider has another display name for its port.
+    pub fn port_rename(&self, devid: &DevId, alias: &str) -> Result<(), Status> {
+        alias.clone_into(&mut self.state.lock().port(devid)?.alias.lock());
+        Ok(())
     }
     /// Only when offline and without nexuses, else `Busy`.
     pub fn port_deregister(&self, devid: &DevId) -> Result<(), Status> {

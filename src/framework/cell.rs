@@ -39,10 +39,34 @@ pub(super) struct Inner {
     /// Number of the last fence declaration that an import of this LU has used up.
     fence_used: u64,
     sent_active: Option<Instant>,
+    /// For listings.
+    pub moves: Moves,
     /// How the next release treats what cannot be flushed.
     pub release: Release,
     /// How a delete releases: a first one may fail, a second one discards.
     pub on_delete: Release,
+}
+
+/// Changes of the access state, counted and timed.
+#[derive(Default)]
+pub(super) struct Moves {
+    pub count: u64,
+    /// How long the last way from one settled state to another took.
+    pub last: Option<Duration>,
+    begun: Option<Instant>,
+}
+
+impl Moves {
+    fn note(&mut self, before: AccessState, after: AccessState) {
+        if before == after {
+            return;
+        }
+        self.count += 1;
+        match after {
+            AccessState::TransitionToActive | AccessState::TransitionToStandby => self.begun = Some(Instant::now()),
+            AccessState::Active | AccessState::Standby => self.last = self.begun.take().map(|begun| begun.elapsed()),
+        }
+    }
 }
 
 /// Runs outside of the lock; ends with an event.
@@ -61,6 +85,11 @@ pub(super) struct Source<'a> {
 }
 
 impl Inner {
+    /// The open store.
+    pub fn unit(&self) -> Option<&Arc<dyn Unit>> {
+        self.unit.as_ref()
+    }
+
     /// What the ownership record says now, if the store is open here (6.4).
     pub fn still_owned(&self) -> bool {
         match &self.unit {
@@ -81,6 +110,7 @@ impl Cell {
                 says: None,
                 fence_used: 0,
                 sent_active: None,
+                moves: Moves::default(),
                 release: Release::Handover,
                 on_delete: Release::Handover,
             }),
@@ -186,6 +216,9 @@ impl Framework {
     fn enter(&self, inner: &mut Inner, next: LuState) {
         let before = inner.state.access();
         inner.state = next;
+        if let (Some(before), Some(after)) = (before, next.access()) {
+            inner.moves.note(before, after);
+        }
         let (Some(lu), Some(access)) = (&inner.lu, next.access()) else {
             return;
         };

@@ -1,7 +1,7 @@
 //! Calls on groups and view entries: check, store, apply (`libstmf-api.md` 3.4 to 3.6).
 
 use super::state::State;
-use super::{Framework, GroupKind, ObjectState, ViewEntry, ViewRequest};
+use super::{ConfigState, Framework, GroupKind, ObjectState, ViewEntry, ViewRequest};
 use crate::store::{Change, GroupTable, ViewRow};
 use crate::types::{DevId, GroupName, Guid, Lun, Status};
 use parking_lot::MutexGuard;
@@ -27,7 +27,7 @@ impl Framework {
     /// The state with the configuration loaded (auto-load, `libstmf-api.md` 1.7).
     pub(super) fn configured(&self) -> Result<MutexGuard<'_, State>, Status> {
         let state = self.state.lock();
-        if state.configured {
+        if state.config == ConfigState::InitDone {
             return Ok(state);
         }
         drop(state);

@@ -11,11 +11,12 @@
 //! | one nexus on one LU | `itl`, `attention` (unit attentions), `live` (tasks), `task_management` |
 //! | who sees what | `views` (pure), `groups` (the calls), `mapping`, `lun_map` |
 //! | management | `state`, `service`, `lus`, `modify`, `ports`, `providers` with `sbd_data`, `defaults`, `persistence` |
-//! | access state | `alua` (pure), `cell` (performs its actions for one LU), `alua_mode`, `peer_events` |
+//! | access state | `alua` (pure), `cell` (performs its actions for one LU), `alua_mode`, `peer_events`, `alua_report` |
 #![forbid(unsafe_code)]
 
 pub mod alua;
 mod alua_mode;
+mod alua_report;
 mod api;
 mod attention;
 mod cell;
@@ -47,13 +48,14 @@ mod task_management;
 mod unit;
 mod views;
 
+pub use alua_report::{AluaLu, AluaPort, AluaReport, Owner};
 pub use api::{
-    AccessReport, DefaultState, Framework, GroupKind, LuInfo, NexusInfo, PortInfo, ProviderData, ServiceState,
-    ViewEntry, ViewRequest,
+    AccessReport, ConfigState, DefaultState, Framework, GroupKind, LuInfo, NexusInfo, PortInfo, ProviderData,
+    ServiceState, ViewEntry, ViewRequest,
 };
 pub use live::LiveTask;
 pub use lun_map::LunMap;
-pub use peer::{AnnouncedLu, Announcement, PeerEvent, PeerLink, PeerStatus, PeerView};
+pub use peer::{AnnouncedLu, Announcement, MessageCount, PeerEvent, PeerLink, PeerReport, PeerStatus, PeerView};
 pub use persistence::with_persist_method;
 pub use port::{Nexus, NexusSpec, ObjectState, Port, PortControl, PortSpec};
 pub use providers::MAX_PROVIDER_DATA;

@@ -2,6 +2,8 @@
 
 use super::{Done, Nexus, Port, Task, TmDone, TmRequest};
 use crate::types::{AccessState, DevId, Guid, NodeId};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// What this node knows of the peer when an LU is to be claimed (`alua-proxy.md` 6.6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -19,7 +21,7 @@ pub struct PeerView {
 }
 
 /// The peer as the proxy sees it, for answers to initiators and for listings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct PeerStatus {
     /// A door is installed.
     pub door: bool,
@@ -42,6 +44,44 @@ pub struct AnnouncedLu {
     pub generation: u64,
     /// Access policy `non-optimized` (`alua-proxy.md` 7.7): the owner's holds on both nodes.
     pub non_optimized: bool,
+}
+
+/// The peer and the way to it, for people (`stmfadm list-alua`).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct PeerReport {
+    /// Door, reachable, kind.
+    pub status: PeerStatus,
+    /// Its node id; `None`: an original peer, or not yet known.
+    pub node: Option<u8>,
+    /// Its present life; `None`: an original peer, or never heard.
+    pub incarnation: Option<u64>,
+    /// Time since its last message; `None`: never heard.
+    pub silent: Option<Duration>,
+    /// From the last answered probe to its answer.
+    pub round_trip: Option<Duration>,
+    /// Messages that wait for the door.
+    pub to_send: usize,
+    /// Messages and events that wait for the provider.
+    pub to_handle: usize,
+    /// By type, in the order of their numbers.
+    pub messages: Vec<MessageCount>,
+    /// Not delivered: no door, or it failed or refused them.
+    pub lost: u64,
+    /// Well-formed messages of the peer that were not understood.
+    pub dropped: u64,
+    /// No messages at all, or refused because ALUA mode is disabled.
+    pub refused: u64,
+}
+
+/// How often a type of message came and went.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessageCount {
+    /// Name of the type.
+    pub name: String,
+    /// Given to the door.
+    pub sent: u64,
+    /// Taken from the peer.
+    pub received: u64,
 }
 
 /// A message to the peer about a port or an LU. Queued, never sent inside the call (hazard H30); the newest per object
@@ -150,6 +190,14 @@ pub trait PeerLink: Send + Sync {
 
     /// What is known of the peer.
     fn status(&self) -> PeerStatus;
+
+    /// Everything that is known, for listings.
+    fn report(&self) -> PeerReport {
+        PeerReport {
+            status: self.status(),
+            ..PeerReport::default()
+        }
+    }
 
     /// True when the peer has accepted this local port, so that its commands can be forwarded.
     fn port_accepted(&self, port: &Port) -> bool;

@@ -41,7 +41,7 @@ impl Framework {
         let changes = if persists {
             changes
         } else {
-            stored = changes.iter().filter(|change| always_stored(change)).cloned().collect();
+            stored = changes.iter().filter_map(always_stored).collect();
             &stored
         };
         if changes.is_empty() {
@@ -80,9 +80,14 @@ impl Framework {
     }
 }
 
-fn always_stored(change: &Change) -> bool {
-    matches!(
-        change,
-        Change::PutSetting { .. } | Change::RemoveSetting { .. } | Change::PutPort { .. } | Change::RemovePort { .. }
-    )
+/// What of a change is stored with any method.
+fn always_stored(change: &Change) -> Option<Change> {
+    match change {
+        Change::PutSetting { .. }
+        | Change::RemoveSetting { .. }
+        | Change::PutPort { .. }
+        | Change::RemovePort { .. } => Some(change.clone()),
+        Change::PutProvider(row) => Some(Change::UseToken(row.token)),
+        _ => None,
+    }
 }

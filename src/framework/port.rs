@@ -3,6 +3,7 @@
 use super::{LunMap, Unit};
 use crate::types::{DevId, Guid, NodeId, Protocol, TransportId};
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
@@ -66,8 +67,8 @@ pub struct Port {
     pub protocol: Protocol,
     /// Port provider.
     pub provider: &'static str,
-    /// Display name.
-    pub alias: String,
+    /// Display name; the provider may change it.
+    pub(super) alias: Mutex<String>,
     /// Relative target port identifier, 1 to 510, never 0.
     pub rtpid: u16,
     /// Target port group = node of the port's owner (`alua-proxy.md` 7.2).
@@ -146,7 +147,7 @@ impl Nexus {
             devid: DevId::new(b"iqn.a").expect("a name"),
             protocol: Protocol::Iscsi,
             provider: "test",
-            alias: String::new(),
+            alias: Mutex::default(),
             rtpid: 1,
             group: NodeId::new(0).expect("0 is a node"),
             image: false,

@@ -8,6 +8,7 @@ use crate::framework::alua::rtpg;
 use crate::store::Change;
 use crate::types::{DevId, NodeId, Status};
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -24,7 +25,7 @@ impl Port {
         PortInfo {
             devid: self.devid.clone(),
             provider: self.provider.to_owned(),
-            alias: self.alias.clone(),
+            alias: self.alias.lock().clone(),
             state: self.state(),
             protocol: self.protocol,
             rtpid: self.rtpid,
@@ -78,7 +79,8 @@ impl State {
 }
 
 impl Framework {
-    pub(super) fn register_port(&self, spec: PortSpec) -> Result<Arc<Port>, Status> {
+    /// `stay_offline`: the port is not told to go online, whatever the service does.
+    pub(super) fn register_port(&self, spec: PortSpec, stay_offline: bool) -> Result<Arc<Port>, Status> {
         let image = spec.image_rtpid.is_some();
         // A local port has its identifier from the configuration; images come and go with the peer.
         let mut state = if image { self.state.lock() } else { self.configured()? };
@@ -98,7 +100,7 @@ impl Framework {
         };
         // The image of a port of the peer serves commands that the peer forwards; whether this node serves its own
         // initiators does not matter to it.
-        let online = image || state.initial(state.ports_online) == ObjectState::Online;
+        let online = image || (!stay_offline && state.initial(state.ports_online) == ObjectState::Online);
         let initial = if online {
             ObjectState::Onlining
         } else {
@@ -108,7 +110,7 @@ impl Framework {
             devid: spec.devid,
             protocol: spec.protocol,
             provider: spec.provider,
-            alias: spec.alias,
+            alias: Mutex::new(spec.alias),
             rtpid,
             group: node_of(rtpid),
             image,
@@ -285,7 +287,7 @@ impl Framework {
                 devid: port.devid.clone(),
                 protocol: port.protocol,
                 provider: port.provider,
-                alias: port.alias.clone(),
+                alias: Mutex::new(port.alias.lock().clone()),
                 rtpid,
                 group: node,
                 image: false,

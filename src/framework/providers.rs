@@ -81,7 +81,7 @@ impl Framework {
         } else {
             data
         };
-        let row = self.new_row(key, data)?;
+        let row = self.new_row(key, data);
         let token = row.token;
         changes.push(Change::PutProvider(row.clone()));
         self.commit(&changes)?;
@@ -92,11 +92,16 @@ impl Framework {
         Ok(token)
     }
 
+    /// The current token: 0 for no data.
+    pub fn provider_token(&self, key: &ProviderKey) -> Result<u64, Status> {
+        Ok(self.configured()?.providers.get(key).map_or(0, |row| row.token))
+    }
+
     /// For a provider of this process, which owns its data: replaces it, in one transaction with what else belongs to it.
     /// Returns the new token.
     pub fn put_provider_data(&self, key: &ProviderKey, data: Vec<u8>, mut also: Vec<Change>) -> Result<u64, Status> {
         let mut state = self.configured()?;
-        let row = self.new_row(key, data)?;
+        let row = self.new_row(key, data);
         let token = row.token;
         also.push(Change::PutProvider(row.clone()));
         self.commit(&also)?;
@@ -106,19 +111,24 @@ impl Framework {
 
     /// `NotFound` when there is none, neither live nor stored.
     pub fn clear_provider_data(&self, key: &ProviderKey) -> Result<(), Status> {
+        self.remove_provider_data(key, Vec::new())
+    }
+
+    /// [`Framework::clear_provider_data`] for a provider of this process, in one transaction with what else belongs to it.
+    pub fn remove_provider_data(&self, key: &ProviderKey, mut also: Vec<Change>) -> Result<(), Status> {
         let mut state = self.configured()?;
         let known = state.providers.contains_key(key) || (self.persists() && self.is_stored(key)?);
         if !known {
             return Err(Status::NotFound);
         }
-        let mut changes = vec![Change::RemoveProvider {
+        also.push(Change::RemoveProvider {
             name: key.name.as_str().to_owned(),
             kind: key.kind as u8,
-        }];
+        });
         if is_sbd(key) {
-            changes.push(Change::RemoveAllLus);
+            also.push(Change::RemoveAllLus);
         }
-        self.commit(&changes)?;
+        self.commit(&also)?;
         state.providers.remove(key);
         if is_sbd(key) {
             state.rows.clear();
@@ -131,21 +141,17 @@ impl Framework {
         Ok(snapshot.providers.iter().any(|row| key_of(row).as_ref() == Some(key)))
     }
 
-    fn new_row(&self, key: &ProviderKey, data: Vec<u8>) -> Result<ProviderRow, Status> {
-        let token = self.store.next_token().map_err(|error| {
-            log::error!("configuration store: {error}");
-            store_status(&error)
-        })?;
-        Ok(ProviderRow {
+    fn new_row(&self, key: &ProviderKey, data: Vec<u8>) -> ProviderRow {
+        ProviderRow {
             name: key.name.as_str().to_owned(),
             kind: key.kind as u8,
-            token,
+            token: self.store.next_token(),
             data,
-        })
+        }
     }
 
     /// The LU list with its own token, for a change of the rows: a writer with the old token comes too late.
-    pub(super) fn touched_list(&self, state: &State) -> Result<ProviderRow, Status> {
+    pub(super) fn touched_list(&self, state: &State) -> ProviderRow {
         let key = sbd();
         let others = state.providers.get(&key).map(|row| row.data.clone());
         self.new_row(&key, others.unwrap_or_else(SbdData::empty))
@@ -157,12 +163,11 @@ impl Framework {
     }
 
     /// At load: a store with LUs and no list, of a release that kept none.
-    pub(super) fn complete_list(&self, state: &mut State) -> Result<(), Status> {
+    pub(super) fn complete_list(&self, state: &mut State) {
         if !state.rows.is_empty() && !state.providers.contains_key(&sbd()) {
-            let row = self.touched_list(state)?;
+            let row = self.touched_list(state);
             Framework::list_is_touched(state, row);
         }
-        Ok(())
     }
 }
 

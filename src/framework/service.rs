@@ -10,7 +10,7 @@ use super::state::{
     store_status,
 };
 use super::views::Views;
-use super::{Framework, GroupKind, ObjectState, Port, ServiceState, ViewEntry};
+use super::{ConfigState, Framework, GroupKind, ObjectState, Port, ServiceState, ViewEntry};
 use crate::store::{GroupTable, LuRow, Snapshot};
 use crate::types::{NodeId, Status};
 use std::sync::Arc;
@@ -83,14 +83,14 @@ impl Framework {
         let state = self.state.lock();
         ServiceState {
             operational: state.operational(),
-            configured: state.configured,
+            config: state.config,
         }
     }
 
     /// Loads the configuration unless it is loaded. Others wait for the end of it.
     pub(super) fn load_once(&self) -> Result<(), Status> {
         let _loading = self.loading.lock();
-        if self.state.lock().configured {
+        if self.state.lock().config == ConfigState::InitDone {
             return Ok(());
         }
         let snapshot = self.store.load().map_err(|error| {
@@ -128,18 +128,26 @@ impl Framework {
 
     /// With method NONE nothing is loaded (`libstmf-api.md` 3.3). LUs that are registered stay as they are.
     fn load_objects(&self, snapshot: &Snapshot) -> Result<(), Status> {
+        self.state.lock().config = ConfigState::Init;
+        let loaded = self.restore(snapshot);
+        self.state.lock().config = match loaded {
+            Ok(()) => ConfigState::InitDone,
+            Err(_) => ConfigState::None,
+        };
+        loaded
+    }
+
+    fn restore(&self, snapshot: &Snapshot) -> Result<(), Status> {
         if self.persists() && self.store.persistent() {
             let wanted = {
                 let mut state = self.state.lock();
-                state.configured = false;
                 state.restore_objects(snapshot);
-                self.complete_list(&mut state)?;
+                self.complete_list(&mut state);
                 let missing = snapshot.lus.iter().filter(|row| !state.lus.contains_key(&row.guid));
                 missing.cloned().collect::<Vec<_>>()
             };
             self.load_lus(&wanted);
         }
-        self.state.lock().configured = true;
         Ok(())
     }
 
@@ -178,7 +186,7 @@ impl Framework {
             let mut state = self.state.lock();
             match state.operational() {
                 ObjectState::Online => return Err(Status::ServiceOnline),
-                _ if !state.configured => return Err(Status::ConfigNone),
+                _ if state.config != ConfigState::InitDone => return Err(Status::ConfigNone),
                 ObjectState::Onlining | ObjectState::Offlining => return Err(Status::Busy),
                 ObjectState::Offline => {}
             }

@@ -3,7 +3,7 @@
 
 use super::logical_unit::LogicalUnit;
 use super::views::Views;
-use super::{Framework, Nexus, ObjectState, Port};
+use super::{ConfigState, Framework, Nexus, ObjectState, Port};
 use crate::store::{Change, LuRow, ProviderRow, StoreError};
 use crate::types::{DevId, Guid, NodeId, ProviderKey, Status};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -31,8 +31,8 @@ pub(super) struct State {
     pub running: bool,
     /// An inventory change is in progress (`stmfOnline`, `stmfOffline`).
     pub changing: bool,
-    /// Config state init-done.
-    pub configured: bool,
+    /// Config state.
+    pub config: ConfigState,
     /// Default states.
     pub lus_online: bool,
     pub ports_online: bool,
@@ -77,7 +77,7 @@ impl Default for State {
         State {
             running: false,
             changing: false,
-            configured: false,
+            config: ConfigState::None,
             lus_online: true,
             ports_online: true,
             stored_defaults: (true, true),
@@ -132,7 +132,7 @@ impl Framework {
         if state.rows.get(&row.guid).is_some_and(|old| old.path == row.path) {
             self.commit(&[put])?;
         } else {
-            let list = self.touched_list(&state)?;
+            let list = self.touched_list(&state);
             self.commit(&[put, Change::PutProvider(list.clone())])?;
             Framework::list_is_touched(&mut state, list);
         }
@@ -143,13 +143,35 @@ impl Framework {
     /// Forgets one LU row; returns what it was.
     pub(super) fn remove_row(&self, guid: &Guid) -> Result<Option<LuRow>, Status> {
         let mut state = self.state.lock();
-        if !state.rows.contains_key(guid) {
-            return Ok(None);
+        let row = state.rows.get(guid).cloned();
+        if row.is_some() {
+            self.commit_without_rows(&mut state, &[*guid], Vec::new())?;
         }
-        let list = self.touched_list(&state)?;
-        self.commit(&[Change::RemoveLu(*guid), Change::PutProvider(list.clone())])?;
-        Framework::list_is_touched(&mut state, list);
-        Ok(state.rows.remove(guid))
+        Ok(row)
+    }
+
+    /// Forgets LU rows, in one transaction with these changes.
+    pub(super) fn commit_without_rows(
+        &self,
+        state: &mut State,
+        guids: &[Guid],
+        mut changes: Vec<Change>,
+    ) -> Result<(), Status> {
+        let known: Vec<Guid> = guids
+            .iter()
+            .filter(|guid| state.rows.contains_key(guid))
+            .copied()
+            .collect();
+        if known.is_empty() {
+            return self.commit(&changes);
+        }
+        let list = self.touched_list(state);
+        changes.extend(known.iter().copied().map(Change::RemoveLu));
+        changes.push(Change::PutProvider(list.clone()));
+        self.commit(&changes)?;
+        Framework::list_is_touched(state, list);
+        known.iter().for_each(|guid| drop(state.rows.remove(guid)));
+        Ok(())
     }
 }
 

@@ -5,6 +5,7 @@ use crate::scsi::Sense;
 use crate::types::{DevId, Guid, LuChange, LuProperties, Status};
 use std::any::Any;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// INQUIRY identification of an LU, space-padded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,6 +105,11 @@ pub trait Unit: Handler + Any {
 
     /// Reads the ownership record again: does it still name this node's claim? `false` also when it cannot be read.
     fn owned(&self) -> bool;
+
+    /// Since the last successful renewal of the lease on the store; `None`: it has none.
+    fn lease_age(&self) -> Option<Duration> {
+        None
+    }
 
     /// Called once, on a thread of the provider's, when a lease renewal finds that the record names somebody else.
     fn on_ownership_lost(&self, lost: Box<dyn FnOnce() + Send>);

@@ -14,6 +14,8 @@ pub struct Pdu {
     pub ahs: Vec<u8>,
     /// Data segment without padding, from `base` on.
     pub data: Vec<u8>,
+    /// The data digest does not match.
+    pub damaged: bool,
     /// Length of `data` before this PDU's segment was appended: nonzero when a task's buffer was lent for it.
     pub base: usize,
 }
@@ -25,8 +27,6 @@ pub enum FrameError {
     TooLong(usize),
     /// Header digest mismatch.
     HeaderDigest,
-    /// Data digest mismatch.
-    DataDigest,
 }
 
 impl std::fmt::Display for FrameError {
@@ -34,7 +34,6 @@ impl std::fmt::Display for FrameError {
         match self {
             FrameError::TooLong(length) => write!(f, "data segment of {length} bytes is over the declared limit"),
             FrameError::HeaderDigest => f.write_str("header digest mismatch"),
-            FrameError::DataDigest => f.write_str("data digest mismatch"),
         }
     }
 }
@@ -108,7 +107,7 @@ impl Decoder {
         if self.tail_have < self.tail_length() {
             return Ok(None);
         }
-        self.check_data()?;
+        self.pdu.damaged = !self.data_intact();
         self.stage = Stage::Head;
         self.tail_have = 0;
         self.head.clear();
@@ -148,6 +147,7 @@ impl Decoder {
         self.pdu = Pdu {
             header,
             ahs: covered[HEADER..].to_vec(),
+            damaged: false,
             base: data.len(),
             data,
         };
@@ -161,18 +161,14 @@ impl Decoder {
     }
 
     /// The data digest covers data and padding and is absent when there is no data (RFC 7143 11.2.3).
-    fn check_data(&self) -> Result<(), FrameError> {
+    fn data_intact(&self) -> bool {
         let data = &self.pdu.data[self.pdu.base..];
         if !self.data_digest || data.is_empty() {
-            return Ok(());
+            return true;
         }
         let (pad, digest) = self.tail[..self.tail_have].split_at(padding(data.len()));
         let sum = crc32c::crc32c_append(crc32c::crc32c(data), pad);
-        if digest == sum.to_le_bytes() {
-            Ok(())
-        } else {
-            Err(FrameError::DataDigest)
-        }
+        digest == sum.to_le_bytes()
     }
 }
 
@@ -186,6 +182,7 @@ fn empty() -> Pdu {
         header: Header([0; HEADER]),
         ahs: Vec::new(),
         data: Vec::new(),
+        damaged: false,
         base: 0,
     }
 }
@@ -211,11 +208,14 @@ mod tests {
         out.to_bytes()
     }
 
+    /// Stands for the data of a damaged PDU.
+    const DAMAGED: &[u8] = b"damaged";
+
     fn decode(decoder: &mut Decoder, bytes: &[u8], step: usize) -> Result<Vec<Vec<u8>>, FrameError> {
         let mut found = Vec::new();
         for mut chunk in bytes.chunks(step.max(1)) {
             while let Some(pdu) = decoder.feed(&mut chunk, |_| Vec::new())? {
-                found.push(pdu.data);
+                found.push(if pdu.damaged { DAMAGED.to_vec() } else { pdu.data });
             }
         }
         Ok(found)
@@ -288,7 +288,8 @@ mod tests {
             bytes[at] ^= 1 << bit;
             let mut decoder = Decoder::new(64);
             decoder.configure(64, true, true);
-            prop_assert!(decode(&mut decoder, &bytes, 7).is_err());
+            let found = decode(&mut decoder, &bytes, 7);
+            prop_assert!(found.is_err() || found == Ok(vec![DAMAGED.to_vec()]));
         }
 
         #[test]

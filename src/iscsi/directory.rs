@@ -86,8 +86,8 @@ pub trait Directory: Send + Sync {
     /// Targets visible through `local`: all of them, or the one with this canonical name.
     fn list(&self, name: Option<&str>, local: SocketAddr) -> Vec<TargetRecord>;
 
-    /// For a login with a TSIH other than 0: does this session exist, and does it have a connection with this id?
-    fn session(&self, key: &SessionKey, tsih: u16, cid: u16) -> SessionLookup;
+    /// For a login with a TSIH other than 0: does this session exist?
+    fn session(&self, key: &SessionKey, tsih: u16) -> bool;
 }
 
 /// What names a session (`iscsi-target.md` 5.3). The portal group tag follows from target and portal.
@@ -101,15 +101,4 @@ pub struct SessionKey {
     pub target: String,
     /// Target portal group tag.
     pub portal_group: u16,
-}
-
-/// Answer of [`Directory::session`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SessionLookup {
-    /// No session with this key and TSIH.
-    Absent,
-    /// The connection id is in use.
-    SameConnection,
-    /// The connection id is free.
-    OtherConnection,
 }

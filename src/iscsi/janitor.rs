@@ -1,9 +1,9 @@
 //! One thread for what may wait for the framework: registering and ending sessions, port state changes. Workers never do.
 
-use super::connection::LOGOUT_TIME;
 use super::directory::{LoginStatus, SessionKey};
 use super::engine::thread;
 use super::node::Node;
+use super::session::{LOGOUT_TIME, REFUSE_TIME};
 use super::sessions::{Admission, Applicant};
 use super::target::TargetState;
 use super::worker::{Established, Mail};
@@ -24,7 +24,7 @@ const OFFLINE_TIME: Duration = Duration::from_secs(28);
 pub enum Job {
     /// A login wants its session.
     Establish(Applicant),
-    /// The connection of a session is gone.
+    /// A session is over at its worker.
     End(SessionKey, u16),
     /// The framework wants a target online.
     Online(String),
@@ -95,7 +95,8 @@ impl Janitor {
         let node = self.node.clone();
         self.offlining.retain(|name, since| {
             let age = now.saturating_duration_since(*since);
-            if age > LOGOUT_TIME {
+            // The sessions themselves refuse and then drop; this is for what is left.
+            if age > LOGOUT_TIME + REFUSE_TIME {
                 node.post_all(|| Mail::CloseTarget(name.clone()));
             }
             let waiting = node.sessions.lock().of_target(name) > 0 && age < OFFLINE_TIME;
@@ -141,11 +142,15 @@ impl Janitor {
                 }
             },
             Admission::Reinstate { old, displaced } => {
-                node.post(old, Mail::Close(old, "reinstated by a new login"));
+                node.post(old, Mail::CloseSession(old, "reinstated by a new login"));
                 if let Some(displaced) = displaced {
                     refuse(displaced, LoginStatus::INITIATOR_ERROR);
                 }
             }
+            Admission::Join(home, applicant) => {
+                node.post(applicant.connection, Mail::Join(applicant.connection, home));
+            }
+            Admission::Absent(applicant) => refuse(applicant, LoginStatus::NO_SUCH_SESSION),
             Admission::Full(applicant) => refuse(applicant, LoginStatus::OUT_OF_RESOURCES),
         }
     }

@@ -1,8 +1,8 @@
 //! The login phase of one connection (RFC 7143 6.3, `iscsi-target.md` chapter 5): requests in, answers out.
 
-use super::directory::{AuthPolicy, Directory, LoginStatus, SessionKey, SessionLookup, TargetView};
+use super::directory::{AuthPolicy, Directory, LoginStatus, SessionKey, TargetView};
 use super::name;
-use super::parameters::{Answer, Parameters, RECEIVE_MAX};
+use super::parameters::{Answer, Parameters, RECEIVE_MAX, is_leading_only};
 use super::pdu::{Header, LoginRequest};
 use super::security::{Security, is_security_key};
 use super::text::{self, Pair, TEXT_MAX};
@@ -27,6 +27,8 @@ pub struct Identity {
     pub discovery: bool,
     /// Connection id.
     pub cid: u16,
+    /// The session that the connection is to join; 0: a new one.
+    pub tsih: u16,
 }
 
 /// The answer to one Login Request.
@@ -229,13 +231,12 @@ impl Login {
             self.introduced = Some(view);
         }
         if first.tsih != 0 {
-            return Err(match directory.session(&key, first.tsih, first.cid) {
-                _ if discovery => LoginStatus::INVALID_REQUEST,
-                SessionLookup::Absent => LoginStatus::NO_SUCH_SESSION,
-                SessionLookup::OtherConnection => LoginStatus::TOO_MANY_CONNECTIONS,
-                // Connection reinstatement: not possible while a session ends with its only connection.
-                SessionLookup::SameConnection => LoginStatus::INITIATOR_ERROR,
-            });
+            if discovery {
+                return Err(LoginStatus::INVALID_REQUEST);
+            }
+            if !directory.session(&key, first.tsih) {
+                return Err(LoginStatus::NO_SUCH_SESSION);
+            }
         }
         let alias = std::mem::take(&mut self.named.alias);
         self.identity = Some(Identity {
@@ -243,12 +244,19 @@ impl Login {
             alias,
             discovery,
             cid: first.cid,
+            tsih: first.tsih,
         });
         Ok(())
     }
 
     fn negotiate(&mut self, pairs: &[Pair<'_>], stage: u8, reply: &mut Vec<u8>) -> Result<(), LoginStatus> {
+        let added = self.first.is_some_and(|first| first.tsih != 0);
         for pair in pairs {
+            if added && stage == OPERATIONAL && is_leading_only(pair.key) {
+                // Settled by the leading login; only an offer is answered.
+                text::push(reply, pair.key, "Irrelevant");
+                continue;
+            }
             // Tried on a copy, so that a key of the wrong stage changes nothing.
             let mut tried = self.parameters.clone();
             match tried.offer(pair) {

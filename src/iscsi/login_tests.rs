@@ -22,12 +22,8 @@ impl Directory for OneTarget {
     fn list(&self, _: Option<&str>, _: SocketAddr) -> Vec<TargetRecord> {
         Vec::new()
     }
-    fn session(&self, _: &SessionKey, tsih: u16, cid: u16) -> SessionLookup {
-        match (tsih, cid) {
-            (7, 0) => SessionLookup::SameConnection,
-            (7, _) => SessionLookup::OtherConnection,
-            _ => SessionLookup::Absent,
-        }
+    fn session(&self, _: &SessionKey, tsih: u16) -> bool {
+        tsih == 7
     }
 }
 
@@ -223,16 +219,29 @@ fn header_rules() {
 
 #[test]
 fn a_session_handle_of_the_initiators() {
-    for (tsih, cid, status) in [
-        (9u8, 0u8, LoginStatus::NO_SUCH_SESSION),
-        (7, 1, LoginStatus::TOO_MANY_CONNECTIONS),
-        (7, 0, LoginStatus::INITIATOR_ERROR),
-    ] {
-        let mut header = header(true, false, 0, 1);
-        header.0[15] = tsih;
-        header.0[21] = cid;
-        assert_eq!(ask(&mut Login::new(local()), header, &names()).unwrap_err(), status);
-    }
+    let mut request = header(true, false, 0, 1);
+    request.0[15] = 9;
+    let refused = ask(&mut Login::new(local()), request, &names());
+    assert_eq!(refused.unwrap_err(), LoginStatus::NO_SUCH_SESSION);
+    request.0[15] = 7;
+    request.0[21] = 3;
+    let mut login = Login::new(local());
+    ask(&mut login, request, &names()).unwrap();
+    let identity = login.identity().unwrap();
+    assert_eq!((identity.tsih, identity.cid), (7, 3));
+    // What the leading login has settled stays.
+    let mut request = header(true, false, 1, 3);
+    request.0[15] = 7;
+    request.0[21] = 3;
+    let pairs = [("MaxBurstLength", "512"), ("HeaderDigest", "CRC32C")];
+    let (_, shown) = ask(&mut login, request, &pairs).unwrap();
+    assert!(
+        shown.starts_with("MaxBurstLength=Irrelevant HeaderDigest=CRC32C "),
+        "{shown}"
+    );
+    let session = Parameters::default();
+    let joined = login.parameters().in_session(&session);
+    assert!(joined.header_digest && joined.max_burst == session.max_burst);
 }
 
 #[test]

@@ -2,12 +2,11 @@
 //!
 //! | floor | modules |
 //! |---|---|
-//! | pure | [`admin`], [`pdu`], [`decoder`], [`output`], [`text`], [`name`], [`parameters`], [`chap`], [`security`], [`login`], [`window`], [`directory`], [`connection`] |
-//! | shell | `engine` (sockets), `worker` (connections), `portal` (listeners), `janitor` (what may wait), `sessions`, `target`, `config` (targets, groups, initiators; persistence), [`Provider`] |
+//! | pure | [`admin`], [`pdu`], [`decoder`], [`output`], [`text`], [`name`], [`parameters`], [`chap`], [`security`], [`login`], [`window`], [`directory`], [`session`] |
+//! | shell | `engine` (sockets), `worker` (connections), `portal` (listeners), `janitor` (what may wait), `sessions`, `target`, `config` (targets, groups, initiators; persistence), [`Provider`], `reconfigure` (from one configuration to another) |
 
 pub mod admin;
 pub mod chap;
-pub mod connection;
 pub mod decoder;
 pub mod directory;
 pub mod login;
@@ -16,6 +15,7 @@ pub mod output;
 pub mod parameters;
 pub mod pdu;
 pub mod security;
+pub mod session;
 pub mod text;
 pub mod window;
 
@@ -25,6 +25,7 @@ mod janitor;
 mod node;
 mod portal;
 mod provider;
+mod reconfigure;
 mod sessions;
 mod target;
 mod worker;
@@ -33,3 +34,4 @@ pub use config::PROVIDER;
 pub use engine::heap::keep_buffers;
 pub use portal::PortalError;
 pub use provider::{ChangeError, Config, Provider, StartError};
+pub use reconfigure::key;

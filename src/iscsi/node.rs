@@ -3,12 +3,11 @@
 use super::admin::Auth;
 use super::chap::CHALLENGE;
 use super::config::{self, Config, DEFAULT_TAG};
-use super::directory::{
-    AuthPolicy, ChapPolicy, Directory, LoginStatus, SessionKey, SessionLookup, TargetRecord, TargetView,
-};
+use super::directory::{AuthPolicy, ChapPolicy, Directory, LoginStatus, SessionKey, TargetRecord, TargetView};
 use super::engine::mailbox::Mailbox;
 use super::janitor::Job;
-use super::sessions::{ConnectionId, Sessions};
+use super::session::ConnectionId;
+use super::sessions::Sessions;
 use super::target::{Target, TargetState};
 use super::worker::Mail;
 use crate::framework::Framework;
@@ -44,6 +43,8 @@ pub struct Node {
     pub acceptor: EventFd,
     /// False: the accepting thread is to end.
     pub accepting: AtomicBool,
+    /// Bytes of data that all sessions together may hold.
+    pub memory_max: u64,
     /// Open connections.
     pub connections: AtomicUsize,
 }
@@ -234,7 +235,7 @@ impl Directory for Node {
         targets.values().filter_map(record).collect()
     }
 
-    fn session(&self, key: &SessionKey, tsih: u16, cid: u16) -> SessionLookup {
-        self.sessions.lock().lookup(key, tsih, cid)
+    fn session(&self, key: &SessionKey, tsih: u16) -> bool {
+        self.sessions.lock().home(key, tsih).is_some()
     }
 }

@@ -14,10 +14,10 @@ const FIRST_BURST_CAP: u32 = 262_144;
 const R2T_CAP: u32 = 8;
 /// Lowest DefaultTime2Wait.
 const TIME2WAIT: u32 = 2;
-/// Highest DefaultTime2Retain: a session ends with its connection (ErrorRecoveryLevel 0, no connection reinstatement).
-const TIME2RETAIN: u32 = 0;
+/// Highest DefaultTime2Retain: how long a session is kept without a connection.
+const TIME2RETAIN: u32 = 20;
 /// Connections a session may have.
-const CONNECTIONS: u32 = 1;
+const CONNECTIONS: u32 = 8;
 /// Legal range of every length parameter.
 const LENGTHS: std::ops::RangeInclusive<u64> = 512..=16_777_215;
 
@@ -42,6 +42,8 @@ pub struct Parameters {
     pub first_burst: u32,
     /// MaxOutstandingR2T.
     pub max_r2t: u32,
+    /// MaxConnections of the session.
+    pub max_connections: u32,
     /// DefaultTime2Wait, seconds.
     pub time2wait: u32,
     /// DefaultTime2Retain, seconds.
@@ -61,6 +63,7 @@ impl Default for Parameters {
             max_burst: 262_144,
             first_burst: 65_536,
             max_r2t: 1,
+            max_connections: 1,
             time2wait: 2,
             time2retain: 20,
         }
@@ -78,7 +81,36 @@ pub enum Answer {
     Unknown,
 }
 
+/// Keys that only the leading login of a session negotiates (LO in RFC 7143 13).
+pub fn is_leading_only(key: &str) -> bool {
+    let keys = [
+        "MaxConnections",
+        "InitialR2T",
+        "ImmediateData",
+        "MaxBurstLength",
+        "FirstBurstLength",
+        "DefaultTime2Wait",
+        "DefaultTime2Retain",
+        "MaxOutstandingR2T",
+        "DataPDUInOrder",
+        "DataSequenceInOrder",
+        "ErrorRecoveryLevel",
+    ];
+    keys.contains(&key)
+}
+
 impl Parameters {
+    /// What holds on an added connection: its own digests and segment lengths, and the rest of the session.
+    pub fn in_session(&self, session: &Parameters) -> Parameters {
+        Parameters {
+            header_digest: self.header_digest,
+            data_digest: self.data_digest,
+            send_max: self.send_max,
+            receive_max: self.receive_max,
+            ..session.clone()
+        }
+    }
+
     /// Takes one operational key of the initiator's.
     pub fn offer(&mut self, pair: &Pair<'_>) -> Answer {
         let value = pair.value;
@@ -89,7 +121,7 @@ impl Parameters {
         match pair.key {
             "HeaderDigest" => digest(value, &mut self.header_digest),
             "DataDigest" => digest(value, &mut self.data_digest),
-            "MaxConnections" => least(value, 1..=65535, CONNECTIONS, &mut 1),
+            "MaxConnections" => least(value, 1..=65535, CONNECTIONS, &mut self.max_connections),
             // The result is the OR of both sides; ours is No.
             "InitialR2T" => logic(value, &mut self.initial_r2t, |offer| offer),
             "ImmediateData" => logic(value, &mut self.immediate_data, |offer| offer),
@@ -186,7 +218,9 @@ mod tests {
             ("HeaderDigest", "None", "None"),
             ("HeaderDigest", "x-other,CRC32C,None", "CRC32C"),
             ("DataDigest", "x-other", "Reject"),
-            ("MaxConnections", "8", "1"),
+            ("MaxConnections", "8", "8"),
+            ("MaxConnections", "32", "8"),
+            ("MaxConnections", "0", "Reject"),
             ("InitialR2T", "No", "No"),
             ("InitialR2T", "Yes", "Yes"),
             ("ImmediateData", "No", "No"),
@@ -197,7 +231,8 @@ mod tests {
             ("FirstBurstLength", "16776192", "262144"),
             ("DefaultTime2Wait", "0", "2"),
             ("DefaultTime2Wait", "5", "5"),
-            ("DefaultTime2Retain", "20", "0"),
+            ("DefaultTime2Retain", "60", "20"),
+            ("DefaultTime2Retain", "0", "0"),
             ("MaxOutstandingR2T", "16", "8"),
             ("MaxOutstandingR2T", "0", "Reject"),
             ("DataPDUInOrder", "No", "Yes"),

@@ -33,6 +33,8 @@ pub mod opcode {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum RejectReason {
+    /// Data digest mismatch.
+    DataDigest = 0x02,
     /// SNACK reject.
     Snack = 0x03,
     /// A protocol error that does not endanger framing.

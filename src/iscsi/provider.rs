@@ -1,7 +1,7 @@
 //! The provider: targets of the configuration, and the life of everything below it.
 
 use super::admin::{Change, Listing, Refusal, Set, TargetChange, TargetInfo};
-use super::config::{self, Config as Settings, PROVIDER, SECRETS, StoredError, TARGETS_MAX};
+use super::config::{self, PROVIDER, StoredError, TARGETS_MAX};
 use super::engine::{mailbox::Mailbox, thread};
 use super::janitor::{self, Job, devid};
 use super::name;
@@ -11,8 +11,8 @@ use super::sessions::Sessions;
 use super::target::{Control, Target};
 use super::worker::{self, Mail};
 use crate::framework::{Framework, ObjectState, PortSpec};
-use crate::store::{self, StoreError};
-use crate::types::{Protocol, ProviderKey, ProviderKind, ProviderName, Status};
+use crate::store::StoreError;
+use crate::types::{Protocol, Status};
 use arc_swap::ArcSwap;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use parking_lot::{Mutex, RwLock};
@@ -23,12 +23,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
-
-/// How long a forced deletion waits for the port to go offline.
-const OFFLINE_WAIT: Duration = Duration::from_secs(30);
-/// Pause between two looks at that.
-const POLL: Duration = Duration::from_millis(20);
 
 /// How the provider is to run.
 #[derive(Debug, Clone)]
@@ -39,6 +33,8 @@ pub struct Config {
     pub workers: Option<usize>,
     /// Connections that may be open at once; more are closed as they come.
     pub connections_max: usize,
+    /// Data that all sessions together may hold, bytes: as they become many, each is served less at a time.
+    pub memory_max: u64,
 }
 
 impl Default for Config {
@@ -47,6 +43,7 @@ impl Default for Config {
             portals: Vec::new(),
             workers: None,
             connections_max: 4096,
+            memory_max: 1 << 30,
         }
     }
 }
@@ -77,6 +74,17 @@ impl ChangeError {
             ChangeError::Framework(_, status) | ChangeError::Save(status) => Refusal::Failed(status),
             ChangeError::Damaged(_) => Refusal::Failed(Status::ServiceDataVersion),
             ChangeError::Store(_) | ChangeError::Random(_) => Refusal::Failed(Status::Error),
+        }
+    }
+}
+
+impl ChangeError {
+    /// For a program that sets provider data.
+    pub fn data_status(self) -> Status {
+        match self.refusal() {
+            Refusal::Failed(status) => status,
+            Refusal::Busy(_) => Status::Busy,
+            _ => Status::InvalidArg,
         }
     }
 }
@@ -120,14 +128,6 @@ impl std::fmt::Display for StartError {
 
 impl std::error::Error for StartError {}
 
-/// Key of the stored data.
-fn key() -> ProviderKey {
-    ProviderKey {
-        kind: ProviderKind::Port,
-        name: ProviderName::new(PROVIDER.as_bytes()).expect("a provider name"),
-    }
-}
-
 /// What runs between start and stop.
 struct Threads {
     acceptor: Acceptor,
@@ -136,10 +136,10 @@ struct Threads {
 
 /// The iSCSI target port provider.
 pub struct Provider {
-    node: Arc<Node>,
+    pub(super) node: Arc<Node>,
     config: Config,
     /// Held while the configuration changes.
-    changing: Mutex<()>,
+    pub(super) changing: Mutex<()>,
     threads: Mutex<Option<Threads>>,
     janitor: Option<JoinHandle<()>>,
 }
@@ -165,6 +165,7 @@ impl Provider {
             portals: RwLock::new(Vec::new()),
             acceptor: EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?,
             accepting: AtomicBool::new(false),
+            memory_max: config.memory_max,
             connections: AtomicUsize::new(0),
         });
         let shared = node.clone();
@@ -232,23 +233,9 @@ impl Provider {
         let _alone = self.changing.lock();
         let old = self.node.config.load_full();
         let (new, name) = old.changed(&change).map_err(ChangeError::Refused)?;
-        let new = Arc::new(new);
-        match &change {
-            Change::CreateTarget(_) => self.replace(&old, &new, None, Some(&name))?,
-            Change::DeleteTarget { force, .. } => {
-                self.retire(&name, *force)?;
-                self.replace(&old, &new, Some(&name), None)?;
-            }
-            Change::ModifyTarget { name: before, .. } => match name::canonical(before) {
-                Ok(before) if before != name => {
-                    self.retire(&before, true)?;
-                    self.replace(&old, &new, Some(&before), Some(&name))?;
-                }
-                _ => self.replace(&old, &new, None, None)?,
-            },
-            _ => self.replace(&old, &new, None, None)?,
-        }
-        self.node.portals_changed();
+        // A target goes only when it was asked to, whatever its sessions; a rename asks for it.
+        let force = |_: &str| !matches!(&change, Change::DeleteTarget { force: false, .. });
+        self.put_in_force(&old, Arc::new(new), force, &|before, after| self.save(before, after))?;
         Ok(name)
     }
 
@@ -295,99 +282,21 @@ impl Provider {
         }
     }
 
-    /// Stores a new configuration and puts it in force. The port of `gone` is deregistered already; the one of `come` is
-    /// registered here. When something fails, everything is as it was.
-    fn replace(
-        &self,
-        old: &Arc<Settings>,
-        new: &Arc<Settings>,
-        gone: Option<&str>,
-        come: Option<&str>,
-    ) -> Result<(), ChangeError> {
-        let back = || gone.map_or(Ok(()), |name| self.register(name));
-        if let Err(error) = self.save(old, new) {
-            back()?;
-            return Err(error);
-        }
-        self.node.config.store(new.clone());
-        if let Some(name) = come
-            && let Err(error) = self.register(name)
-        {
-            self.node.config.store(old.clone());
-            self.save(new, old)?;
-            back()?;
-            return Err(error);
-        }
-        Ok(())
-    }
-
-    /// Deregisters the port of a target, which is taken offline first with `force`. Its sessions have ended then.
-    fn retire(&self, name: &str, force: bool) -> Result<(), ChangeError> {
-        let framework = &self.node.framework;
-        let failed = |status| match status {
-            Status::Busy => ChangeError::Refused(Refusal::Busy(name.to_owned())),
-            status => ChangeError::Framework(name.to_owned(), status),
-        };
-        let devid = devid(name).ok_or_else(|| ChangeError::Refused(Refusal::NotFound(name.to_owned())))?;
-        if framework.port_info(&devid).map_err(failed)?.state != ObjectState::Offline {
-            if !force {
-                return Err(failed(Status::Busy));
-            }
-            framework.port_offline(&devid).map_err(failed)?;
-        }
-        let begin = Instant::now();
-        while let Err(status) = framework.port_deregister(&devid) {
-            if status != Status::Busy || !force || begin.elapsed() > OFFLINE_WAIT {
-                return Err(failed(status));
-            }
-            std::thread::sleep(POLL);
-        }
-        self.node.targets.write().remove(name);
-        Ok(())
-    }
-
     fn restore(&self) -> Result<(), ChangeError> {
-        let snapshot = self.node.framework.store().load().map_err(ChangeError::Store)?;
-        let Some(row) = snapshot
-            .providers
-            .into_iter()
-            .find(|row| row.name == PROVIDER && row.kind == ProviderKind::Port as u8)
-        else {
-            return Ok(());
-        };
-        let secrets = snapshot
-            .settings
-            .into_iter()
-            .filter(|(key, _)| key.starts_with(SECRETS));
-        let config = Settings::unpack(&row.data, &secrets.collect()).map_err(ChangeError::Damaged)?;
         let _alone = self.changing.lock();
-        let config = Arc::new(config);
+        let config = Arc::new(self.stored()?);
         self.node.config.store(config.clone());
         for target in config.targets.iter().take(TARGETS_MAX) {
             if self.node.target(&target.name).is_none() {
-                self.register(&target.name)?;
+                self.register(&target.name, false)?;
             }
         }
         Ok(())
     }
 
-    /// One transaction: the provider data, and the secrets that have changed.
-    fn save(&self, old: &Settings, new: &Settings) -> Result<(), ChangeError> {
-        let mut changes = Vec::new();
-        let (before, after) = (old.secrets(), new.secrets());
-        for key in before.keys().filter(|key| !after.contains_key(*key)) {
-            changes.push(store::Change::RemoveSetting { key: key.clone() });
-        }
-        for (key, value) in after.into_iter().filter(|(key, value)| before.get(key) != Some(value)) {
-            changes.push(store::Change::PutSetting { key, value });
-        }
-        let saved = self.node.framework.put_provider_data(&key(), new.pack(), changes);
-        saved.map(drop).map_err(ChangeError::Save)
-    }
-
     /// Makes a target of the configuration known to this node and to the framework, which tells it to go online when it
-    /// is to.
-    fn register(&self, name: &str) -> Result<(), ChangeError> {
+    /// is to and does not have to stay offline.
+    pub(super) fn register(&self, name: &str, stay_offline: bool) -> Result<(), ChangeError> {
         let missing = || ChangeError::Refused(Refusal::NotFound(name.to_owned()));
         let config = self.node.config.load();
         let target = config.target(name).ok_or_else(missing)?;
@@ -406,7 +315,12 @@ impl Provider {
             .targets
             .write()
             .insert(name.to_owned(), Arc::new(Target::new(name.to_owned())));
-        match self.node.framework.port_register(spec) {
+        let framework = &self.node.framework;
+        let registered = match stay_offline {
+            true => framework.port_register_offline(spec),
+            false => framework.port_register(spec),
+        };
+        match registered {
             Ok(_) => Ok(()),
             Err(status) => {
                 self.node.targets.write().remove(name);

@@ -1,7 +1,8 @@
 //! The sessions of the node: who holds which, and who waits to reinstate one (`iscsi-target.md` 5.3). No I/O.
 
-use super::directory::{SessionKey, SessionLookup};
+use super::directory::SessionKey;
 use super::login::Identity;
+use super::session::ConnectionId;
 use crate::framework::Nexus;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,9 +11,6 @@ use std::time::{Duration, Instant};
 /// How long a reinstatement waits for the old session to end. After that the new one goes ahead: the framework keeps
 /// what is left of the old one away from its LUs.
 pub const REINSTATE_TIME: Duration = Duration::from_secs(5);
-
-/// Names a connection of the node.
-pub type ConnectionId = u64;
 
 /// A login that waits for its session.
 #[derive(Debug)]
@@ -26,8 +24,8 @@ pub struct Applicant {
 #[derive(Debug)]
 struct Session {
     tsih: u16,
-    cid: u16,
-    connection: ConnectionId,
+    /// Its leading connection, which names it at its worker, also when that connection is gone.
+    home: ConnectionId,
     nexus: Option<Arc<Nexus>>,
     successor: Option<(Applicant, Instant)>,
 }
@@ -37,9 +35,13 @@ struct Session {
 pub enum Admission {
     /// The key was free: a session with this TSIH is entered; its nexus is to be registered.
     New(u16, Applicant),
-    /// The old session must end first: its connection is to be closed. An earlier applicant for it is turned away.
+    /// It joins this session, if the session's worker agrees.
+    Join(ConnectionId, Applicant),
+    /// The login names a session that is not there.
+    Absent(Applicant),
+    /// The old session must end first: it is to be closed. An earlier applicant for it is turned away.
     Reinstate {
-        /// The connection to close.
+        /// The session to close.
         old: ConnectionId,
         /// The earlier applicant.
         displaced: Option<Applicant>,
@@ -69,24 +71,29 @@ impl Sessions {
 
     /// Enters a login.
     pub fn admit(&mut self, applicant: Applicant, now: Instant) -> Admission {
+        let identity = &applicant.identity;
+        if identity.tsih != 0 {
+            return match self.home(&identity.key, identity.tsih) {
+                Some(home) => Admission::Join(home, applicant),
+                None => Admission::Absent(applicant),
+            };
+        }
         if let Some(session) = self.sessions.get_mut(&applicant.identity.key) {
             let displaced = session
                 .successor
                 .replace((applicant, now))
                 .map(|(applicant, _)| applicant);
             return Admission::Reinstate {
-                old: session.connection,
+                old: session.home,
                 displaced,
             };
         }
         let Some(tsih) = self.allocate() else {
             return Admission::Full(applicant);
         };
-        let (cid, connection) = (applicant.identity.cid, applicant.connection);
         let session = Session {
             tsih,
-            cid,
-            connection,
+            home: applicant.connection,
             nexus: None,
             successor: None,
         };
@@ -148,13 +155,10 @@ impl Sessions {
         self.sessions.keys().filter(|key| key.target == target).count()
     }
 
-    /// For a login with a TSIH.
-    pub fn lookup(&self, key: &SessionKey, tsih: u16, cid: u16) -> SessionLookup {
-        match self.sessions.get(key) {
-            Some(session) if session.tsih == tsih && session.cid == cid => SessionLookup::SameConnection,
-            Some(session) if session.tsih == tsih => SessionLookup::OtherConnection,
-            _ => SessionLookup::Absent,
-        }
+    /// For a login with a TSIH: where its session lives. One that is about to be replaced takes nobody in.
+    pub fn home(&self, key: &SessionKey, tsih: u16) -> Option<ConnectionId> {
+        let session = self.sessions.get(key)?;
+        (session.tsih == tsih && session.successor.is_none()).then_some(session.home)
     }
 }
 
@@ -163,6 +167,10 @@ mod tests {
     use super::*;
 
     fn applicant(initiator: &str, connection: ConnectionId) -> Applicant {
+        naming(initiator, connection, 0)
+    }
+
+    fn naming(initiator: &str, connection: ConnectionId, tsih: u16) -> Applicant {
         let key = SessionKey {
             initiator: initiator.into(),
             isid: [0; 6],
@@ -174,6 +182,7 @@ mod tests {
             alias: String::new(),
             discovery: false,
             cid: 3,
+            tsih,
         });
         Applicant { identity, connection }
     }
@@ -216,6 +225,27 @@ mod tests {
     }
 
     #[test]
+    fn a_login_with_a_handle_joins_its_session_and_no_other() {
+        let (mut sessions, now) = (Sessions::default(), Instant::now());
+        let Admission::New(tsih, _) = sessions.admit(applicant("a", 1), now) else {
+            panic!()
+        };
+        assert!(matches!(
+            sessions.admit(naming("a", 2, tsih), now),
+            Admission::Join(1, Applicant { connection: 2, .. })
+        ));
+        for other in [naming("a", 3, tsih + 1), naming("b", 3, tsih)] {
+            assert!(matches!(sessions.admit(other, now), Admission::Absent(_)));
+        }
+        // Somebody waits for the session to end.
+        sessions.admit(applicant("a", 4), now);
+        assert!(matches!(
+            sessions.admit(naming("a", 5, tsih), now),
+            Admission::Absent(_)
+        ));
+    }
+
+    #[test]
     fn handles_are_unique_and_never_zero() {
         let (mut sessions, now) = (Sessions::default(), Instant::now());
         sessions.last_tsih = u16::MAX - 1;
@@ -224,15 +254,8 @@ mod tests {
             let Admission::New(tsih, applicant) = sessions.admit(applicant(&i.to_string(), i), now) else {
                 panic!()
             };
-            assert_eq!(
-                sessions.lookup(&applicant.identity.key, tsih, 3),
-                SessionLookup::SameConnection
-            );
-            assert_eq!(
-                sessions.lookup(&applicant.identity.key, tsih, 4),
-                SessionLookup::OtherConnection
-            );
-            assert_eq!(sessions.lookup(&applicant.identity.key, 999, 3), SessionLookup::Absent);
+            assert_eq!(sessions.home(&applicant.identity.key, tsih), Some(i));
+            assert_eq!(sessions.home(&applicant.identity.key, 999), None);
             seen.push(tsih);
         }
         assert_eq!(seen, [u16::MAX, 1, 2]);

@@ -3,7 +3,7 @@
 use super::pdu::before;
 use std::collections::HashMap;
 
-/// Commands a session may have outstanding.
+/// Commands a session may have outstanding, at most.
 pub const WINDOW: u32 = 128;
 
 /// What becomes of a request that is not immediate.
@@ -27,11 +27,11 @@ pub struct Window<T> {
 }
 
 impl<T> Window<T> {
-    /// A window that begins with `first`, the CmdSN of the login request.
+    /// A window that begins with `first`, the CmdSN of the login request; closed until [`Window::maximum`] opens it.
     pub fn new(first: u32) -> Window<T> {
         Window {
             expected: first,
-            maximum: first.wrapping_add(WINDOW - 1),
+            maximum: first.wrapping_sub(1),
             kept: HashMap::new(),
         }
     }
@@ -41,9 +41,10 @@ impl<T> Window<T> {
         self.expected
     }
 
-    /// MaxCmdSN for `outstanding` commands that have been received and not answered. Never moves backwards.
-    pub fn maximum(&mut self, outstanding: usize) -> u32 {
-        let room = WINDOW.saturating_sub(u32::try_from(outstanding).unwrap_or(WINDOW));
+    /// MaxCmdSN of a window of `size` commands, `outstanding` of which have been received and not answered. Never moves
+    /// backwards: it shrinks as commands come in.
+    pub fn maximum(&mut self, size: u32, outstanding: usize) -> u32 {
+        let room = size.saturating_sub(u32::try_from(outstanding).unwrap_or(size));
         let maximum = self.expected.wrapping_add(room).wrapping_sub(1);
         if before(self.maximum, maximum) {
             self.maximum = maximum;
@@ -84,11 +85,18 @@ impl<T> Window<T> {
         (true, self.kept.insert(cmd_sn, None).flatten())
     }
 
-    /// What is kept, with its number.
-    pub fn kept(&self) -> impl Iterator<Item = (u32, &T)> {
-        self.kept
-            .iter()
-            .filter_map(|(&number, request)| Some((number, request.as_ref()?)))
+    /// Forgets kept requests; their numbers count as received.
+    pub fn forget(&mut self, which: impl Fn(&T) -> bool) {
+        for request in self.kept.values_mut() {
+            if request.as_ref().is_some_and(&which) {
+                *request = None;
+            }
+        }
+    }
+
+    /// True while something waits for a number that has not arrived.
+    pub fn gap(&self) -> bool {
+        self.kept.values().any(Option::is_some)
     }
 }
 
@@ -97,9 +105,15 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn open<T>(first: u32) -> Window<T> {
+        let mut window = Window::new(first);
+        assert_eq!(window.maximum(WINDOW, 0), first.wrapping_add(WINDOW - 1));
+        window
+    }
+
     #[test]
     fn too_high_and_too_low_are_ignored() {
-        let mut window = Window::new(100);
+        let mut window = open(100);
         assert_eq!(window.arrive(99, ()), Arrival::Ignored);
         assert_eq!(window.arrive(100 + WINDOW, ()), Arrival::Ignored);
         assert_eq!(window.arrive(100, ()), Arrival::Deliver(()));
@@ -108,7 +122,7 @@ mod tests {
 
     #[test]
     fn a_command_at_the_maximum_waits_for_the_gap() {
-        let mut window = Window::new(0);
+        let mut window = open(0);
         assert_eq!(window.arrive(WINDOW - 1, 'z'), Arrival::Kept);
         assert_eq!(window.next_in_order(), None);
         assert_eq!(window.expected(), 0);
@@ -117,18 +131,18 @@ mod tests {
     #[test]
     fn the_maximum_shrinks_under_load_but_never_goes_back() {
         let mut window = Window::new(0);
-        assert_eq!(window.maximum(0), WINDOW - 1);
+        assert_eq!(window.maximum(WINDOW, 0), WINDOW - 1);
         for number in 0..10 {
             assert_eq!(window.arrive(number, ()), Arrival::Deliver(()));
         }
-        assert_eq!(window.maximum(10), WINDOW - 1);
-        assert_eq!(window.maximum(60), WINDOW - 1);
-        assert_eq!(window.maximum(4), WINDOW + 5);
+        assert_eq!(window.maximum(WINDOW, 10), WINDOW - 1);
+        assert_eq!(window.maximum(WINDOW, 60), WINDOW - 1);
+        assert_eq!(window.maximum(WINDOW, 4), WINDOW + 5);
     }
 
     #[test]
     fn a_skipped_number_counts_as_received() {
-        let mut window = Window::new(7);
+        let mut window = open(7);
         assert_eq!(window.arrive(8, 'b'), Arrival::Kept);
         assert_eq!(window.skip(7), (true, None));
         assert_eq!(window.next_in_order(), Some('b'));
@@ -139,7 +153,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_order_of_arrival_is_delivered_in_order(first: u32, order in Just((0..WINDOW).collect::<Vec<_>>()).prop_shuffle()) {
-            let mut window = Window::new(first);
+            let mut window = open(first);
             let mut delivered = Vec::new();
             for offset in order {
                 let number = first.wrapping_add(offset);

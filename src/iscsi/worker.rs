@@ -1,21 +1,23 @@
-//! A worker: one thread that owns connections and executes their commands inline.
+//! A worker: one thread that owns sessions with their connections, and executes their commands inline.
 
-use super::connection::{Action, Command, Connection, Fate};
+mod hosted;
+
 use super::directory::{Directory, LoginStatus, SessionKey};
 use super::engine::mailbox::{Local, Mailbox};
 use super::engine::socket::{SLICES_MAX, receive_into, send};
 use super::engine::{Epoll, Event, Interest, Poller};
 use super::janitor::Job;
 use super::node::Node;
-use super::sessions::{Applicant, ConnectionId};
-use crate::framework::{Nexus, Origin, Outcome, ReadyTask, Started, Task, TaskHandle, TmRequest, TmResponse};
-use crate::scsi::ScsiStatus;
+use super::session::{Connection, ConnectionId, Fate, Pool, Session};
+use crate::framework::{Nexus, Outcome, TmResponse};
+use hosted::{Hosted, Link};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io::{ErrorKind, IoSlice};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -27,10 +29,14 @@ const SCRATCH: usize = 128 << 10;
 const TURN: usize = 4;
 /// Answers are sent when there is nothing more to be read, or when they come to this many bytes.
 const FLUSH: usize = 256 << 10;
-/// Time step of the connections.
+/// Time step of the sessions.
 const TICK: Duration = Duration::from_secs(1);
 /// How long initiators may take to log out when the provider stops.
 const STOP_TIME: Duration = Duration::from_secs(3);
+const READ: Interest = Interest {
+    read: true,
+    write: false,
+};
 
 /// A session that is registered.
 #[derive(Debug)]
@@ -43,22 +49,35 @@ pub struct Established {
     pub nexus: Option<Arc<Nexus>>,
 }
 
-/// What a worker is told.
+/// A connection on its way to the worker of the session that it joins.
+#[derive(Debug)]
+pub struct Transfer {
+    stream: TcpStream,
+    peer: String,
+    connection: Connection,
+    home: ConnectionId,
+}
+
+/// What a worker is told. A session is named by its leading connection.
 #[derive(Debug)]
 pub enum Mail {
     /// A new connection, and its local address.
     Accept(TcpStream, SocketAddr),
     /// The answer to a login.
     Established(ConnectionId, Result<Established, LoginStatus>),
-    /// A command ended.
+    /// The other answer to a login: this connection goes to that session.
+    Join(ConnectionId, ConnectionId),
+    /// A connection comes.
+    Adopt(Box<Transfer>),
+    /// A command of a session ended.
     Finished(ConnectionId, u32, Outcome),
-    /// Task management ended.
+    /// Task management of a session ended.
     Managed(ConnectionId, u32, TmResponse),
-    /// Close this connection.
-    Close(ConnectionId, &'static str),
+    /// Close this session.
+    CloseSession(ConnectionId, &'static str),
     /// Ask the initiators of a target to log out.
     LogoutTarget(String),
-    /// Close the connections of a target.
+    /// Close the sessions of a target.
     CloseTarget(String),
     /// Ask all initiators to log out, and end.
     Stop,
@@ -72,33 +91,19 @@ impl Local for Mail {
     }
 }
 
-/// A command in the framework's hands.
-enum Running {
-    /// Its data is being collected.
-    Ready(Box<ReadyTask>),
-    /// It is being executed.
-    Executing(TaskHandle),
-}
-
-struct Client {
-    stream: TcpStream,
-    core: Connection,
-    interest: Interest,
-    nexus: Option<Arc<Nexus>>,
-    session: Option<(SessionKey, u16)>,
-    running: HashMap<u32, Running>,
-    peer: String,
-}
-
 /// The thread's state.
 pub struct Worker<P: Poller> {
     number: usize,
     node: Arc<Node>,
     mailbox: Arc<Mailbox<Mail>>,
     poller: P,
-    clients: HashMap<ConnectionId, Client>,
-    /// Connections that may have something to send, or have ended.
+    /// By the leading connection.
+    sessions: HashMap<ConnectionId, Hosted>,
+    /// The sessions of the other connections.
+    homes: HashMap<ConnectionId, ConnectionId>,
+    /// Sessions that may have something to send, or have ended.
     dirty: Vec<ConnectionId>,
+    pool: Rc<Pool>,
     next: u64,
     scratch: Vec<u8>,
     now: Instant,
@@ -110,22 +115,18 @@ impl<P: Poller> Worker<P> {
     /// Worker number `number` of the node.
     pub fn new(number: usize, node: Arc<Node>, poller: P) -> std::io::Result<Worker<P>> {
         let mailbox = node.workers[number].clone();
-        poller.add(
-            mailbox.wake(),
-            MAILBOX,
-            Interest {
-                read: true,
-                write: false,
-            },
-        )?;
+        poller.add(mailbox.wake(), MAILBOX, READ)?;
         let now = Instant::now();
+        let pool = Pool::new(node.memory_max / node.workers.len() as u64);
         Ok(Worker {
             number,
             node,
             mailbox,
             poller,
-            clients: HashMap::new(),
+            sessions: HashMap::new(),
+            homes: HashMap::new(),
             dirty: Vec::new(),
+            pool,
             next: 1,
             scratch: vec![0; SCRATCH],
             now,
@@ -139,7 +140,7 @@ impl<P: Poller> Worker<P> {
         self.mailbox.adopt();
         let mut events: Vec<Event> = Vec::new();
         loop {
-            let idle = self.clients.is_empty() && self.stopping.is_none();
+            let idle = self.sessions.is_empty() && self.stopping.is_none();
             events.clear();
             if let Err(error) = self.poller.wait(&mut events, (!idle).then_some(TICK)) {
                 log::error!("iSCSI worker {}: {error}", self.number);
@@ -163,7 +164,7 @@ impl<P: Poller> Worker<P> {
             }
             if self
                 .stopping
-                .is_some_and(|since| self.clients.is_empty() || self.now > since + STOP_TIME)
+                .is_some_and(|since| self.sessions.is_empty() || self.now > since + STOP_TIME)
             {
                 return;
             }
@@ -172,44 +173,48 @@ impl<P: Poller> Worker<P> {
 
     fn tick(&mut self) {
         self.ticked = self.now;
-        let ids: Vec<_> = self.clients.keys().copied().collect();
-        for id in ids {
-            if let Some(client) = self.clients.get_mut(&id) {
-                client.core.tick(self.now);
-                reap_aborted(client);
-            }
+        for (&id, hosted) in &mut self.sessions {
+            hosted.core.tick(self.now);
+            hosted.reap_aborted();
             self.dirty.push(id);
         }
     }
 
+    /// The session of a connection.
+    fn home(&self, id: ConnectionId) -> ConnectionId {
+        self.homes.get(&id).copied().unwrap_or(id)
+    }
+
     /// A socket is ready: what it has is taken in and executed.
     fn serve(&mut self, id: ConnectionId) {
+        let home = self.home(id);
         for _ in 0..TURN {
-            let Some(client) = self.clients.get_mut(&id) else {
+            let Some(Hosted { core, links, .. }) = self.sessions.get_mut(&home) else {
                 return;
             };
-            self.dirty.push(id);
-            if !client.interest.read || *client.core.fate() != Fate::Open || client.core.paused() {
+            self.dirty.push(home);
+            let Some(link) = links.iter().find(|link| link.id == id) else {
+                return;
+            };
+            if !link.interest.read || core.fate(id) != Some(&Fate::Open) || core.paused(id) {
                 return;
             }
             let mut empty = Vec::new();
-            let (vector, missing) = client.core.wanted().unwrap_or((&mut empty, 0));
-            let count = match receive_into(&client.stream, vector, missing, &mut self.scratch) {
-                Ok(0) => return client.core.fail("closed by the initiator".into()),
+            let (vector, missing) = core.wanted(id).unwrap_or((&mut empty, 0));
+            let count = match receive_into(&link.stream, vector, missing, &mut self.scratch) {
+                Ok(0) => return core.fail(id, "closed by the initiator".into()),
                 Ok(count) => count,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(error) => return client.core.fail(error.to_string()),
+                Err(error) => return core.fail(id, error.to_string()),
             };
-            client
-                .core
-                .receive(&self.scratch[..count.saturating_sub(missing)], self.now);
-            self.pump(id);
-            let Some(client) = self.clients.get_mut(&id) else {
+            core.receive(id, &self.scratch[..count.saturating_sub(missing)], self.now);
+            self.pump(home);
+            let Some(hosted) = self.sessions.get_mut(&home) else {
                 return;
             };
-            if client.core.output().len() >= FLUSH {
-                self.flush(id);
+            if hosted.core.output(id).is_some_and(|out| out.len() >= FLUSH) {
+                self.flush(home);
             }
             // A short read: the socket is empty, most likely.
             if count < missing + SCRATCH {
@@ -218,11 +223,11 @@ impl<P: Poller> Worker<P> {
         }
     }
 
-    /// Performs the actions of a connection and takes in what ended inline, until both are exhausted.
+    /// Performs the actions of a session and takes in what ended inline, until both are exhausted.
     fn pump(&mut self, id: ConnectionId) {
-        while let Some(client) = self.clients.get_mut(&id) {
-            if let Some(action) = client.core.next_action() {
-                perform(&self.node, &self.mailbox, id, client, action);
+        while let Some(hosted) = self.sessions.get_mut(&id) {
+            if let Some(action) = hosted.core.next_action() {
+                hosted.perform(&self.node, &self.mailbox, action);
             } else if !self.take_local() {
                 return;
             }
@@ -243,94 +248,76 @@ impl<P: Poller> Worker<P> {
     fn mail(&mut self, mail: Mail) {
         match mail {
             Mail::Accept(stream, local) => self.accept(stream, local),
-            Mail::Finished(id, itt, outcome) => {
-                let Some(client) = self.clients.get_mut(&id) else {
-                    return;
-                };
-                let aborted = matches!(client.running.remove(&itt), Some(Running::Executing(task)) if task.aborted());
-                if aborted && outcome.status == ScsiStatus::TaskAborted {
-                    client.core.aborted(itt);
-                } else {
-                    client.core.finished(itt, outcome);
-                }
-                self.dirty.push(id);
-            }
-            Mail::Managed(id, itt, response) => {
-                let Some(client) = self.clients.get_mut(&id) else {
-                    return;
-                };
-                client.core.managed(itt, response);
-                self.dirty.push(id);
-            }
             Mail::Established(id, result) => self.established(id, result),
-            Mail::Close(id, reason) => {
-                if let Some(client) = self.clients.get_mut(&id) {
-                    client.core.fail(reason.into());
-                    self.dirty.push(id);
-                }
-            }
+            Mail::Join(id, home) => self.leave(id, home),
+            Mail::Adopt(transfer) => self.adopt(*transfer),
+            Mail::Finished(id, itt, outcome) => self.with(id, |hosted, _| hosted.finished(itt, outcome)),
+            Mail::Managed(id, itt, response) => self.with(id, |hosted, _| hosted.core.managed(itt, response)),
+            Mail::CloseSession(id, reason) => self.with(id, |hosted, _| hosted.core.close(reason)),
             Mail::LogoutTarget(name) => self.each_of(&name, |core, now| core.request_logout(now)),
             Mail::CloseTarget(name) => self.each_of(&name, |core, _| core.drop_session()),
             Mail::Stop => {
                 self.stopping = Some(self.now);
-                for (&id, client) in &mut self.clients {
-                    client.core.request_logout(self.now);
+                for (&id, hosted) in &mut self.sessions {
+                    hosted.core.request_logout(self.now);
                     self.dirty.push(id);
                 }
             }
         }
     }
 
-    fn each_of(&mut self, target: &str, action: impl Fn(&mut Connection, Instant)) {
-        for (&id, client) in &mut self.clients {
-            if client
+    fn with(&mut self, id: ConnectionId, body: impl FnOnce(&mut Hosted, Instant)) {
+        if let Some(hosted) = self.sessions.get_mut(&id) {
+            body(hosted, self.now);
+            self.dirty.push(id);
+        }
+    }
+
+    fn each_of(&mut self, target: &str, action: impl Fn(&mut Session, Instant)) {
+        for (&id, hosted) in &mut self.sessions {
+            if hosted
                 .core
                 .identity()
                 .is_some_and(|identity| identity.key.target == target)
             {
-                action(&mut client.core, self.now);
+                action(&mut hosted.core, self.now);
                 self.dirty.push(id);
             }
         }
     }
 
     fn accept(&mut self, stream: TcpStream, local: SocketAddr) {
-        let id = Node::connection_id(self.number, self.next);
-        self.next += 1;
         let peer = stream
             .peer_addr()
             .map_or_else(|_| "?".into(), |address| address.to_string());
-        let interest = Interest {
-            read: true,
-            write: false,
-        };
-        if let Err(error) = self.poller.add(stream.as_fd(), id, interest) {
-            log::error!("{peer}: {error}");
-            return self.node.connection_closed();
+        if let Some(link) = self.watch(stream, peer) {
+            let directory: Arc<dyn Directory> = self.node.clone();
+            let core = Session::new(link.id, local, directory, self.pool.clone(), self.now);
+            self.sessions.insert(link.id, Hosted::new(core, link));
         }
-        let directory: Arc<dyn Directory> = self.node.clone();
-        let core = Connection::new(local, directory, self.now);
-        let client = Client {
+    }
+
+    /// Gives a socket an id and watches it.
+    fn watch(&mut self, stream: TcpStream, peer: String) -> Option<Link> {
+        let id = Node::connection_id(self.number, self.next);
+        self.next += 1;
+        if let Err(error) = self.poller.add(stream.as_fd(), id, READ) {
+            log::error!("{peer}: {error}");
+            self.node.connection_closed();
+            return None;
+        }
+        Some(Link {
+            id,
             stream,
-            core,
-            interest,
-            nexus: None,
-            session: None,
-            running: HashMap::new(),
+            interest: READ,
             peer,
-        };
-        self.clients.insert(id, client);
+        })
     }
 
     fn established(&mut self, id: ConnectionId, result: Result<Established, LoginStatus>) {
-        let client = self.clients.get_mut(&id);
-        match (client, result) {
-            (Some(client), Ok(session)) => {
-                client.core.established(Ok(session.tsih));
-                client.session = session.key.map(|key| (key, session.tsih));
-                client.nexus = session.nexus;
-            }
-            (Some(client), Err(status)) => client.core.established(Err(status)),
+        match (self.sessions.get_mut(&id), result) {
+            (Some(hosted), Ok(session)) => hosted.established(session),
+            (Some(hosted), Err(status)) => hosted.core.established(Err(status)),
             // The connection went away meanwhile.
             (None, Ok(session)) => {
                 if let Some(key) = session.key {
@@ -342,80 +329,151 @@ impl<P: Poller> Worker<P> {
         self.dirty.push(id);
     }
 
+    /// A connection leaves for the worker of its session, socket and all.
+    fn leave(&mut self, id: ConnectionId, home: ConnectionId) {
+        let Some(connection) = self.sessions.get_mut(&id).and_then(|hosted| hosted.core.leave()) else {
+            return;
+        };
+        let Some(link) = self.sessions.remove(&id).and_then(|mut hosted| hosted.links.pop()) else {
+            return;
+        };
+        if let Err(error) = self.poller.remove(link.stream.as_fd()) {
+            log::error!("{}: {error}", link.peer);
+            return self.node.connection_closed();
+        }
+        let transfer = Transfer {
+            stream: link.stream,
+            peer: link.peer,
+            connection,
+            home,
+        };
+        self.node.post(home, Mail::Adopt(Box::new(transfer)));
+    }
+
+    /// A connection has come; if its session is gone meanwhile, it is told so.
+    fn adopt(&mut self, transfer: Transfer) {
+        let Transfer {
+            stream,
+            peer,
+            mut connection,
+            home,
+        } = transfer;
+        let Some(link) = self.watch(stream, peer) else { return };
+        connection.rename(link.id);
+        if let Some(hosted) = self.sessions.get_mut(&home) {
+            self.homes.insert(link.id, home);
+            hosted.links.push(link);
+            hosted.core.join(connection, self.now);
+            self.dirty.push(home);
+        } else {
+            let directory: Arc<dyn Directory> = self.node.clone();
+            let core = Session::stranded(connection, directory, self.pool.clone());
+            self.dirty.push(link.id);
+            self.sessions.insert(link.id, Hosted::new(core, link));
+        }
+    }
+
     /// Sends what there is to send, and closes what has ended.
     fn settle(&mut self) {
-        // A connection stands here once for each thing that happened to it; once is enough.
+        // A session stands here once for each thing that happened to it; once is enough.
         self.dirty.sort_unstable();
         self.dirty.dedup();
         while let Some(id) = self.dirty.pop() {
+            self.settle_session(id);
+        }
+    }
+
+    fn settle_session(&mut self, id: ConnectionId) {
+        loop {
             self.pump(id);
             self.flush(id);
-            let Some(client) = self.clients.get_mut(&id) else {
+            match self.sessions.get(&id).and_then(Hosted::ended) {
+                Some((connection, reason)) => self.close(id, connection, &reason),
+                None => break,
+            }
+        }
+        let Some(hosted) = self.sessions.get_mut(&id) else {
+            return;
+        };
+        if hosted.core.over(self.now) {
+            return self.end(id);
+        }
+        for link in &mut hosted.links {
+            let wanted = Interest {
+                read: hosted.core.fate(link.id) == Some(&Fate::Open) && !hosted.core.paused(link.id),
+                write: hosted.core.output(link.id).is_some_and(|out| !out.is_empty()),
+            };
+            if wanted != link.interest {
+                link.interest = wanted;
+                if let Err(error) = self.poller.change(link.stream.as_fd(), link.id, wanted) {
+                    hosted.core.fail(link.id, error.to_string());
+                    self.dirty.push(id);
+                }
+            }
+        }
+    }
+
+    /// Sends on every connection of a session until everything is sent or the socket is full.
+    fn flush(&mut self, id: ConnectionId) {
+        let mut at = 0;
+        while let Some(Hosted { core, links, .. }) = self.sessions.get_mut(&id) {
+            let Some(link) = links.get(at) else { return };
+            let sendable = matches!(core.fate(link.id), Some(Fate::Open | Fate::Drain));
+            let Some(out) = core.output(link.id).filter(|out| sendable && !out.is_empty()) else {
+                at += 1;
                 continue;
             };
-            match client.core.fate() {
-                Fate::Open => {}
-                Fate::Drain if !client.core.output().is_empty() => {}
-                Fate::Drain => {
-                    self.close(id, "logged out");
-                    continue;
-                }
-                Fate::Closed(reason) => {
-                    let reason = reason.clone();
-                    self.close(id, &reason);
-                    continue;
-                }
-            }
-            let wanted = Interest {
-                read: *client.core.fate() == Fate::Open && !client.core.paused(),
-                write: !client.core.output().is_empty(),
-            };
-            if wanted != client.interest {
-                client.interest = wanted;
-                if let Err(error) = self.poller.change(client.stream.as_fd(), id, wanted) {
-                    self.close(id, &error.to_string());
-                }
-            }
-        }
-    }
-
-    /// Sends until everything is sent or the socket is full.
-    fn flush(&mut self, id: ConnectionId) {
-        loop {
-            let Some(client) = self.clients.get_mut(&id) else {
-                return;
-            };
-            if client.core.output().is_empty() || matches!(client.core.fate(), Fate::Closed(_)) {
-                return;
-            }
             let mut slices: Vec<IoSlice<'_>> = Vec::with_capacity(64);
-            client.core.output().slices(&mut slices, SLICES_MAX);
-            match send(&client.stream, &slices) {
+            out.slices(&mut slices, SLICES_MAX);
+            match send(&link.stream, &slices) {
                 Ok(count) => {
                     drop(slices);
-                    client.core.sent(count);
+                    core.sent(link.id, count);
                     self.pump(id);
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => at += 1,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return client.core.fail(error.to_string()),
+                Err(error) => {
+                    drop(slices);
+                    core.fail(link.id, error.to_string());
+                }
             }
         }
     }
 
-    fn close(&mut self, id: ConnectionId, reason: &str) {
-        let Some(client) = self.clients.remove(&id) else { return };
+    /// Closes the socket of a connection.
+    fn close(&mut self, id: ConnectionId, connection: ConnectionId, reason: &str) {
+        let Some(hosted) = self.sessions.get_mut(&id) else {
+            return;
+        };
+        let Some(at) = hosted.links.iter().position(|link| link.id == connection) else {
+            return;
+        };
+        let link = hosted.links.swap_remove(at);
         // Who only knocks (discovery, port scans, floods) shall not fill the log.
-        let level = if client.session.is_some() {
+        let level = if hosted.entry.is_some() {
             log::Level::Info
         } else {
             log::Level::Debug
         };
-        log::log!(level, "{}: connection closed: {reason}", client.peer);
+        log::log!(level, "{}: connection closed: {reason}", link.peer);
+        hosted.core.lost(connection, self.now);
+        self.homes.remove(&connection);
         self.node.connection_closed();
-        // Tasks that collect data end here; those that execute end with the nexus.
-        drop(client.running);
-        if let Some((key, tsih)) = client.session {
+    }
+
+    /// Forgets a session. Tasks that collect data end here; those that execute end with the nexus.
+    fn end(&mut self, id: ConnectionId) {
+        let Some(hosted) = self.sessions.remove(&id) else {
+            return;
+        };
+        for link in &hosted.links {
+            self.homes.remove(&link.id);
+            self.node.connection_closed();
+        }
+        let entry = hosted.entry.clone();
+        drop(hosted);
+        if let Some((key, tsih)) = entry {
             self.node.job(Job::End(key, tsih));
         }
     }
@@ -424,8 +482,8 @@ impl<P: Poller> Worker<P> {
 impl<P: Poller> Drop for Worker<P> {
     /// Also when the thread unwinds: its sessions end, their tasks with them.
     fn drop(&mut self) {
-        let ids: Vec<_> = self.clients.keys().copied().collect();
-        ids.into_iter().for_each(|id| self.close(id, "the worker has ended"));
+        let ids: Vec<_> = self.sessions.keys().copied().collect();
+        ids.into_iter().for_each(|id| self.end(id));
     }
 }
 
@@ -445,94 +503,5 @@ pub fn run(number: usize, node: &Arc<Node>) {
             Ok(()) => return,
             Err(_) => log::error!("iSCSI worker {number} has panicked; its connections are closed and it starts again"),
         }
-    }
-}
-
-/// Does what a connection asks for.
-fn perform(node: &Arc<Node>, mailbox: &Arc<Mailbox<Mail>>, id: ConnectionId, client: &mut Client, action: Action) {
-    match action {
-        Action::Establish(identity) => {
-            node.job(Job::Establish(Applicant {
-                identity,
-                connection: id,
-            }));
-        }
-        Action::Start(command) => start(node, client, command),
-        Action::Execute { itt, data } => {
-            let Some(Running::Ready(task)) = client.running.remove(&itt) else {
-                return;
-            };
-            client.running.insert(itt, Running::Executing(task.handle()));
-            let mailbox = mailbox.clone();
-            task.execute(
-                data,
-                Box::new(move |outcome| mailbox.post(Mail::Finished(id, itt, outcome))),
-            );
-        }
-        Action::Abandon { itt } => {
-            client.running.remove(&itt);
-        }
-        Action::Abort { itt } => {
-            if let Some(Running::Executing(handle)) = client.running.get(&itt) {
-                handle.abort();
-            }
-        }
-        Action::Manage {
-            itt,
-            function,
-            lun,
-            referenced,
-        } => {
-            let Some(nexus) = client.nexus.clone() else { return };
-            let request = TmRequest {
-                nexus,
-                lun,
-                function,
-                referenced_tag: u64::from(referenced),
-                origin: Origin::Local,
-            };
-            let mailbox = mailbox.clone();
-            let done = Box::new(move |response| mailbox.post(Mail::Managed(id, itt, response)));
-            node.framework.task_management(request, done);
-        }
-    }
-}
-
-fn start(node: &Arc<Node>, client: &mut Client, command: Command) {
-    let itt = command.itt;
-    let Some(nexus) = client.nexus.clone() else { return };
-    let task = Task {
-        nexus,
-        lun: command.lun,
-        cdb: command.cdb,
-        tag: u64::from(itt),
-        attribute: command.attribute,
-        expected: command.expected,
-        origin: Origin::Local,
-    };
-    match node.framework.start(task) {
-        Started::Done(outcome) => client.core.finished(itt, outcome),
-        Started::Ready(ready) => {
-            let want = ready.want();
-            client.running.insert(itt, Running::Ready(ready));
-            client.core.ready(itt, want);
-        }
-    }
-}
-
-/// A task that was aborted from elsewhere while its data was on the way is ended without waiting for the data.
-fn reap_aborted(client: &mut Client) {
-    let aborted = |running: &Running| matches!(running, Running::Ready(task) if task.handle().aborted());
-    let tags: Vec<u32> = client
-        .running
-        .iter()
-        .filter(|(_, running)| aborted(running))
-        .map(|(&itt, _)| itt)
-        .collect();
-    for itt in tags {
-        client.running.remove(&itt);
-        client
-            .core
-            .finished(itt, Outcome::status(crate::scsi::ScsiStatus::TaskAborted));
     }
 }

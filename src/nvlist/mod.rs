@@ -167,7 +167,7 @@ impl Value {
     }
 
     /// `nelem` of the pair.
-    fn elements(&self) -> usize {
+    pub(crate) fn elements(&self) -> usize {
         match self {
             Value::Boolean => 0,
             Value::ByteArray(v) | Value::UInt8Array(v) => v.len(),

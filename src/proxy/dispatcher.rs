@@ -126,14 +126,20 @@ impl Dispatcher {
                 sender.set_wire(self.engine.wire());
             }
             // Before the framework hears of an event: it asks for this then.
-            self.shared
-                .publish(self.engine.peer_status(), self.engine.accepted_ports());
+            self.shared.publish(
+                self.engine.peer_status(),
+                self.engine.seen(),
+                self.engine.accepted_ports(),
+            );
             for output in outputs {
                 self.perform_one(now, output, sender.as_ref());
             }
         }
-        self.shared
-            .publish(self.engine.peer_status(), self.engine.accepted_ports());
+        self.shared.publish(
+            self.engine.peer_status(),
+            self.engine.seen(),
+            self.engine.accepted_ports(),
+        );
     }
 
     fn perform_one(&mut self, now: Duration, output: Output, sender: Option<&Arc<Sender>>) {

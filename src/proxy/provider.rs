@@ -3,7 +3,7 @@
 
 use super::counters::{Counters, LiveCounters, count};
 use super::dispatcher::{Dispatcher, janitor};
-use super::engine::{Class, Command, Engine, ManagementRequest, Origin, Seeds, own_handshake};
+use super::engine::{Class, Command, Engine, ManagementRequest, Origin, Seeds, Seen, own_handshake};
 use super::limiter::Limiter;
 use super::message::{Body, Handshake, MAX_MESSAGE, Message};
 use super::queue::{Clock, Event, Queue};
@@ -12,7 +12,9 @@ use super::thread::spawn;
 use super::upcall::DoorUpcall;
 use super::{Config, Upcall};
 use crate::door;
-use crate::framework::{Announcement, Done, Framework, Nexus, PeerLink, PeerStatus, Port, Task, TmDone, TmRequest};
+use crate::framework::{
+    Announcement, Done, Framework, MessageCount, Nexus, PeerLink, PeerReport, PeerStatus, Port, Task, TmDone, TmRequest,
+};
 use crate::types::{DevId, Guid, NodeId, Status};
 use parking_lot::{Mutex, RwLock};
 use std::collections::{HashMap, HashSet};
@@ -34,7 +36,16 @@ pub(super) struct Shared {
     last_door: AtomicU32,
     /// ALUA mode, as far as `post` needs it at once.
     enabled: Mutex<Option<NodeId>>,
-    status: RwLock<(PeerStatus, HashSet<DevId>)>,
+    published: RwLock<Published>,
+    clock: Clock,
+}
+
+/// What the dispatcher lets everybody know.
+#[derive(Default)]
+struct Published {
+    status: PeerStatus,
+    seen: Seen,
+    accepted: HashSet<DevId>,
 }
 
 impl Shared {
@@ -48,14 +59,15 @@ impl Shared {
         }
     }
 
-    pub fn publish<'a>(&self, status: PeerStatus, accepted: impl Iterator<Item = &'a DevId>) {
-        let mut published = self.status.write();
-        published.0 = status;
+    pub fn publish<'a>(&self, status: PeerStatus, seen: Seen, accepted: impl Iterator<Item = &'a DevId>) {
+        let mut published = self.published.write();
+        (published.status, published.seen) = (status, seen);
         // At most 255 ports, and nearly always the same.
         let accepted: Vec<&DevId> = accepted.collect();
-        let same = published.1.len() == accepted.len() && accepted.iter().all(|port| published.1.contains(*port));
+        let same = published.accepted.len() == accepted.len()
+            && accepted.iter().all(|port| published.accepted.contains(*port));
         if !same {
-            published.1 = accepted.into_iter().cloned().collect();
+            published.accepted = accepted.into_iter().cloned().collect();
         }
     }
 }
@@ -81,12 +93,13 @@ impl Proxy {
             door: Mutex::new(None),
             last_door: AtomicU32::new(0),
             enabled: Mutex::new(None),
-            status: RwLock::default(),
+            published: RwLock::default(),
+            clock: Clock,
         });
         let (chores, to_do) = mpsc::channel();
         let dispatcher = Dispatcher {
             engine: Engine::new(config, seeds),
-            clock: Clock,
+            clock: shared.clock,
             shared: shared.clone(),
             framework: Arc::downgrade(framework),
             janitor: chores,
@@ -253,7 +266,7 @@ impl PeerLink for Proxy {
 
     fn presume_gone(&self) {
         // Whoever asks next must see it, before the dispatcher has come to it.
-        self.shared.status.write().0.reachable = false;
+        self.shared.published.write().status.reachable = false;
         self.shared.queue.push(Event::PresumeGone);
     }
 
@@ -292,15 +305,41 @@ impl PeerLink for Proxy {
     }
 
     fn status(&self) -> PeerStatus {
-        let published = self.shared.status.read().0;
+        let published = self.shared.published.read().status;
         PeerStatus {
             door: self.shared.door.lock().is_some(),
             ..published
         }
     }
 
+    fn report(&self) -> PeerReport {
+        let shared = &self.shared;
+        let seen = shared.published.read().seen;
+        let counters = self.counters();
+        let counts = Body::NAMES.iter().zip(counters.sent.iter().zip(counters.received));
+        PeerReport {
+            status: self.status(),
+            node: seen.node,
+            incarnation: seen.incarnation,
+            silent: seen.heard.map(|heard| shared.clock.now().saturating_sub(heard)),
+            round_trip: seen.round_trip,
+            to_send: shared.sender().map_or(0, |sender| sender.waiting()),
+            to_handle: shared.queue.len(),
+            messages: counts
+                .map(|(name, (sent, received))| MessageCount {
+                    name: (*name).to_owned(),
+                    sent: *sent,
+                    received,
+                })
+                .collect(),
+            lost: counters.lost,
+            dropped: counters.dropped,
+            refused: counters.refused,
+        }
+    }
+
     fn port_accepted(&self, port: &Port) -> bool {
-        !port.image && self.shared.status.read().1.contains(&port.devid)
+        !port.image && self.shared.published.read().accepted.contains(&port.devid)
     }
 }
 

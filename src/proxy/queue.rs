@@ -72,6 +72,11 @@ impl Queue {
         self.filled.notify_one();
     }
 
+    /// Events that wait.
+    pub fn len(&self) -> usize {
+        self.inner.lock().events.len()
+    }
+
     /// Forgets the event while more than `limit` are queued.
     pub fn push_if_room(&self, event: Event, limit: usize) {
         let mut inner = self.inner.lock();

@@ -102,6 +102,11 @@ impl Sender {
         state.messages > config.queue_messages / 2 || state.bytes > config.queue_bytes / 2
     }
 
+    /// Messages that wait.
+    pub fn waiting(&self) -> usize {
+        self.state.lock().messages
+    }
+
     /// Only control messages are taken.
     pub fn full(&self) -> bool {
         let state = self.state.lock();

@@ -98,11 +98,11 @@ impl Service {
 
             Request::Providers(kind) => Response::Providers(self.providers(kind)),
             Request::ProviderDataGet(key) => Response::ProviderData(f.provider_data(&key)?),
-            Request::ProviderDataSet(key, data, token) => Response::Token(f.set_provider_data(&key, data, token)?),
-            Request::ProviderDataClear(key) => done(f.clear_provider_data(&key))?,
+            Request::ProviderDataSet(key, data, token) => Response::Token(self.set_provider_data(&key, data, token)?),
+            Request::ProviderDataClear(key) => done(self.clear_provider_data(&key))?,
             Request::ProviderDataList => Response::Providers(f.provider_data_list()?),
 
-            Request::LoadConfig => done(f.reload())?,
+            Request::LoadConfig => done(self.reload())?,
             Request::LoadDefaultStates => done(f.load_default_states())?,
             Request::SetDefaultState(which, online) => done(f.set_default_state(which, online))?,
             Request::GetDefaultState(which) => Response::DefaultState(f.default_state(which)?),
@@ -125,6 +125,7 @@ impl Service {
                     node: node.get(),
                 })
             }
+            Request::AluaReport => Response::AluaReport(Box::new(f.alua_report())),
             Request::PeerFenced => {
                 f.peer_fenced();
                 Response::Done

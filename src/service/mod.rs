@@ -4,6 +4,7 @@
 
 mod dispatch;
 mod privilege;
+mod provider_data;
 mod proxy_doors;
 mod request;
 mod start;

@@ -1,8 +1,8 @@
 //! What a client may ask of a service, and what it answers.
 
 use crate::framework::{
-    AccessReport, DefaultState, GroupKind, LuInfo, NexusInfo, PortInfo, ProviderData, ServiceState, ViewEntry,
-    ViewRequest,
+    AccessReport, AluaReport, DefaultState, GroupKind, LuInfo, NexusInfo, PortInfo, ProviderData, ServiceState,
+    ViewEntry, ViewRequest,
 };
 use crate::iscsi::admin as iscsi;
 use crate::types::{
@@ -84,6 +84,8 @@ pub enum Request {
     IscsiListing,
     /// itadm: change it.
     IscsiChange(Box<iscsi::Change>),
+    /// `stmfadm list-alua`.
+    AluaReport,
     /// Access policy `non-optimized` of an LU.
     GetLuPolicy(Guid),
     SetLuPolicy(Guid, bool),
@@ -147,6 +149,7 @@ pub enum Response {
     IscsiListing(Box<iscsi::Listing>),
     /// The name of the object in the form it has now.
     IscsiChanged(Result<String, iscsi::Refusal>),
+    AluaReport(Box<AluaReport>),
     LuPolicy(bool),
     StandbyReads(bool),
 }

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use rusqlite::Connection;
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Which name space a group is in.
@@ -94,8 +94,10 @@ pub enum Change {
         name: GroupName,
         member: DevId,
     },
-    /// The token is allocated by [`Store::next_token`].
+    /// The token is of [`Store::next_token`].
     PutProvider(ProviderRow),
+    /// For data that are not stored: the token is not given out again by a later process.
+    UseToken(u64),
     RemoveProvider {
         name: String,
         kind: u8,
@@ -159,11 +161,12 @@ impl std::error::Error for StoreError {}
 pub struct Store {
     /// `None`: volatile.
     file: Option<File>,
-    /// Tokens of a volatile store.
-    tokens: AtomicU64,
+    /// Last token given out.
+    last_token: AtomicU64,
 }
 
 struct File {
+    directory: PathBuf,
     db: Mutex<Connection>,
     /// Locked for as long as the store is open.
     _lock: Flock<std::fs::File>,
@@ -178,22 +181,21 @@ impl Store {
     /// Opens (or creates) the store in a directory and locks the directory for this process. A database that is damaged
     /// or has another schema version is left as it is.
     pub fn open(directory: &Path) -> Result<Store, StoreError> {
-        let within = |error: StoreError| match error {
-            StoreError::Failed(text) => StoreError::Failed(format!("{}: {text}", directory.display())),
-            other => other,
-        };
+        let within = |error| named(directory, error);
         std::fs::create_dir_all(directory).map_err(|e| within(StoreError::Failed(e.to_string())))?;
         let lock = lock(&directory.join(Self::LOCK)).map_err(within)?;
         let db = sqlite::open(&directory.join(Self::DATABASE)).map_err(within)?;
         if !sqlite::intact(&db).map_err(within)? {
             return Err(within(StoreError::Failed(format!("{} is damaged", Self::DATABASE))));
         }
+        let last_token = sqlite::last_token(&db).map_err(within)?;
         Ok(Store {
             file: Some(File {
+                directory: directory.to_owned(),
                 db: Mutex::new(db),
                 _lock: lock,
             }),
-            tokens: AtomicU64::new(0),
+            last_token: AtomicU64::new(last_token),
         })
     }
 
@@ -201,7 +203,7 @@ impl Store {
     pub fn volatile() -> Store {
         Store {
             file: None,
-            tokens: AtomicU64::new(0),
+            last_token: AtomicU64::new(0),
         }
     }
 
@@ -213,7 +215,7 @@ impl Store {
     /// Everything stored; empty for a volatile store.
     pub fn load(&self) -> Result<Snapshot, StoreError> {
         match &self.file {
-            Some(file) => sqlite::load(&file.db.lock()),
+            Some(file) => sqlite::load(&file.db.lock()).map_err(|error| file.named(error)),
             None => Ok(Snapshot::default()),
         }
     }
@@ -222,19 +224,28 @@ impl Store {
     pub fn commit(&self, changes: &[Change]) -> Result<(), StoreError> {
         let Some(file) = &self.file else { return Ok(()) };
         let mut db = file.db.lock();
-        let transaction = db.transaction()?;
-        for change in changes {
-            sqlite::apply(&transaction, change)?;
-        }
-        Ok(transaction.commit()?)
+        sqlite::commit(&mut db, changes).map_err(|error| {
+            sqlite::void_failed_commit(&db);
+            file.named(error)
+        })
     }
 
-    /// A provider-data token that was never given out before: above 0, growing.
-    pub fn next_token(&self) -> Result<u64, StoreError> {
-        match &self.file {
-            Some(file) => sqlite::next_token(&mut file.db.lock()),
-            None => Ok(self.tokens.fetch_add(1, Ordering::Relaxed) + 1),
-        }
+    /// A provider-data token that was never given out before: above 0, growing. The change that it is for makes it durable.
+    pub fn next_token(&self) -> u64 {
+        self.last_token.fetch_add(1, Ordering::Relaxed) + 1
+    }
+}
+
+impl File {
+    fn named(&self, error: StoreError) -> StoreError {
+        named(&self.directory, error)
+    }
+}
+
+fn named(directory: &Path, error: StoreError) -> StoreError {
+    match error {
+        StoreError::Failed(text) => StoreError::Failed(format!("{}: {text}", directory.display())),
+        other => other,
     }
 }
 

@@ -60,7 +60,26 @@ fn private(path: &Path) -> std::io::Result<()> {
     file.set_permissions(std::fs::Permissions::from_mode(0o600))
 }
 
-pub(super) fn apply(transaction: &Transaction<'_>, change: &Change) -> rusqlite::Result<()> {
+/// One transaction.
+pub(super) fn commit(db: &mut Connection, changes: &[Change]) -> Result<(), StoreError> {
+    let transaction = db.transaction()?;
+    for change in changes {
+        apply(&transaction, change)?;
+    }
+    Ok(transaction.commit()?)
+}
+
+/// A transaction whose last sync failed is in the log, where a restart would find and believe it. One more over it makes it
+/// void; if the disk does not take that either, the next change does it.
+pub(super) fn void_failed_commit(db: &Connection) {
+    // The version of the schema stays; the page that holds it is written.
+    let version = db.pragma_update(None, "user_version", SCHEMA_VERSION);
+    if let Err(error) = version {
+        log::debug!("configuration store: after a failed transaction: {error}");
+    }
+}
+
+fn apply(transaction: &Transaction<'_>, change: &Change) -> rusqlite::Result<()> {
     let run = |sql: &str, values: &[&dyn rusqlite::ToSql]| transaction.prepare_cached(sql)?.execute(values).map(drop);
     match change {
         Change::PutLu(lu) => run(
@@ -98,10 +117,14 @@ pub(super) fn apply(transaction: &Transaction<'_>, change: &Change) -> rusqlite:
             "DELETE FROM member WHERE devid = ? AND grp = (SELECT id FROM grp WHERE kind = ? AND name = ?)",
             params![member.as_bytes(), *table as u8, name.as_str()],
         ),
-        Change::PutProvider(row) => run(
-            "INSERT OR REPLACE INTO provider VALUES (?, ?, ?, ?)",
-            params![row.name, row.kind, row.token.cast_signed(), row.data],
-        ),
+        Change::PutProvider(row) => {
+            use_token(transaction, row.token)?;
+            run(
+                "INSERT OR REPLACE INTO provider VALUES (?, ?, ?, ?)",
+                params![row.name, row.kind, row.token.cast_signed(), row.data],
+            )
+        }
+        Change::UseToken(token) => use_token(transaction, *token),
         Change::RemoveProvider { name, kind } => {
             run("DELETE FROM provider WHERE name = ? AND kind = ?", params![name, kind])
         }
@@ -115,9 +138,14 @@ pub(super) fn apply(transaction: &Transaction<'_>, change: &Change) -> rusqlite:
     }
 }
 
-pub(super) fn next_token(db: &mut Connection) -> Result<u64, StoreError> {
-    let token: i64 = db.query_row("UPDATE token SET last = last + 1 RETURNING last", [], |row| row.get(0))?;
-    Ok(token.cast_unsigned())
+fn use_token(transaction: &Transaction<'_>, token: u64) -> rusqlite::Result<()> {
+    let mut statement = transaction.prepare_cached("UPDATE token SET last = max(last, ?)")?;
+    statement.execute([token.cast_signed()]).map(drop)
+}
+
+pub(super) fn last_token(db: &Connection) -> Result<u64, StoreError> {
+    let last: i64 = db.query_row("SELECT last FROM token", [], |row| row.get(0))?;
+    Ok(last.cast_unsigned())
 }
 
 /// Reads everything. A row that makes no sense is logged and left in the file untouched (`libstmf-api.md` 8, item 11).

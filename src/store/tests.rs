@@ -35,7 +35,7 @@ fn sample() -> Vec<Change> {
         Change::PutProvider(ProviderRow {
             name: "iscsit".into(),
             kind: 2,
-            token: u64::MAX,
+            token: 1 << 62,
             data: vec![1, 2],
         }),
         Change::PutSetting {
@@ -63,7 +63,7 @@ fn everything_survives_reopening_in_order_of_creation() {
         .collect();
     assert_eq!(groups, [("zeta", 2), ("alpha", 0)]);
     assert_eq!(loaded.groups[0].2[0].to_string(), "iqn.z");
-    assert_eq!(loaded.providers[0].token, u64::MAX);
+    assert_eq!(loaded.providers[0].token, 1 << 62);
     assert_eq!(loaded.settings, [("alua.node".to_owned(), "1".to_owned())]);
     assert_eq!(loaded.ports[0].1, 256);
 }
@@ -86,9 +86,26 @@ fn a_failing_change_undoes_its_whole_transaction() {
 #[test]
 fn tokens_never_repeat() {
     let dir = tempfile::tempdir().unwrap();
-    let first = Store::open(dir.path()).unwrap().next_token().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let first = store.next_token();
     assert!(first > 0);
-    assert!(Store::open(dir.path()).unwrap().next_token().unwrap() > first);
+    let second = store.next_token();
+    store
+        .commit(&[Change::UseToken(second), Change::UseToken(first)])
+        .unwrap();
+    drop(store);
+    let store = Store::open(dir.path()).unwrap();
+    let third = store.next_token();
+    assert!(third > second);
+    let row = ProviderRow {
+        name: "p".into(),
+        kind: 1,
+        token: third,
+        data: Vec::new(),
+    };
+    store.commit(&[Change::PutProvider(row)]).unwrap();
+    drop(store);
+    assert!(Store::open(dir.path()).unwrap().next_token() > third);
 }
 
 #[test]

@@ -35,10 +35,13 @@ impl TryFrom<String> for ProviderName {
 }
 
 impl ProviderName {
+    /// Longest name, in bytes.
+    pub const MAX: usize = 254;
+
     /// Checks the rules of the type.
     pub fn new(bytes: &[u8]) -> Result<ProviderName, InvalidName> {
         let text = std::str::from_utf8(bytes).map_err(|_| InvalidName)?;
-        if text.is_empty() || text.len() > 254 || text.contains('\0') {
+        if text.is_empty() || text.len() > Self::MAX || text.contains('\0') {
             return Err(InvalidName);
         }
         Ok(ProviderName(text.to_owned()))

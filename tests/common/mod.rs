@@ -1,6 +1,8 @@
 //! What tests of whole programs share: a running `stmfd`, tools run against it, the place of the built library.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+pub mod rpc;
+
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -57,6 +59,57 @@ pub fn must(command: &mut Command) -> String {
     text(&output.stdout)
 }
 
+/// Bytes.
+pub const MIB: u64 = 1 << 20;
+
+/// A sparse file for an LU.
+pub fn disk_file(path: &Path, size: u64) -> String {
+    std::fs::File::create(path)
+        .and_then(|f| f.set_len(size))
+        .expect("backing file");
+    path.to_str().expect("UTF-8").to_owned()
+}
+
+/// `stmfadm create-lu`; gives the GUID.
+pub fn create_lu(stmfd: &Stmfd, path: &str) -> String {
+    let text = must(&mut stmfd.tool("stmfadm", &["create-lu", path]));
+    text.strip_prefix("Logical unit created: ")
+        .expect(&text)
+        .trim()
+        .to_owned()
+}
+
+/// Creates an LU on the path, maps it to everybody on a target of its own, and gives its URL.
+pub fn serve(stmfd: &Stmfd, path: &str) -> String {
+    let guid = create_lu(stmfd, path);
+    must(&mut stmfd.tool("stmfadm", &["add-view", "-n", "0", &guid]));
+    let target = "iqn.2026-11.example:t";
+    must(&mut stmfd.tool("itadm", &["create-target", "-n", target]));
+    wait_for("the target is online", || {
+        must(&mut stmfd.tool("itadm", &["list-target"])).contains("online ")
+    });
+    format!("iscsi://{}/{target}/0", stmfd.portal)
+}
+
+/// Runs commands of qemu-io on an LU; the output is in the error if one of them failed.
+pub fn qemu_io(url: &str, commands: &[&str]) -> Result<String, String> {
+    let mut qemu = Command::new("qemu-io");
+    for command in commands {
+        qemu.args(["-c", command]);
+    }
+    let output = run(qemu.args(["-f", "raw", url]));
+    let text = [output.stdout, output.stderr]
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        .concat();
+    // It ends with 0 also when what it read differs.
+    let lower = text.to_lowercase();
+    if output.status.success() && !lower.contains("failed") && !lower.contains("error") {
+        Ok(text)
+    } else {
+        Err(text)
+    }
+}
+
 /// A running `stmfd`; killed when dropped.
 pub struct Stmfd {
     child: Child,
@@ -86,7 +139,11 @@ impl Stmfd {
 
     /// The same, on a given portal.
     pub fn start_at(dir: &Path, portal: &str) -> Stmfd {
-        let mut command = Self::command(dir, portal);
+        Self::start_command(Self::command(dir, portal), dir, portal)
+    }
+
+    /// The same with a command line of [`Stmfd::command`] that was added to.
+    pub fn start_command(mut command: Command, dir: &Path, portal: &str) -> Stmfd {
         let mut child = command
             .stdin(Stdio::null())
             .stderr(Stdio::piped())

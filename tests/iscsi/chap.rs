@@ -176,6 +176,9 @@ fn status_02_01_and_no_session_without_the_right_response() {
             let expected = if passes { (0, 0, 0x83) } else { (2, 1, 0) };
             assert_eq!((header.0[36], header.0[37], header.0[1]), expected);
             wait(|| node.sessions() == usize::from(passes));
+            if passes {
+                initiator.logout();
+            }
         }
         wait(|| node.sessions() == 0);
     }

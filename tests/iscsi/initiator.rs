@@ -13,7 +13,14 @@ pub struct Pdu {
 pub struct Initiator {
     pub stream: TcpStream,
     pub cmd_sn: u32,
-    next_itt: u32,
+    /// The session to join, and the one that was entered.
+    pub tsih: u16,
+    pub cid: u16,
+    /// Last byte of the ISID.
+    pub isid: u8,
+    /// Logs out when the target asks for it.
+    pub obedient: bool,
+    pub next_itt: u32,
 }
 
 impl Initiator {
@@ -24,6 +31,10 @@ impl Initiator {
         Initiator {
             stream,
             cmd_sn: 10,
+            tsih: 0,
+            cid: 0,
+            isid: 0,
+            obedient: true,
             next_itt: 1,
         }
     }
@@ -52,9 +63,14 @@ impl Initiator {
         header
             .set_byte::<1>(0x87)
             .set_byte::<8>(0x80)
+            .set_byte::<13>(self.isid)
+            .set_half::<14>(self.tsih)
+            .set_half::<20>(self.cid)
             .set_word::<24>(self.cmd_sn);
         self.send(header, text.as_bytes());
-        self.receive()
+        let answer = self.receive();
+        self.tsih = answer.header.half::<14>();
+        answer
     }
 
     /// A discovery login to a target that may close at any moment; true when it could be sent.
@@ -84,6 +100,31 @@ impl Initiator {
         self.cmd_sn = self.cmd_sn.wrapping_add(1);
         self.send(header, data);
         itt
+    }
+
+    /// The same over a connection that may be closed: `None`.
+    pub fn try_request(&mut self, mut header: Header, data: &[u8]) -> Option<u32> {
+        let itt = self.next_itt;
+        self.next_itt += 1;
+        header
+            .set_word::<16>(itt)
+            .set_word::<24>(self.cmd_sn)
+            .set_data_length(data.len());
+        self.cmd_sn = self.cmd_sn.wrapping_add(1);
+        let mut bytes = header.0.to_vec();
+        bytes.extend_from_slice(data);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        self.stream.write_all(&bytes).ok()?;
+        Some(itt)
+    }
+
+    /// The beginning of a Data-Out that announces 65536 bytes.
+    pub fn part_of_data_out(&mut self, itt: u32, ttt: u32, length: usize) {
+        let mut header = Header::new(opcode::DATA_OUT);
+        header.set_word::<16>(itt).set_word::<20>(ttt).set_data_length(65536);
+        let mut bytes = header.0.to_vec();
+        bytes.resize(HEADER + length, 0x55);
+        self.stream.write_all(&bytes).unwrap();
     }
 
     pub fn try_receive(&mut self) -> Option<Pdu> {

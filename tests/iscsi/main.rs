@@ -2,10 +2,13 @@
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 mod chap;
+mod connections;
 mod groups;
+#[allow(dead_code, reason = "tests of faults use the rest")]
 mod initiator;
 mod node;
 mod odd;
+mod replaced;
 mod tools;
 
 use initiator::{Initiator, read10, write10};
@@ -28,6 +31,7 @@ const KEYS: &[(&str, &str)] = &[
     ("MaxBurstLength", "262144"),
     ("MaxRecvDataSegmentLength", "65536"),
     ("MaxOutstandingR2T", "4"),
+    ("DefaultTime2Retain", "0"),
 ];
 
 /// Bytes that differ from block to block and from seed to seed.

@@ -12,16 +12,10 @@ pub fn modify(parsed: &Parsed, service: &dyn Service) -> Result<(), Failure> {
         properties("global", &[("auth".to_owned(), wrong.to_owned())])
     };
     let asked = Change::DefaultAuth(Auth::parse(auth).ok_or_else(wrong)?);
-    let modified = change(
-        parsed,
-        service,
-        asked,
-        "Configuration change failed",
-        |refusal| match refusal {
-            Refusal::Properties(list) => Some(properties("global", list)),
-            _ => None,
-        },
-    );
+    let modified = change(parsed, service, asked, UNSTORABLE, |refusal| match refusal {
+        Refusal::Properties(list) => Some(properties("global", list)),
+        _ => None,
+    });
     modified.map(drop)
 }
 

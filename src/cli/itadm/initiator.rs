@@ -10,7 +10,7 @@ pub fn create(parsed: &Parsed, service: &dyn Service) -> Result<(), Failure> {
     // Stored as typed.
     let asked = Change::CreateInitiator {
         name: name.to_owned(),
-        change: settings(parsed),
+        change: settings(parsed)?,
     };
     let created = change(parsed, service, asked, "Error creating initiator", |refusal| {
         Some(match refusal {
@@ -27,9 +27,9 @@ pub fn modify(parsed: &Parsed, service: &dyn Service) -> Result<(), Failure> {
     let name = parsed.operand();
     let asked = Change::ModifyInitiator {
         name: name.to_owned(),
-        change: settings(parsed),
+        change: settings(parsed)?,
     };
-    let modified = change(parsed, service, asked, "Error modifying initiator", |refusal| {
+    let modified = change(parsed, service, asked, UNSTORABLE, |refusal| {
         Some(match refusal {
             Refusal::NotFound(_) => failure(format!("Error, initiator {name} not found"), ENOENT),
             Refusal::Properties(list) => properties("initiator", list),
@@ -39,18 +39,18 @@ pub fn modify(parsed: &Parsed, service: &dyn Service) -> Result<(), Failure> {
     modified.map(drop)
 }
 
-fn settings(parsed: &Parsed) -> InitiatorChange {
-    InitiatorChange {
-        chap_user: text_or_none(parsed, 'u'),
+fn settings(parsed: &Parsed) -> Result<InitiatorChange, Failure> {
+    Ok(InitiatorChange {
+        chap_user: chap_user(parsed, "initiator", "chapuser")?,
         secret: parsed.secret.clone(),
-    }
+    })
 }
 
 pub fn delete(parsed: &Parsed, service: &dyn Service) -> Result<(), Failure> {
     let name = parsed.operand().to_owned();
     let line = format!("Initiator {name} not found");
     let asked = Change::DeleteInitiator { name };
-    let deleted = change(parsed, service, asked, "Error deleting initiator", |refusal| {
+    let deleted = change(parsed, service, asked, UNSTORABLE, |refusal| {
         matches!(refusal, Refusal::NotFound(_)).then(|| failure(line, EPERM))
     });
     deleted.map(drop)

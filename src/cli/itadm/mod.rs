@@ -89,7 +89,8 @@ fn failed(parsed: &Parsed, failure: &Failure, console: &mut Console<'_>) -> u8 {
 /// `cli.md` 4.2.
 fn service_is_online(parsed: &Parsed, service: &dyn Service, console: &mut Console<'_>) -> Result<(), u8> {
     match service.state() {
-        Ok(state) if state.operational == ObjectState::Online => Ok(()),
+        // Onlining: a single target or LU on its way makes it that (`libstmf-api.md` 1.7), as after each create-target.
+        Ok(state) if matches!(state.operational, ObjectState::Online | ObjectState::Onlining) => Ok(()),
         Ok(_) | Err(Status::ServiceNotFound) => {
             console.error_line("The iSCSI target service must be online before running this command.");
             console.error_line("Use 'systemctl enable --now stmfd.service' to start it,");
@@ -104,6 +105,10 @@ fn service_is_online(parsed: &Parsed, service: &dyn Service, console: &mut Conso
 }
 
 const UNREADABLE: &str = "Error retrieving iSCSI target configuration";
+const UNSTORABLE: &str = "Configuration change failed";
+
+/// Longest CHAP user name, in bytes.
+const MAX_CHAP_USER: usize = 255;
 
 fn listing(parsed: &Parsed, service: &dyn Service) -> Result<Listing, Failure> {
     service
@@ -154,6 +159,16 @@ fn text_or_none(parsed: &Parsed, letter: char) -> Set<String> {
         None => Set::Keep,
         Some(value) if value.eq_ignore_ascii_case("none") => Set::Clear,
         Some(value) => Set::To(value.to_owned()),
+    }
+}
+
+/// `-u`, checked here for its own line (`cli.md` D-11).
+fn chap_user(parsed: &Parsed, kind: &str, property: &str) -> Result<Set<String>, Failure> {
+    match parsed.value('u') {
+        Some(name) if name.len() > MAX_CHAP_USER => {
+            Err(properties(kind, &[(property.to_owned(), "name too long".to_owned())]))
+        }
+        _ => Ok(text_or_none(parsed, 'u')),
     }
 }
 

@@ -43,7 +43,7 @@ pub fn modify(parsed: &Parsed, service: &dyn Service, console: &mut Console<'_>)
         name: typed.to_owned(),
         change: settings,
     };
-    let modified = change(parsed, service, asked, "Error modifying target", |refusal| {
+    let modified = change(parsed, service, asked, UNSTORABLE, |refusal| {
         Some(match (refusal, new) {
             (Refusal::NotFound(_) | Refusal::Name(..), _) => failure(format!("Target {typed} not found"), EINVAL),
             (Refusal::Exists(_), Some(new)) => failure(format!("A target with name {new} already exists"), EPERM),
@@ -91,7 +91,7 @@ fn settings(parsed: &Parsed, undefined: impl Fn(&str) -> Failure) -> Result<Targ
         name: None,
         alias: text_or_none(parsed, 'l'),
         auth,
-        chap_user: text_or_none(parsed, 'u'),
+        chap_user: chap_user(parsed, "target", "targetchapuser")?,
         secret: parsed.secret.clone(),
         groups,
     })

@@ -2,7 +2,7 @@
 
 use crate::cli::itadm;
 use crate::cli::script::{Ran, Script, ran, run};
-use crate::framework::{ObjectState, ServiceState};
+use crate::framework::{ConfigState, ObjectState, ServiceState};
 use crate::iscsi::admin::{
     Auth, Change, DefaultsInfo, GroupInfo, InitiatorChange, InitiatorInfo, Listing, Refusal, Set, TargetChange,
     TargetInfo,
@@ -16,7 +16,7 @@ const HOST: &str = "iqn.1993-08.org.debian:01:9a1f0c2d7e";
 fn online() -> Script {
     let state = ServiceState {
         operational: ObjectState::Online,
-        configured: true,
+        config: ConfigState::InitDone,
     };
     Script::new().ok("state()", state)
 }
@@ -550,7 +550,7 @@ isnsserver:    \t<none>\n";
 fn the_service_must_be_online() {
     let offline = ServiceState {
         operational: ObjectState::Offline,
-        configured: true,
+        config: ConfigState::InitDone,
     };
     for script in [
         Script::new().ok("state()", offline),

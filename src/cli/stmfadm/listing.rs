@@ -2,7 +2,7 @@
 
 use super::DIGITS_LONG;
 use crate::cli::command_line::Invocation;
-use crate::cli::text::{common_failure, or_dash, printable, state_word};
+use crate::cli::text::{access_word, common_failure, or_dash, printable, state_word};
 use crate::cli::{Console, Service};
 use crate::framework::AccessReport;
 use crate::types::{AccessState, Guid, LuProperties, Status};
@@ -95,13 +95,7 @@ fn extended(report: &AccessReport, console: &mut Console<'_>) {
     for (label, value) in stored(&report.properties) {
         property(console, label, if active { &value } else { STANDBY });
     }
-    let access = match report.access {
-        AccessState::Active => "Active",
-        AccessState::Standby => "Standby",
-        AccessState::TransitionToStandby => "Active->Standby",
-        AccessState::TransitionToActive => "Standby->Active",
-    };
-    property(console, "Access State", access);
+    property(console, "Access State", access_word(report.access));
 }
 
 /// The ten lines that only the node with the store can fill.

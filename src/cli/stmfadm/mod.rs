@@ -1,9 +1,11 @@
 //! `stmfadm` (`cli.md` chapter 2).
 #![forbid(unsafe_code)]
 
+mod alua;
 mod group;
 mod listing;
-mod lu;
+pub(super) mod lu;
+pub(super) mod modify;
 mod state;
 mod target;
 mod view;
@@ -60,10 +62,20 @@ const CREATE_LU_HELP: &str = "\
 \tSizes: a number and one of B K M G T P E, powers of 1024.
 ";
 
+const MODIFY_LU_HELP: &str = "\
+\tWith -f the operand is the data file, or the separate metadata file; the logical unit
+\tneed not be loaded then.
+\tProperties for -p:
+\t\talias     display name, up to 255 bytes
+\t\tmgmt-url  management URLs, separated by spaces; empty removes them
+\t\twcd       true or false: write cache disabled
+\t\twp        true or false: write protected
+\tSizes: a number and one of B K M G T P E, powers of 1024.
+";
+
 /// The table of `cli.md` 2.2, in the order of the usage text.
-const TOOL: Tool = Tool {
+pub(super) const TOOL: Tool = Tool {
     options: OPTIONS,
-    unserved: &["modify-lu"],
     subcommands: &[
         Subcommand {
             name: "add-hg-member",
@@ -100,6 +112,14 @@ const TOOL: Tool = Tool {
             run: lu::create,
         },
         plain("delete-hg", "", Operands::One("group-name"), group::delete_host),
+        Subcommand {
+            name: "modify-lu",
+            options: "psf",
+            required: "",
+            operands: Operands::One("LU-name"),
+            help: MODIFY_LU_HELP,
+            run: modify::modify,
+        },
         plain("delete-lu", "k", Operands::Many("LU-name"), lu::delete),
         plain("delete-tg", "", Operands::One("group-name"), group::delete_target),
         plain("import-lu", "", Operands::One("file name"), lu::import),
@@ -149,6 +169,7 @@ const TOOL: Tool = Tool {
             help: "",
             run: view::remove,
         },
+        plain("list-alua", "v", Operands::None, alua::list),
     ],
 };
 

@@ -4,7 +4,7 @@ use super::DIGITS_LONG;
 use crate::cli::command_line::Invocation;
 use crate::cli::text::{common_failure, passed_on};
 use crate::cli::{Console, Service, values};
-use crate::framework::ObjectState;
+use crate::framework::{ConfigState, ObjectState};
 use crate::types::{DevId, Guid, Status};
 use std::time::Duration;
 
@@ -33,10 +33,10 @@ pub fn list(_: &Invocation, service: &dyn Service, console: &mut Console<'_>) ->
         ObjectState::Online => "online",
         ObjectState::Onlining => "onlining",
     };
-    let config = if state.configured {
-        "initialized"
-    } else {
-        "uninitialized"
+    let config = match state.config {
+        ConfigState::None => "uninitialized",
+        ConfigState::Init => "initializing",
+        ConfigState::InitDone => "initialized",
     };
     let (enabled, node) = match alua {
         Ok(alua) => (
@@ -192,7 +192,7 @@ fn settle(
 mod tests {
     use crate::cli::script::{Ran, Script, ran, run};
     use crate::cli::stmfadm;
-    use crate::framework::{LuInfo, ObjectState, PortInfo, ServiceState};
+    use crate::framework::{ConfigState, LuInfo, ObjectState, PortInfo, ServiceState};
     use crate::service::AluaInfo;
     use crate::types::{DevId, Protocol, Status};
 
@@ -201,7 +201,7 @@ mod tests {
     fn state(operational: ObjectState) -> ServiceState {
         ServiceState {
             operational,
-            configured: true,
+            config: ConfigState::InitDone,
         }
     }
 
@@ -234,7 +234,7 @@ mod tests {
                 "state()",
                 ServiceState {
                     operational: ObjectState::Offlining,
-                    configured: false,
+                    config: ConfigState::None,
                 },
             )
             .ok(

@@ -171,7 +171,31 @@ fn a_reload_needs_an_offline_service_and_brings_back_what_is_stored() {
     assert!(f.group_list(GroupKind::Host).unwrap().is_empty());
     assert_eq!(sbd_list(f).0.len(), 1);
     assert_eq!(f.lu_list(), [guid(1)]);
-    assert!(f.state().configured);
+    assert_eq!(f.state().config, ConfigState::InitDone);
+}
+
+#[test]
+fn a_load_is_seen_and_waited_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let node = Node::with_store(0, &Arc::default(), Store::open(directory.path()).unwrap());
+    let f = &node.framework;
+    node.create("/a", 1).unwrap();
+    let live_only = || f.lu_delete(&guid(1));
+    with_persist_method(Some(PersistMethod::None), live_only).unwrap();
+    let import = node.provider.gate.lock();
+    std::thread::scope(|scope| {
+        let load = scope.spawn(|| f.reload());
+        while f.state().config != ConfigState::Init {
+            std::thread::yield_now();
+        }
+        let list = scope.spawn(|| f.provider_data_list());
+        assert_eq!(f.online(), Err(Status::ConfigNone));
+        assert!(!list.is_finished());
+        drop(import);
+        assert_eq!(load.join().unwrap(), Ok(()));
+        assert!(list.join().unwrap().is_ok());
+    });
+    assert_eq!((f.state().config, f.lu_list()), (ConfigState::InitDone, vec![guid(1)]));
 }
 
 #[test]

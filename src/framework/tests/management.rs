@@ -15,16 +15,19 @@ fn name(text: &str) -> GroupName {
 fn the_service_goes_on_and_off() {
     let fresh = Framework::new(Store::volatile());
     let state = fresh.state();
-    assert_eq!((state.operational, state.configured), (ObjectState::Offline, false));
+    assert_eq!(
+        (state.operational, state.config),
+        (ObjectState::Offline, ConfigState::None)
+    );
     assert_eq!(fresh.online(), Err(Status::ConfigNone));
     assert_eq!(fresh.offline(), Err(Status::ServiceOffline));
     assert_eq!(fresh.group_list(GroupKind::Host), Ok(vec![]), "auto-load");
-    assert!(fresh.state().configured);
+    assert_eq!(fresh.state().config, ConfigState::InitDone);
     assert_eq!(fresh.online(), Ok(()));
     assert_eq!(fresh.online(), Err(Status::ServiceOnline));
     assert_eq!(fresh.offline(), Ok(()));
     assert_eq!(fresh.offline(), Err(Status::ServiceOffline));
-    assert!(fresh.state().configured, "the configuration stays");
+    assert_eq!(fresh.state().config, ConfigState::InitDone, "the configuration stays");
 }
 
 #[test]

@@ -132,10 +132,7 @@ impl Config {
     }
 
     fn create_group(&mut self, name: &str, portals: &[SocketAddr]) -> Result<String, Refusal> {
-        if name.is_empty() || name.len() > TEXT_MAX || name.contains([',', '\0']) {
-            let why = "the name of a portal group has 1 to 255 bytes and no comma";
-            return Err(Refusal::Name(name.to_owned(), why.to_owned()));
-        }
+        group_name(name)?;
         if self.group(name).is_some() {
             return Err(Refusal::Exists(name.to_owned()));
         }
@@ -249,14 +246,22 @@ fn free_tag(bindings: &[Binding], group: &str) -> Option<u16> {
     }
 }
 
-fn available(auth: &Set<Auth>, property: &str, wrong: &str) -> Result<(), Refusal> {
+pub(super) fn group_name(name: &str) -> Result<(), Refusal> {
+    if name.is_empty() || name.len() > TEXT_MAX || name.contains([',', '\0']) {
+        let why = "the name of a portal group has 1 to 255 bytes and no comma";
+        return Err(Refusal::Name(name.to_owned(), why.to_owned()));
+    }
+    Ok(())
+}
+
+pub(super) fn available(auth: &Set<Auth>, property: &str, wrong: &str) -> Result<(), Refusal> {
     match auth {
         Set::To(Auth::Radius) => Err(Refusal::property(property, wrong)),
         _ => Ok(()),
     }
 }
 
-fn text(property: &str, value: &Set<String>) -> Result<(), Refusal> {
+pub(super) fn text(property: &str, value: &Set<String>) -> Result<(), Refusal> {
     match value {
         Set::To(text) if text.is_empty() || text.len() > TEXT_MAX || text.contains(char::is_control) => Err(
             Refusal::property(property, "must have 1 to 255 bytes and no control characters"),

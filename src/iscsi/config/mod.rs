@@ -2,6 +2,7 @@
 //! only: [`stored`] turns them into provider data and back, [`change`] applies what an administrator asks for.
 
 mod change;
+mod replacement;
 mod stored;
 
 use super::admin::{Auth, DefaultsInfo, GroupInfo, InitiatorInfo};

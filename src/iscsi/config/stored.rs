@@ -11,7 +11,7 @@ use crate::types::Secret;
 use std::collections::BTreeMap;
 
 /// Version of the layout.
-const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 1;
 /// What the names of settings that hold secrets begin with; `target/NAME` or `initiator/NAME` follows.
 pub const SECRETS: &str = "iscsit.secret/";
 

@@ -36,6 +36,10 @@ impl Poller for Epoll {
         Ok(self.inner.modify(fd, &mut EpollEvent::new(flags(interest), token))?)
     }
 
+    fn remove(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
+        Ok(self.inner.delete(fd)?)
+    }
+
     fn wait(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()> {
         let timeout = match timeout {
             None => EpollTimeout::NONE,

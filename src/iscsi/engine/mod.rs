@@ -35,6 +35,8 @@ pub trait Poller {
     fn add(&self, fd: BorrowedFd<'_>, token: u64, interest: Interest) -> io::Result<()>;
     /// Changes what it is watched for.
     fn change(&self, fd: BorrowedFd<'_>, token: u64, interest: Interest) -> io::Result<()>;
+    /// Ends the watch of a descriptor that stays open.
+    fn remove(&self, fd: BorrowedFd<'_>) -> io::Result<()>;
     /// Appends what is ready to `events`; waits until something is, or for `timeout`.
     fn wait(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()>;
 }

@@ -33,6 +33,19 @@ pub(super) enum Life {
     Former,
 }
 
+/// What was seen of the peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(in super::super) struct Seen {
+    /// Its node id; `None`: an original peer, or not yet known.
+    pub node: Option<u8>,
+    /// Its present life; `None`: an original peer, or never heard.
+    pub incarnation: Option<u64>,
+    /// When its last message came; `None`: never heard.
+    pub heard: Option<Duration>,
+    /// From a probe to its answer, the last time.
+    pub round_trip: Option<Duration>,
+}
+
 /// The nonces of our latest probes. The peer sends the newest that it has seen with a forwarded write.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tokens([(u64, Duration); 8]);
@@ -88,6 +101,10 @@ pub(super) struct Link {
     echoes: bool,
     /// When it last answered one.
     answered: Duration,
+    /// From the last probe to its answer.
+    round_trip: Option<Duration>,
+    /// The peer's node id, from its handshake.
+    node: Option<u8>,
     /// Doors removed whose images are still being torn down.
     clearing: Vec<u32>,
 }
@@ -113,6 +130,8 @@ impl Link {
             next_probe: Duration::ZERO,
             echoes: false,
             answered: Duration::ZERO,
+            round_trip: None,
+            node: None,
             clearing: Vec::new(),
         }
     }
@@ -241,6 +260,8 @@ impl Link {
     pub fn echo_reply(&mut self, now: Duration, data: &[u8]) {
         let Some(kind) = self.recognise(data) else { return };
         self.answered = now;
+        self.round_trip = Some(now.saturating_sub(self.last_probe));
+        self.node = Handshake::from_reply(data).map(|peer| peer.node);
         if kind != self.kind {
             match kind {
                 Kind::Ours(capabilities) => {
@@ -290,6 +311,7 @@ impl Link {
 
     pub fn forget_peer(&mut self) {
         self.kind = Kind::Unknown;
+        (self.round_trip, self.node) = (None, None);
         self.peer_token = None;
     }
 
@@ -306,6 +328,17 @@ impl Link {
 
     pub fn wire(&self) -> Option<Capabilities> {
         (self.kind != Kind::Original).then(|| self.capabilities())
+    }
+
+    /// What is known of the peer, for listings.
+    pub fn seen(&self) -> Seen {
+        let ever = self.life.is_some() || self.up;
+        Seen {
+            node: self.node,
+            incarnation: self.life,
+            heard: ever.then_some(self.heard),
+            round_trip: self.round_trip,
+        }
     }
 
     pub fn status(&self) -> PeerStatus {

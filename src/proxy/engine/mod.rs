@@ -19,7 +19,7 @@ mod standby;
 mod tests;
 
 pub(super) use active::{Command as PeerCommand, Management};
-pub(super) use link::own_handshake;
+pub(super) use link::{Seen, own_handshake};
 pub(super) use standby::{Command, ManagementRequest, Origin};
 
 use super::Config;
@@ -167,6 +167,11 @@ impl Engine {
     /// What is to be done since the last call.
     pub fn take_outputs(&mut self) -> Vec<Output> {
         std::mem::take(&mut self.out)
+    }
+
+    /// For listings.
+    pub fn seen(&self) -> Seen {
+        self.link.seen()
     }
 
     pub fn peer_status(&self) -> PeerStatus {

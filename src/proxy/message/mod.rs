@@ -303,6 +303,25 @@ impl Body {
     /// Number of message types.
     pub const TYPES: usize = 15;
 
+    /// Names of the types in the order of their numbers (`alua-proxy.md` 3.3).
+    pub const NAMES: [&str; Body::TYPES] = [
+        "REGISTER_PROXY_PORT",
+        "DEREGISTER_PROXY_PORT",
+        "REGISTER_LUN",
+        "DEREGISTER_LUN",
+        "SCSI_CMD",
+        "SCSI_DATA",
+        "SCSI_DATA_XFER_DONE",
+        "SCSI_STATUS",
+        "R2T",
+        "STATUS",
+        "SESSION_CREATE",
+        "SESSION_DESTROY",
+        "ECHO_REQUEST",
+        "ECHO_REPLY",
+        "LUN_ACTIVE",
+    ];
+
     /// `icm_msg_type`.
     pub fn number(&self) -> u8 {
         match self {

@@ -1,0 +1,107 @@
+# Fresh Debian systems under systemd, in containers that share one network of their own, for tests of the packages. Sourced by
+# bash scripts with `set -euo pipefail`, which have set WORK to an empty directory. Needs root.
+# DEBIAN_CACHE: where the bare system is kept between runs. DEBIAN_MIRROR: where it comes from.
+
+DEBIAN_CACHE=${DEBIAN_CACHE:-$PWD/target/debian}
+DEBIAN_MIRROR=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
+NETWORK=stmf-$$
+declare -A MACHINE LEADER
+
+fail() { printf '\nFAILED: %s\n' "$*" >&2; exit 1; }
+say()  { printf "\n== %s (%s s)\n" "$*" "$SECONDS"; }
+
+# until_true SECONDS DESCRIPTION COMMAND...: polls until the command succeeds.
+until_true() {
+    local deadline=$((SECONDS + $1)) what=$2
+    shift 2
+    until "$@" >/dev/null 2>&1; do
+        [ $SECONDS -lt "$deadline" ] || fail "timed out: $what"
+        sleep 0.2
+    done
+}
+
+# machines_init ADDRESS...: the network, with these addresses on its loopback interface, and no other way out.
+machines_init() {
+    trap machines_stop EXIT
+    ip netns add "$NETWORK"
+    ip -n "$NETWORK" link set lo up
+    local address
+    for address in "$@"; do ip -n "$NETWORK" address add "$address/32" dev lo; done
+}
+
+# On the test's own side of that network.
+outside() { ip netns exec "$NETWORK" "$@"; }
+
+# base PACKAGE...: makes the bare system once, with what the packages depend on, downloaded but not installed.
+base() {
+    [ -e "$DEBIAN_CACHE/.complete" ] && return
+    rm -rf "$DEBIAN_CACHE"
+    mkdir -p "$DEBIAN_CACHE"
+    debootstrap --variant=minbase --components=main,contrib --include=systemd,systemd-sysv bookworm "$DEBIAN_CACHE" "$DEBIAN_MIRROR" \
+        >"$WORK/debootstrap.log" 2>&1 || { tail -n 20 "$WORK/debootstrap.log" >&2; fail "debootstrap"; }
+    # Pages and documents are part of what is tested.
+    chroot "$DEBIAN_CACHE" apt-get update -qq
+    touch "$DEBIAN_CACHE/.complete"
+}
+
+# machine NAME DEB...: a copy of the bare system, with these packages in /srv/packages and all that they depend on in apt's cache.
+machine() {
+    local name=$1 root=$WORK/$1
+    shift
+    cp -a "$DEBIAN_CACHE" "$root"
+    echo "$name" >"$root/etc/hostname"
+    mkdir -p "$root/srv/packages"
+    cp "$@" "$root/srv/packages/"
+    DEBIAN_FRONTEND=noninteractive chroot "$root" sh -c 'apt-get install -y -qq --download-only --no-install-recommends /srv/packages/*.deb' >"$WORK/$name.apt" 2>&1 ||
+        { tail -n 20 "$WORK/$name.apt" >&2; fail "the dependencies cannot be had"; }
+}
+
+# boot NAME [NSPAWN-OPTION...]: starts it and waits until systemd is up.
+boot() {
+    local name=$1
+    shift
+    systemd-nspawn --quiet --directory="$WORK/$name" --machine="$name-$$" --hostname="$name" --register=no --keep-unit --boot \
+        --network-namespace-path="/run/netns/$NETWORK" --link-journal=no --resolv-conf=off --console=pipe "$@" \
+        </dev/null >"$WORK/$name.console" 2>&1 &
+    MACHINE[$name]=$!
+    until_true 60 "$name has a first process" first_process "$name"
+    LEADER[$name]=$(first_process "$name")
+    until_true 120 "$name is up" is_up "$name"
+}
+
+# The process that is number 1 in the container.
+first_process() {
+    local pid
+    for pid in $(pgrep --parent "${MACHINE[$1]}"); do
+        [ "$(awk '/^NSpid:/ { print $NF; exit }' "/proc/$pid/status")" = 1 ] && echo "$pid" && return
+    done
+    return 1
+}
+
+is_up() { on "$1" systemctl is-system-running | grep -Eq 'running|degraded'; }
+
+# on NAME COMMAND...: as root in that machine.
+on() {
+    local name=$1
+    shift
+    nsenter --target "${LEADER[$name]}" --mount --uts --ipc --net --pid --root --wd -- \
+        env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 "$@"
+}
+
+# crash NAME: the whole machine at once.
+crash() {
+    kill -KILL "${LEADER[$1]}"
+    wait "${MACHINE[$1]}" || :
+    unset "MACHINE[$1]" "LEADER[$1]"
+}
+
+machines_stop() {
+    local status=$? name
+    for name in "${!LEADER[@]}"; do
+        [ $status = 0 ] || on "$name" journalctl --no-pager -n 40 -u stmfd -u stmfproxy >&2 || :
+        kill -KILL "${LEADER[$name]}" || :
+    done
+    for name in "${!MACHINE[@]}"; do wait "${MACHINE[$name]}" || :; done
+    ip netns delete "$NETWORK"
+    rm -rf "$WORK"
+}

@@ -1,0 +1,79 @@
+//! `sbdadm` (`cli.md` chapter 3): the older tool for disk LUs, whose list has one line an LU.
+#![forbid(unsafe_code)]
+
+mod lu;
+mod table;
+
+use super::command_line::{Invocation, Operands, OptionSpec, Subcommand, Tool};
+use super::{Console, Service};
+
+/// Runs `sbdadm`; `arguments` come after `argv[0]`. Returns the exit status.
+pub fn run(arguments: &[String], service: &dyn Service, console: &mut Console<'_>) -> u8 {
+    TOOL.run(arguments, service, console)
+}
+
+const SIZE: Option<&str> = Some("Size with <none>/k/m/g/t/p/e modifier");
+
+const fn option(letter: char, long: &'static str, argument: Option<&'static str>) -> OptionSpec {
+    OptionSpec { letter, long, argument }
+}
+
+pub(super) const TOOL: Tool = Tool {
+    options: &[
+        option('s', "disk-size", SIZE),
+        // The manual's name of the same option (`cli.md` D-08); the usage text shows the first.
+        option('s', "size", SIZE),
+        option('k', "keep-views", None),
+    ],
+    subcommands: &[
+        row(
+            "create-lu",
+            "s",
+            "",
+            Operands::One("Full path of the file to initialize"),
+            lu::create,
+        ),
+        row(
+            "delete-lu",
+            "k",
+            "",
+            Operands::One("GUID of the LU to deregister"),
+            super::stmfadm::lu::delete,
+        ),
+        row(
+            "import-lu",
+            "",
+            "",
+            Operands::One("filename of the LU to import"),
+            lu::import,
+        ),
+        row("list-lu", "", "", Operands::None, table::list),
+        row(
+            "modify-lu",
+            "s",
+            "s",
+            Operands::One("Full path of the LU or GUID of a registered LU"),
+            lu::modify,
+        ),
+    ],
+};
+
+const fn row(
+    name: &'static str,
+    options: &'static str,
+    required: &'static str,
+    operands: Operands,
+    run: fn(&Invocation, &dyn Service, &mut Console<'_>) -> u8,
+) -> Subcommand {
+    Subcommand {
+        name,
+        options,
+        required,
+        operands,
+        help: "",
+        run,
+    }
+}
+
+#[cfg(test)]
+mod tests;

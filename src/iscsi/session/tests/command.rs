@@ -1,0 +1,354 @@
+//! SCSI commands and their data.
+
+use super::*;
+use crate::iscsi::session::memory::{READ_BUDGET, WRITE_BUDGET};
+
+#[test]
+fn a_read_comes_back_in_segments_with_the_status_in_the_last() {
+    let mut pair = Pair::normal();
+    pair.read(5, 4096);
+    assert_eq!(pair.start().itt, 5);
+    pair.ready(5, 0);
+    assert_eq!(pair.executed(), (5, Vec::new()));
+    pair.finish(5, Outcome::data_in(bytes(2500)));
+    let answers = pair.answers();
+    assert_eq!(
+        answers.iter().map(|pdu| pdu.header.word::<40>()).collect::<Vec<_>>(),
+        [0, 1024, 2048]
+    );
+    assert_eq!(
+        answers.iter().map(|pdu| pdu.header.word::<36>()).collect::<Vec<_>>(),
+        [0, 1, 2]
+    );
+    assert_eq!(
+        answers.iter().flat_map(|pdu| pdu.data.clone()).collect::<Vec<_>>(),
+        bytes(2500)
+    );
+    let last = answers[2].header;
+    // F, U and S; residual; StatSN consumed once.
+    assert_eq!(
+        (last.0[1], last.word::<44>(), last.word::<24>()),
+        (0x83, 4096 - 2500, 2)
+    );
+    pair.numbered(nop(6), b"");
+    assert_eq!(pair.answer().header.word::<24>(), 3);
+}
+
+#[test]
+fn data_in_sequences_end_at_the_burst_length() {
+    let mut pair = Pair::new(
+        1,
+        "Normal",
+        &[("MaxBurstLength", "2048"), ("MaxRecvDataSegmentLength", "1536")],
+    );
+    pair.read(5, 4096);
+    pair.ready(5, 0);
+    pair.finish(5, Outcome::data_in(bytes(4096)));
+    let shape: Vec<_> = pair
+        .answers()
+        .iter()
+        .map(|pdu| (pdu.header.word::<40>(), pdu.data.len(), pdu.header.is_final()))
+        .collect();
+    assert_eq!(
+        shape,
+        [
+            (0, 1536, false),
+            (1536, 512, true),
+            (2048, 1536, false),
+            (3584, 512, true)
+        ]
+    );
+}
+
+#[test]
+fn residuals_follow_the_rule() {
+    for (edtl, data, implied, flag, residual) in [
+        (0u32, 512usize, 512u64, 0x04u8, 512u32),
+        (200, 512, 512, 0x04, 312),
+        (10000, 512, 512, 0x02, 9488),
+        (512, 512, 512, 0, 0),
+    ] {
+        let mut pair = Pair::normal();
+        pair.read(5, edtl);
+        pair.ready(5, 0);
+        pair.finish(
+            5,
+            Outcome {
+                implied,
+                ..Outcome::data_in(bytes(data))
+            },
+        );
+        let answers = pair.answers();
+        let last = answers.last().unwrap();
+        assert_eq!(
+            answers.iter().map(|pdu| pdu.data.len()).sum::<usize>(),
+            data.min(edtl as usize)
+        );
+        assert_eq!(
+            (last.header.0[1] & 0x06, last.header.word::<44>()),
+            (flag, residual),
+            "EDTL {edtl}"
+        );
+    }
+}
+
+#[test]
+fn a_read_with_the_write_flag_is_good_and_moves_nothing() {
+    let mut pair = Pair::normal();
+    pair.write(5, 512, &bytes(512), true);
+    pair.start();
+    pair.ready(5, 0);
+    assert_eq!(pair.executed(), (5, Vec::new()));
+    pair.finish(5, Outcome::data_in(bytes(512)));
+    let answer = pair.answer();
+    assert_eq!(
+        (answer.header.opcode(), answer.header.0[3], answer.data.len()),
+        (opcode::SCSI_RESPONSE, 0, 0)
+    );
+}
+
+#[test]
+fn check_condition_carries_its_sense() {
+    let mut pair = Pair::normal();
+    pair.read(5, 512);
+    pair.finish(5, Outcome::check(Sense::LBA_OUT_OF_RANGE));
+    let answer = pair.answer();
+    assert_eq!(answer.header.0[3], ScsiStatus::CheckCondition as u8);
+    assert_eq!(
+        (answer.data.len(), &answer.data[..2], answer.data[2]),
+        (20, &[0, 18][..], 0x70)
+    );
+    assert_eq!((answer.header.0[1] & 0x06, answer.header.word::<44>()), (0x02, 512));
+}
+
+#[test]
+fn immediate_unsolicited_and_solicited_data_arrive_as_one() {
+    let mut pair = Pair::new(
+        1,
+        "Normal",
+        &[
+            ("InitialR2T", "No"),
+            ("FirstBurstLength", "2048"),
+            ("MaxBurstLength", "2048"),
+        ],
+    );
+    let data = bytes(6000);
+    pair.write(5, 6000, &data[..512], false);
+    pair.start();
+    pair.ready(5, 6000);
+    pair.data_out(5, NO_TAG, 0, 512, false, &data[512..1024]);
+    assert!(pair.answers().is_empty());
+    pair.data_out(5, NO_TAG, 1, 1024, true, &data[1024..2048]);
+    for (number, start, end) in [(0, 2048usize, 4096usize), (1, 4096, 6000)] {
+        let r2t = pair.answer().header;
+        assert_eq!(
+            (r2t.opcode(), r2t.word::<36>(), r2t.word::<40>() as usize),
+            (opcode::R2T, number, start)
+        );
+        assert_eq!(r2t.word::<44>() as usize, end - start);
+        let middle = start + 1000;
+        pair.data_out(5, r2t.ttt(), 0, start as u32, false, &data[start..middle]);
+        pair.data_out(5, r2t.ttt(), 1, middle as u32, true, &data[middle..end]);
+    }
+    assert_eq!(pair.executed(), (5, data));
+    pair.finish(5, Outcome::data_out(6000));
+    let answer = pair.answer().header;
+    assert_eq!(
+        (answer.opcode(), answer.0[1], answer.word::<36>()),
+        (opcode::SCSI_RESPONSE, 0x80, 2)
+    );
+}
+
+/// Bytes of several PDUs, as they may come in one receive.
+fn joined(pdus: &[(Header, &[u8])]) -> Vec<u8> {
+    let mut out = Output::default();
+    for (header, data) in pdus {
+        out.push(*header, data.to_vec());
+    }
+    out.to_bytes()
+}
+
+#[test]
+fn data_that_comes_together_with_its_command_is_not_lost() {
+    let mut pair = Pair::normal();
+    let data = bytes(1024);
+    let mut write = command(5, 0x20, 1024);
+    write.set_word::<24>(CMD_SN);
+    let mut out = Header::new(opcode::DATA_OUT);
+    out.set_word::<16>(5).set_word::<20>(NO_TAG).set_word::<40>(512);
+    let now = pair.now;
+    pair.session
+        .receive(1, &joined(&[(write, &data[..512]), (out, &data[512..])]), now);
+    pair.pump();
+    pair.start();
+    pair.ready(5, 1024);
+    assert_eq!(pair.executed(), (5, data));
+}
+
+#[test]
+fn a_command_aborted_before_it_was_started_is_not_executed() {
+    let mut pair = Pair::normal();
+    let mut write = command(5, 0xa0, 512);
+    write.set_word::<24>(CMD_SN);
+    let mut abort = manage(1, 6, 5, CMD_SN);
+    abort.set_word::<24>(CMD_SN.wrapping_add(1));
+    let now = pair.now;
+    pair.session
+        .receive(1, &joined(&[(write, &bytes(512)), (abort, b"")]), now);
+    pair.pump();
+    pair.start();
+    pair.ready(5, 512);
+    assert!(matches!(
+        pair.actions[..],
+        [Action::Manage { .. }, Action::Abandon { itt: 5 }]
+    ));
+    pair.session.managed(6, TmResponse::NoSuchTask);
+    assert_eq!(pair.answer().header.0[2], 0);
+}
+
+#[test]
+fn several_bursts_are_solicited_at_once_when_negotiated() {
+    let mut pair = Pair::new(1, "Normal", &[("MaxOutstandingR2T", "2"), ("MaxBurstLength", "1024")]);
+    pair.write(5, 4096, &[], true);
+    pair.ready(5, 4096);
+    assert_eq!(pair.answers().len(), 2);
+}
+
+#[test]
+fn data_the_unit_does_not_need_is_not_solicited() {
+    let mut pair = Pair::normal();
+    pair.write(5, 10_000, &bytes(1000), true);
+    pair.start();
+    pair.ready(5, 512);
+    assert_eq!(pair.executed(), (5, bytes(512)));
+    pair.finish(5, Outcome::data_out(512));
+    let answer = pair.answer().header;
+    assert_eq!((answer.0[1] & 0x06, answer.word::<44>()), (0x02, 10_000 - 512));
+}
+
+/// The only answer is CHECK CONDITION 0B/47/05, and nothing is executed.
+fn fails_unexecuted(pair: &mut Pair, itt: u32) {
+    assert!(matches!(pair.actions[..], [Action::Abandon { itt: abandoned }] if abandoned == itt));
+    let answer = pair.answer();
+    assert_eq!(
+        (answer.header.itt(), answer.header.0[3]),
+        (itt, ScsiStatus::CheckCondition as u8)
+    );
+    assert_eq!((answer.data[4], answer.data[14], answer.data[15]), (0x0b, 0x47, 0x05));
+    assert_eq!(*pair.session.fate(1).unwrap(), Fate::Open);
+    pair.actions.clear();
+    pair.read(99, 512);
+    assert_eq!(pair.start().itt, 99);
+}
+
+#[test]
+fn wrong_data_sequences_fail_the_command_and_execute_nothing() {
+    // DataSN, offset, length, final of one Data-Out of a burst of 1024 bytes.
+    for (sn, offset, length, last) in [
+        (27u32, 0u32, 512usize, false),
+        (u32::MAX, 0, 512, false),
+        (1, 0, 1024, true),
+        (0, 512, 512, true),
+        (0, 0, 512, true),
+        (0, 0, 1024, false),
+        (0, 0, 1536, true),
+        (0, u32::MAX, 512, true),
+    ] {
+        let mut pair = Pair::new(1, "Normal", &[]);
+        pair.write(5, 1024, &[], true);
+        pair.start();
+        pair.ready(5, 1024);
+        let ttt = pair.answer().header.ttt();
+        pair.data_out(5, ttt, sn, offset, last, &bytes(length));
+        if !last {
+            assert!(pair.answers().is_empty(), "the sequence has not ended");
+            pair.data_out(5, ttt, 1, 512, true, &bytes(512));
+        }
+        fails_unexecuted(&mut pair, 5);
+    }
+}
+
+#[test]
+fn a_repeated_data_sn_is_found() {
+    let mut pair = Pair::normal();
+    pair.write(5, 1024, &[], false);
+    pair.start();
+    pair.ready(5, 1024);
+    pair.data_out(5, NO_TAG, 0, 0, false, &bytes(512));
+    pair.data_out(5, NO_TAG, 0, 512, true, &bytes(512));
+    fails_unexecuted(&mut pair, 5);
+}
+
+#[test]
+fn a_wrong_sequence_before_the_command_is_started_fails_it_too() {
+    let mut pair = Pair::normal();
+    pair.write(5, 1024, &[], false);
+    pair.data_out(5, NO_TAG, 3, 0, true, &bytes(512));
+    pair.start();
+    pair.ready(5, 1024);
+    fails_unexecuted(&mut pair, 5);
+}
+
+#[test]
+fn data_for_an_aborted_task_is_discarded() {
+    let mut pair = Pair::new(1, "Normal", &[]);
+    pair.write(5, 1024, &[], true);
+    pair.start();
+    pair.ready(5, 1024);
+    let ttt = pair.answer().header.ttt();
+    pair.numbered(manage(1, 6, 5, CMD_SN), &[]);
+    assert!(matches!(pair.actions[..], [Action::Abandon { itt: 5 }]));
+    assert_eq!(pair.answer().header.0[2], 0);
+    pair.data_out(5, ttt, 0, 0, true, &bytes(1024));
+    assert_eq!(*pair.session.fate(1).unwrap(), Fate::Open);
+    pair.data_out(5, ttt + 1, 0, 0, true, &bytes(1024));
+    assert!(pair.closed(), "a transfer tag that was never issued");
+}
+
+#[test]
+fn more_first_burst_than_negotiated_drops_the_connection() {
+    let mut pair = Pair::new(1, "Normal", &[("FirstBurstLength", "512")]);
+    pair.write(5, 4096, &bytes(513), true);
+    assert!(pair.closed());
+    let mut pair = Pair::new(1, "Normal", &[("InitialR2T", "Yes")]);
+    pair.write(5, 4096, &[], false);
+    assert!(pair.closed());
+}
+
+#[test]
+fn a_slow_reader_is_served_no_more_commands() {
+    let mut pair = Pair::normal();
+    let length = u32::try_from(READ_BUDGET / 2).unwrap();
+    for itt in 1..=4 {
+        pair.read(itt, length);
+    }
+    assert_eq!((pair.start().itt, pair.start().itt), (1, 2));
+    assert!(pair.actions.is_empty(), "the data of two reads fills the budget");
+    for itt in [1, 2] {
+        pair.ready(itt, 0);
+        pair.executed();
+        pair.finish(itt, Outcome::data_in(bytes(length as usize)));
+    }
+    assert!(pair.actions.is_empty() && pair.session.paused(1));
+    pair.answers();
+    assert!(!pair.session.paused(1));
+    assert_eq!((pair.start().itt, pair.start().itt), (3, 4));
+}
+
+#[test]
+fn writes_wait_for_memory_and_a_huge_one_goes_alone() {
+    let mut pair = Pair::new(1, "Normal", &[]);
+    let huge = u32::try_from(WRITE_BUDGET * 2).unwrap();
+    for (itt, length) in [(1, huge), (2, 512)] {
+        pair.write(itt, length, &[], true);
+        pair.start();
+        pair.ready(itt, length);
+    }
+    assert_eq!(pair.answer().header.itt(), 1);
+    pair.numbered(manage(1, 6, 1, CMD_SN), &[]);
+    let answers = pair.answers();
+    assert_eq!((answers[0].header.opcode(), answers[0].header.itt()), (opcode::R2T, 2));
+    pair.write(3, WRITE_MAX + 1, &[], true);
+    pair.ready(3, WRITE_MAX + 1);
+    assert_eq!(pair.answer().header.0[3], ScsiStatus::CheckCondition as u8);
+}

@@ -1,0 +1,304 @@
+//! Faults of initiators, networks and administrators under I/O, against a running `stmfd`: data that was acknowledged is
+//! there, others are served, memory and descriptors stay what they were.
+//!
+//! Short by default. `make soak` sets `STMF_FAULT_SCALE` (10 runs everything ten times as long, and what takes half a
+//! minute at all), `STMF_HOSTILE_SECONDS`, `STMF_LOGIN_SECONDS`.
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
+mod common;
+#[path = "iscsi_faults/hostile.rs"]
+mod hostile;
+#[allow(dead_code, reason = "a part is used")]
+#[path = "iscsi/initiator.rs"]
+mod initiator;
+#[allow(dead_code, reason = "a part is used")]
+#[path = "pair_sim/rng.rs"]
+mod rng;
+#[path = "iscsi_faults/served.rs"]
+mod served;
+
+use common::wait_for;
+use initiator::{Initiator, read10, write10};
+use rng::Rng;
+use served::{KEYS, Served, TARGET, exercise, host, stamped, try_write};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+use stmf::iscsi::pdu::opcode;
+
+fn number(variable: &str, default: u64) -> u64 {
+    match std::env::var(variable) {
+        Ok(text) => text
+            .parse()
+            .unwrap_or_else(|_| panic!("{variable}={text}: not a number")),
+        Err(_) => default,
+    }
+}
+
+fn scale() -> u64 {
+    number("STMF_FAULT_SCALE", 1)
+}
+
+/// Runs the body on several threads, with their numbers.
+fn several(count: usize, body: impl Fn(usize) + Sync) {
+    std::thread::scope(|scope| {
+        let body = &body;
+        let threads: Vec<_> = (0..count).map(|thread| scope.spawn(move || body(thread))).collect();
+        for thread in threads {
+            thread.join().expect("a thread failed");
+        }
+    });
+}
+
+#[test]
+fn initiators_that_break_off_in_the_middle_of_a_write_leave_no_trace() {
+    let served = Served::start();
+    let mut steady = served.login(&host(0));
+    exercise(&mut steady, 0, 2048, 1);
+    let old = stamped(0, 2048, 1);
+    let mut rng = Rng::new(7);
+    for round in 0..u32::try_from(20 * scale()).unwrap() {
+        let mut breaking = served.login(&host(1));
+        let data = stamped(0, 2048, 2);
+        let itt = breaking.request(Initiator::command(&write10(0, 2048), 0xa0, 1 << 20), &data[..8192]);
+        let r2t = breaking.receive().header;
+        assert_eq!((r2t.opcode(), r2t.itt(), r2t.word::<40>()), (opcode::R2T, itt, 8192));
+        // Some whole Data-Out, then a part of one.
+        let segments = usize::try_from(rng.below(3)).unwrap();
+        for number in 0..segments {
+            let at = 8192 + number * 65536;
+            let sn = u32::try_from(number).unwrap();
+            breaking.data_out(itt, r2t.ttt(), sn, at, false, &data[at..at + 65536]);
+        }
+        breaking.part_of_data_out(itt, r2t.ttt(), 30_000);
+        drop(breaking);
+        exercise(&mut steady, 4096, 64, round);
+    }
+    let back = steady.read(&read10(0, 2048), 1 << 20);
+    assert!(back == (0, old), "nothing of an unfinished write is on the disk");
+    steady.logout();
+    served.wait_idle();
+}
+
+#[test]
+fn a_real_initiator_killed_in_the_middle_of_its_work_can_be_replaced() {
+    let served = Served::start();
+    let image = served.path().join("image");
+    std::fs::write(&image, stamped(0, 65535, 3)).unwrap();
+    let (image, url) = (image.to_str().unwrap(), served.url());
+    for round in 0..3 * scale() {
+        let mut child = Command::new("qemu-img")
+            .args(["convert", "-n", "-f", "raw", "-O", "raw", image, &url])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(30 + round % 5 * 40));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    served.wait_idle();
+    let mut initiator = served.login(&host(2));
+    exercise(&mut initiator, 0, 128, 4);
+    initiator.logout();
+}
+
+#[test]
+fn a_cut_network_is_survived() {
+    let served = Served::start();
+    let mut cut = served.login(&host(0));
+    let mut other = served.login(&host(1));
+    // The other end says nothing any more: no data for a write, no answer taken, no end of the connection.
+    cut.request(Initiator::command(&write10(0, 2048), 0xa0, 1 << 20), &[]);
+    for _ in 0..30 {
+        cut.request(Initiator::command(&read10(0, 2048), 0xc0, 1 << 20), &[]);
+    }
+    exercise(&mut other, 0, 64, 1);
+    if scale() > 1 {
+        // Nobody comes back.
+        let end = Instant::now() + Duration::from_secs(45);
+        while Instant::now() < end {
+            exercise(&mut other, 0, 64, 2);
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        other.logout();
+        served.wait_idle();
+    }
+    // The initiator comes back by another way, its old connection still hanging.
+    let mut back = served.login(&host(0));
+    exercise(&mut back, 0, 64, 3);
+    back.logout();
+    drop(cut);
+}
+
+#[test]
+fn slow_readers_cost_bounded_memory_and_slow_nobody_else() {
+    let served = Served::start();
+    let mut other = served.login(&host(0));
+    exercise(&mut other, 0, 2048, 1);
+    let sessions = usize::try_from(32 * scale().min(8)).unwrap();
+    let before = served.memory();
+    let slow: Vec<Initiator> = (0..sessions)
+        .map(|number| {
+            let mut initiator = Initiator::connect(served.address);
+            initiator.isid = u8::try_from(number).unwrap();
+            assert_eq!(initiator.try_login(&host(1), TARGET, KEYS).header.0[36], 0);
+            initiator.test_unit_ready();
+            for _ in 0..100 {
+                initiator.request(Initiator::command(&read10(0, 2048), 0xc0, 1 << 20), &[]);
+            }
+            initiator
+        })
+        .collect();
+    for version in 0..50 {
+        exercise(&mut other, 0, 2048, version);
+    }
+    let grown = served.memory().saturating_sub(before);
+    // Half of the pool of 1 GiB is for reads; the heap keeps up to 256 MiB.
+    println!("{} slow readers: {grown} bytes", slow.len());
+    assert!(grown < 800 << 20, "{grown} bytes for {} slow readers", slow.len());
+    drop(slow);
+    other.logout();
+    served.wait_idle();
+}
+
+#[test]
+fn logins_and_logouts_leave_nothing_behind() {
+    let served = Served::start();
+    let cycle = |number: usize| {
+        let mut initiator = served.login(&host(number));
+        assert_eq!(initiator.read(&[0; 6], 0).0, 0);
+        initiator.logout();
+    };
+    several(4, |thread| (0..20).for_each(|_| cycle(thread)));
+    served.wait_idle();
+    let (memory, descriptors) = (served.memory(), served.descriptors());
+    // 1,000 a minute.
+    let seconds = number("STMF_LOGIN_SECONDS", 12);
+    let (start, done) = (Instant::now(), AtomicU32::new(0));
+    several(4, |thread| {
+        loop {
+            let due = Duration::from_millis(u64::from(done.fetch_add(1, Ordering::Relaxed)) * 60);
+            if due >= Duration::from_secs(seconds) {
+                return;
+            }
+            std::thread::sleep(due.saturating_sub(start.elapsed()));
+            cycle(thread);
+        }
+    });
+    served.wait_idle();
+    let (rate, grown) = (
+        f64::from(done.load(Ordering::Relaxed)) * 60.0 / start.elapsed().as_secs_f64(),
+        served.memory().saturating_sub(memory),
+    );
+    println!("{rate:.0} logins a minute, {grown} bytes more");
+    assert!(grown < 16 << 20, "{grown} bytes more after {done:?} logins");
+    wait_for("the descriptors are closed", || served.descriptors() <= descriptors);
+}
+
+#[test]
+fn two_hundred_and_fifty_six_sessions_at_once() {
+    let served = Served::start();
+    let rounds = u32::try_from(3 * scale()).unwrap();
+    several(8, |thread| {
+        let mut sessions: Vec<Initiator> = (0..32u8)
+            .map(|number| {
+                let mut initiator = Initiator::connect(served.address);
+                initiator.isid = number;
+                let answer = initiator.try_login(&host(thread), TARGET, KEYS).header;
+                assert_eq!((answer.0[36], answer.0[37], answer.0[1]), (0, 0, 0x87));
+                initiator.test_unit_ready();
+                initiator
+            })
+            .collect();
+        for round in 0..rounds {
+            for (number, initiator) in sessions.iter_mut().enumerate() {
+                let lba = u32::try_from(thread * 32 + number).unwrap() * 256;
+                exercise(initiator, lba, 8 + u16::try_from(number).unwrap() * 4, round);
+            }
+        }
+        sessions.iter_mut().for_each(Initiator::logout);
+    });
+    served.wait_idle();
+}
+
+/// Writers that note what was acknowledged; runs `fault` under them and gives the last acknowledged version of each.
+fn under_writers(served: &Served, obedient: bool, fault: impl FnOnce()) -> Vec<u32> {
+    let (acknowledged, enough) = (
+        (0..4).map(|_| AtomicU32::new(0)).collect::<Vec<_>>(),
+        AtomicBool::new(false),
+    );
+    std::thread::scope(|scope| {
+        for (number, acknowledged) in acknowledged.iter().enumerate() {
+            let (served, enough) = (&*served, &enough);
+            scope.spawn(move || {
+                let mut initiator = served.login(&host(number));
+                initiator.obedient = obedient;
+                let lba = u32::try_from(number).unwrap() * 1024;
+                for version in 1.. {
+                    match try_write(&mut initiator, lba, 64, version) {
+                        Some(0) => acknowledged.store(version, Ordering::SeqCst),
+                        Some(_) | None => return,
+                    }
+                    assert!(!enough.load(Ordering::SeqCst), "nothing has stopped it");
+                }
+            });
+        }
+        wait_for("all have written", || {
+            acknowledged.iter().all(|version| version.load(Ordering::SeqCst) > 20)
+        });
+        fault();
+    });
+    acknowledged
+        .iter()
+        .map(|version| version.load(Ordering::SeqCst))
+        .collect()
+}
+
+/// What was acknowledged, or the one write after it.
+fn check(served: &Served, acknowledged: &[u32]) {
+    for (number, &version) in acknowledged.iter().enumerate() {
+        let mut initiator = served.login(&host(number));
+        let lba = u32::try_from(number).unwrap() * 1024;
+        let (status, back) = initiator.read(&read10(lba, 64), 64 * 512);
+        assert_eq!(status, 0);
+        let found = back == stamped(lba, 64, version) || back == stamped(lba, 64, version + 1);
+        assert!(found, "host {number}: version {version} was acknowledged");
+        initiator.logout();
+    }
+}
+
+#[test]
+fn a_target_goes_offline_under_io_and_comes_back() {
+    let served = Served::start();
+    // Obedient initiators log out when asked to; the others are dropped after their time.
+    let modes: &[bool] = if scale() > 1 { &[true, false] } else { &[true] };
+    for &obedient in modes {
+        let start = Instant::now();
+        let acknowledged = under_writers(&served, obedient, || {
+            served.tool("stmfadm", &["offline-target", TARGET]);
+            wait_for("the target is offline", || served.targets().contains("\toffline\t0"));
+        });
+        assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
+        let answer = Initiator::connect(served.address).try_login(&host(0), TARGET, KEYS);
+        assert_eq!((answer.header.0[36], answer.header.0[37]), (3, 1));
+        served.tool("stmfadm", &["online-target", TARGET]);
+        served.wait_online();
+        check(&served, &acknowledged);
+    }
+}
+
+#[test]
+fn stmfd_is_stopped_under_io_and_started_again() {
+    let mut served = Served::start();
+    for _ in 0..2 * scale() {
+        let pid = served.pid();
+        let acknowledged = under_writers(&served, true, || {
+            common::must(Command::new("kill").args(["-TERM", &pid.to_string()]));
+        });
+        served.stop();
+        served.start_again();
+        check(&served, &acknowledged);
+    }
+}

@@ -3,11 +3,16 @@
 
 mod common;
 
+use common::rpc::Rpc;
 use common::{Stmfd, build_dir, free_port, must, run, wait_for};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+use stmf::service::{Request, Response};
+use stmf::types::{AccessState, Guid, LuProperties};
 
 const BLOCKS: u32 = 8192;
 
@@ -414,4 +419,72 @@ fn disabling_in_the_middle_of_a_move_loses_nothing() {
     pair.wait_path(0);
     pair.fail_over(1);
     println!("host: {}", host.finish());
+}
+
+/// 1,000 LUs move at once, 32 at a time, each imported as soon as it is given up. How long it takes is printed.
+#[test]
+fn a_thousand_lus_move_at_once() {
+    const LUS: usize = 1000;
+    let pair = Pair::start();
+    let rpc = [0, 1].map(|node| Rpc::open(&pair.node_dir(node).join("door")).expect("a door"));
+    let listed = |node: usize| match rpc[node].ask(&Request::LuList) {
+        Response::Guids(guids) => guids,
+        other => panic!("{other:?}"),
+    };
+    let paths: Vec<String> = (0..LUS)
+        .map(|n| format!("{}/many{n}", pair.dir.path().display()))
+        .collect();
+    let created = at_once(&paths, |path| {
+        fs::File::create(path)
+            .and_then(|file| file.set_len(2 << 20))
+            .expect("disk");
+        let properties = LuProperties {
+            data_file: Some(path.clone()),
+            ..LuProperties::default()
+        };
+        match rpc[0].ask(&Request::LuCreate(Box::new(properties))) {
+            Response::Guid(guid) => (guid, path.clone()),
+            other => panic!("{path}: {other:?}"),
+        }
+    });
+    let lus: Vec<(Guid, String)> = created.into_iter().map(|(lu, _)| lu).collect();
+    wait_for("the other node knows them", || listed(1).len() == LUS + 1);
+
+    for (from, to) in [(0, 1), (1, 0)] {
+        let moved = at_once(&lus, |(guid, path)| {
+            let given_up = rpc[from].ask(&Request::LuStandby(*guid));
+            assert!(matches!(given_up, Response::Done), "{path}: {given_up:?}");
+            let imported = rpc[to].ask(&Request::LuImport(path.clone()));
+            assert!(matches!(imported, Response::Guid(_)), "{path}: {imported:?}");
+        });
+        let (first, last) = (moved[0].1, moved[LUS - 1].1);
+        println!("{LUS} LUs moved: the first after {first:?}, all after {last:?}");
+        let access = |node: usize, guid: &Guid| match rpc[node].ask(&Request::LuResource(*guid)) {
+            Response::Resource(report) => report.access,
+            other => panic!("{other:?}"),
+        };
+        for (guid, _) in &lus {
+            assert_eq!(access(to, guid), AccessState::Active);
+            wait_for("the former owner is Standby", || {
+                access(from, guid) == AccessState::Standby
+            });
+        }
+    }
+}
+
+/// Does something with each, 32 at a time; the results in the order in which they came, and when.
+fn at_once<T: Sync, R: Send>(items: &[T], each: impl Fn(&T) -> R + Sync) -> Vec<(R, Duration)> {
+    let (next, results) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let begin = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..32 {
+            scope.spawn(|| {
+                while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let result = each(item);
+                    results.lock().expect("no panic").push((result, begin.elapsed()));
+                }
+            });
+        }
+    });
+    results.into_inner().expect("no panic")
 }

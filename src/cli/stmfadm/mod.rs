@@ -7,10 +7,12 @@ mod listing;
 pub(super) mod lu;
 pub(super) mod modify;
 mod state;
+mod status;
 mod target;
+mod values;
 mod view;
 
-use super::command_line::{JSON, Operands, OptionSpec, Subcommand, Tool};
+use super::command_line::{CHECK, COUNT, JSON, Operands, OptionSpec, Subcommand, Tool, WATCH};
 use super::{Console, Service};
 
 /// Runs `stmfadm`; `arguments` come after `argv[0]`. Returns the exit status.
@@ -39,6 +41,9 @@ const OPTIONS: &[OptionSpec] = &[
     option('h', "host-group", Some("group-name")),
     option('v', "verbose", None),
     option(JSON, "json", None),
+    option(CHECK, "check", None),
+    option(WATCH, "watch", None),
+    option(COUNT, "count", Some("number")),
 ];
 
 const ADD_VIEW_HELP: &str = "\
@@ -74,8 +79,18 @@ const MODIFY_LU_HELP: &str = "\
 \tSizes: a number and one of B K M G T P E, powers of 1024.
 ";
 
+const STATUS_HELP: &str = "\
+\tThis node, its peer, logical units, targets, and what is worth a look.
+\t--check              only what is worth a look; exit status 3 if there is some, 4 if
+\t                     the service or the peer is not there
+\t--json               as one JSON document
+\t--watch[=seconds]    again and again, every second or as often as said
+\t--count=number       as many times
+";
+
 /// The table of `cli.md` 2.2, in the order of the usage text.
 pub(super) const TOOL: Tool = Tool {
+    values: values::values,
     options: OPTIONS,
     subcommands: &[
         Subcommand {
@@ -180,6 +195,15 @@ pub(super) const TOOL: Tool = Tool {
             run: view::remove,
         },
         plain("list-alua", "v", Operands::None, alua::list),
+        Subcommand {
+            name: "status",
+            options: "",
+            added: &[JSON, CHECK, WATCH, COUNT],
+            required: "",
+            operands: Operands::Any("LU-name"),
+            help: STATUS_HELP,
+            run: status::status,
+        },
     ],
 };
 

@@ -166,3 +166,98 @@ fn a_reader_that_leaves_is_no_news() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.stderr, b"");
 }
+
+/// A command that waits for its answer when `stmfd` is killed ends with the line for that, and does not hang.
+#[test]
+fn stmfd_dies_in_the_middle_of_a_command() {
+    let dir = tempfile::tempdir().unwrap();
+    let stmfd = Stmfd::start(dir.path());
+    let signal = |name: &str, pid: u32| must(Command::new("kill").args([name, &pid.to_string()]));
+    for (tool, line, expected) in [
+        ("stmfadm", "list-lu", "stmfadm: "),
+        ("sbdadm", "create-lu /srv/none.img", "sbdadm: "),
+        ("aluaadm", "enable 0", "aluaadm: "),
+    ] {
+        let stmfd = Stmfd::start(tempfile::tempdir_in(dir.path()).unwrap().path());
+        let pid = stmfd.pid();
+        signal("-STOP", pid);
+        let mut command = stmfd.tool(tool, &line.split(' ').collect::<Vec<_>>());
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // Long enough to have sent its request; if not, the door is found dead, which is the same to the user.
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        stmfd.kill();
+        let output = child.wait_with_output().unwrap();
+        let err = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            output.status.code().is_some_and(|code| (1..128).contains(&code)),
+            "{err}"
+        );
+        assert!(err.starts_with(expected) && err.lines().count() == 1, "{err}");
+        assert_eq!(output.stdout, b"");
+    }
+    // Others are not disturbed.
+    must(&mut stmfd.tool("stmfadm", &["list-state"]));
+    stmfd.stop();
+}
+
+/// Every option and operand with what should not be there: a message or a usage text, a status below 128, never a crash.
+#[test]
+fn hostile_values() {
+    use std::ffi::OsString;
+    use std::os::unix::ffi::OsStringExt;
+    let dir = tempfile::tempdir().unwrap();
+    let stmfd = Stmfd::start(dir.path());
+    let values: Vec<OsString> = [
+        b"".to_vec(),
+        b"x".repeat(100_000),
+        b"\xff\xfe".to_vec(),
+        b"a\nb\x1b[2J".to_vec(),
+        b"%s%n$(reboot)`reboot`;".to_vec(),
+        b"../../../../etc/passwd".to_vec(),
+        "\u{202e}\u{e000}".as_bytes().to_vec(),
+        b"-".to_vec(),
+        b"99999999999999999999999999".to_vec(),
+    ]
+    .map(OsString::from_vec)
+    .to_vec();
+    let before = [
+        ("stmfadm", "create-lu -p"),
+        ("stmfadm", "create-lu -s"),
+        ("stmfadm", "create-lu"),
+        ("stmfadm", "modify-lu -s 1g"),
+        ("stmfadm", "modify-lu -f -s 1g"),
+        ("stmfadm", "import-lu"),
+        ("stmfadm", "delete-lu"),
+        ("stmfadm", "list-lu -v"),
+        ("stmfadm", "list-target --json"),
+        ("stmfadm", "list-view -l"),
+        ("stmfadm", "add-view -n"),
+        ("stmfadm", "add-hg-member -g nobody"),
+        ("stmfadm", "status --count"),
+        ("sbdadm", "modify-lu -s"),
+        ("sbdadm", "create-lu"),
+        ("itadm", "create-target -n"),
+        ("itadm", "create-target -t"),
+        ("itadm", "create-tpg a"),
+        ("itadm", "create-initiator -S"),
+        ("itadm", "list-tpg"),
+        ("itadm", "modify-defaults -a"),
+        ("aluaadm", "enable"),
+        ("aluaadm", "standby"),
+    ];
+    for (tool, line) in before {
+        for value in &values {
+            let mut command = stmfd.tool(tool, &line.split(' ').collect::<Vec<_>>());
+            let output = run(command.arg(value).arg("operand"));
+            let said = output.stdout.len() + output.stderr.len();
+            assert!(
+                output.status.code().is_some_and(|code| (1..128).contains(&code)) && said > 0,
+                "{tool} {line} {value:?}: {output:?}"
+            );
+        }
+    }
+    let nothing_was_made =
+        must(&mut stmfd.tool("stmfadm", &["list-lu"])) + &must(&mut stmfd.tool("itadm", &["list-target"]));
+    assert_eq!(nothing_was_made, "");
+    stmfd.stop();
+}

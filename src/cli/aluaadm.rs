@@ -3,7 +3,7 @@
 
 use super::command_line::{Invocation, Operands, Subcommand, Tool};
 use super::text::{common_failure, passed_on};
-use super::{Console, Service};
+use super::{Console, Service, completion};
 use crate::types::{Guid, NodeId, Status};
 
 /// Runs `aluaadm`; `arguments` come after `argv[0]`. Returns the exit status.
@@ -12,6 +12,11 @@ pub fn run(arguments: &[String], service: &dyn Service, console: &mut Console<'_
 }
 
 const TOOL: Tool = Tool {
+    values: |place, service| match place.subcommand {
+        "standby" => completion::guids(service),
+        "enable" => ["0", "1"].map(str::to_owned).to_vec(),
+        _ => Vec::new(),
+    },
     options: &[],
     subcommands: &[
         subcommand("standby", Operands::One("LU-name"), "", standby),

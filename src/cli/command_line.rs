@@ -4,6 +4,7 @@
 //! table, an option's argument may begin with a dash, and most complaints go to standard output.
 #![forbid(unsafe_code)]
 
+use super::completion::{self, Grammar, Place, Word};
 use super::{Console, Service, document, usage};
 
 /// Longest option argument, in bytes (`cli.md` 1.3).
@@ -11,6 +12,18 @@ const MAX_ARGUMENT: usize = 512;
 
 /// `--json`, in the tables of all tools.
 pub const JSON: char = '\u{e000}';
+
+/// `--check` of `stmfadm status`.
+pub const CHECK: char = '\u{e001}';
+/// `--watch[=SECONDS]` of `stmfadm status`.
+pub const WATCH: char = '\u{e002}';
+/// `--count` of `stmfadm status`.
+pub const COUNT: char = '\u{e003}';
+
+/// Its argument may be left out; it is never the next word.
+const fn is_optional(letter: char) -> bool {
+    letter == WATCH
+}
 
 /// Options that the original does not have are long only (`cli.md` 10.0): in place of a letter they have a character of
 /// Unicode's private use area, which stands for them within the tool and is no letter on a command line.
@@ -78,6 +91,8 @@ pub struct Tool {
     pub options: &'static [OptionSpec],
     /// Subcommands in the order of the usage text.
     pub subcommands: &'static [Subcommand],
+    /// What may stand at a place of the command line, for completion.
+    pub values: fn(&Place<'_>, &dyn Service) -> Vec<String>,
 }
 
 /// A command line that passed all checks.
@@ -134,6 +149,9 @@ impl Tool {
             usage::short(self, console);
             return 1;
         };
+        if let Some(exit) = completion::run(arguments, self, service, console) {
+            return exit;
+        }
         if first.starts_with('-') && first != "-" && first != "--" {
             return self.leading_option(first, console);
         }
@@ -275,6 +293,7 @@ impl Tool {
             };
         }
         match (letter, attached) {
+            (_, Some(value)) if is_optional(letter) => Ok((letter, bounded(value)?)),
             (_, Some(_)) => bad("option doesn't take an argument"),
             ('?', None) => Err(ScanEnd::Help),
             (_, None) => Ok((letter, String::new())),
@@ -372,6 +391,30 @@ impl Tool {
     }
 }
 
+impl Grammar for Tool {
+    fn subcommands(&self) -> Vec<&'static str> {
+        self.subcommands.iter().map(|subcommand| subcommand.name).collect()
+    }
+
+    fn options(&self, subcommand: &str) -> Vec<Word> {
+        let named = |row: &&Subcommand| row.name.eq_ignore_ascii_case(subcommand);
+        let Some(row) = self.subcommands.iter().find(named) else {
+            return Vec::new();
+        };
+        let taken = |option: &&OptionSpec| row.options.contains(option.letter) || row.added.contains(&option.letter);
+        let words = self.options.iter().filter(taken).map(|option| Word {
+            letter: Some(option.letter).filter(|letter| !is_added(*letter)),
+            long: option.long,
+            argument: option.argument.is_some(),
+        });
+        words.collect()
+    }
+
+    fn values(&self, place: &Place<'_>, service: &dyn Service) -> Vec<String> {
+        (self.values)(place, service)
+    }
+}
+
 fn bounded(value: &str) -> Result<String, ScanEnd> {
     if value.len() > MAX_ARGUMENT {
         Err(ScanEnd::TooLong)
@@ -412,6 +455,7 @@ mod tests {
     }
 
     const TOOL: Tool = Tool {
+        values: |_, _| Vec::new(),
         options: &[
             letter('a', "all", None),
             letter('g', "group-name", Some("group-name")),

@@ -26,6 +26,7 @@ pub struct Console<'a> {
     err: &'a mut dyn Write,
     failure: Option<io::Error>,
     failures: Vec<Failure>,
+    terminal: bool,
 }
 
 impl<'a> Console<'a> {
@@ -37,6 +38,7 @@ impl<'a> Console<'a> {
             err,
             failure: None,
             failures: Vec::new(),
+            terminal: false,
         }
     }
 
@@ -93,6 +95,21 @@ impl<'a> Console<'a> {
             status,
             message: message.to_string().trim_end().to_owned(),
         });
+    }
+
+    /// Begins a new list of failures: for the next of several documents.
+    pub fn forget_failures(&mut self) {
+        self.failures.clear();
+    }
+
+    /// Says that standard output is a terminal, which only what is new in the tools may care for.
+    pub fn set_terminal(&mut self, terminal: bool) {
+        self.terminal = terminal;
+    }
+
+    /// Is standard output a terminal?
+    pub fn on_terminal(&self) -> bool {
+        self.terminal
     }
 
     /// What was remembered so far, in order.

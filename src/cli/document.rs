@@ -79,7 +79,7 @@ pub fn print(command: &str, data: impl Serialize, service: &dyn Service, console
 pub fn refused(command: &str, complaint: &str, service: &dyn Service, console: &mut Console<'_>) -> u8 {
     console.remember(None, None, complaint);
     let data = match command {
-        "list-state" | "list-defaults" => Value::Null,
+        "list-state" | "list-defaults" | "status" => Value::Null,
         _ => Value::Array(Vec::new()),
     };
     print(command, data, service, console);
@@ -98,7 +98,8 @@ pub fn utc(seconds_since_1970: u64) -> Option<String> {
     ))
 }
 
-fn now() -> u64 {
+/// The present time, in seconds.
+pub fn now() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |time| time.as_secs())

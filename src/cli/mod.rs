@@ -6,6 +6,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`command_line`], [`usage`] | the common subcommand parser of `cli.md` 1.3 to 1.5, driven by one table a tool |
+//! | [`completion`] | shell completion |
 //! | `document` | the JSON document of a list (`cli.md` 10.1) |
 //! | [`values`], [`lu_property`], [`local_time`] | text to value and back |
 //! | [`stmfadm`], [`sbdadm`], [`itadm`], [`aluaadm`] | the tools |
@@ -13,6 +14,7 @@
 
 pub mod aluaadm;
 pub mod command_line;
+pub mod completion;
 mod console;
 mod document;
 pub mod itadm;

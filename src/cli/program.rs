@@ -4,7 +4,7 @@
 use super::{Console, Daemon, Service};
 use crate::client;
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 /// A tool: arguments after `argv[0]`, who answers, where output goes; returns the exit status.
@@ -15,7 +15,9 @@ pub fn run(main: ToolMain) -> ExitCode {
     let mut arguments = std::env::args_os();
     let program = arguments.next().unwrap_or_default().to_string_lossy().into_owned();
     let (mut out, mut err) = (io::stdout(), io::stderr());
+    let terminal = out.is_terminal();
     let mut console = Console::new(&program, &mut out, &mut err);
+    console.set_terminal(terminal);
     if let Err(error) = client::require_daemon() {
         console.error(error);
         return ExitCode::FAILURE;

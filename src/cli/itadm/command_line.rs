@@ -3,6 +3,8 @@
 
 use super::secret::{self, NoSecret};
 use crate::cli::command_line::{Invocation, JSON, is_added};
+use crate::cli::completion::{Grammar, Place, Word};
+use crate::cli::text::printable;
 use crate::cli::{Console, Service, document};
 use crate::types::Secret;
 use std::ops::Deref;
@@ -202,6 +204,59 @@ impl Subcommand {
     /// Its letters, and those of them that are refused by name.
     fn options(self) -> (&'static str, &'static str) {
         (self.row().2, self.row().3)
+    }
+}
+
+/// The tables, for completion.
+pub struct Tables;
+
+impl Grammar for Tables {
+    fn subcommands(&self) -> Vec<&'static str> {
+        SUBCOMMANDS.iter().map(|row| row.1).collect()
+    }
+
+    fn options(&self, subcommand: &str) -> Vec<Word> {
+        let Some(row) = SUBCOMMANDS.iter().find(|row| row.1 == subcommand) else {
+            return Vec::new();
+        };
+        let offered = |letter: char| row.0.takes(letter) && !row.3.contains(letter);
+        let words = OPTIONS.iter().filter(|(letter, ..)| offered(*letter));
+        let words = words.map(|(letter, long, argument)| Word {
+            letter: Some(*letter).filter(|letter| !is_added(*letter)),
+            long,
+            argument: *argument,
+        });
+        words.collect()
+    }
+
+    fn values(&self, place: &Place<'_>, service: &dyn Service) -> Vec<String> {
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        match (place.option, place.subcommand) {
+            (Some("auth-method"), "modify-defaults") => return words(&["none", "chap"]),
+            (Some("auth-method"), _) => return words(&["none", "chap", "default"]),
+            (Some("tpg-tag") | None, _) => {}
+            (Some(_), _) => return Vec::new(),
+        }
+        let Ok(listing) = service.iscsi_listing() else {
+            return Vec::new();
+        };
+        let names: Vec<String> = match (place.option, place.subcommand) {
+            (Some(_), _) => listing
+                .groups
+                .into_iter()
+                .map(|it| it.name)
+                .chain(["default".to_owned()])
+                .collect(),
+            (None, "modify-target" | "delete-target" | "list-target") => {
+                listing.targets.into_iter().map(|it| it.name).collect()
+            }
+            (None, "delete-tpg" | "list-tpg") => listing.groups.into_iter().map(|it| it.name).collect(),
+            (None, "modify-initiator" | "delete-initiator" | "list-initiator") => {
+                listing.initiators.into_iter().map(|it| it.name).collect()
+            }
+            (None, _) => Vec::new(),
+        };
+        names.iter().map(|name| printable(name)).collect()
     }
 }
 

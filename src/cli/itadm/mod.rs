@@ -17,7 +17,7 @@ use self::command_line::{Parsed, Subcommand};
 use super::command_line::JSON;
 use super::text::{common_failure, passed_on};
 use super::values::{self, NodeNameError};
-use super::{Console, Service};
+use super::{Console, Service, completion};
 use crate::framework::ObjectState;
 use crate::iscsi::admin::{Change, Listing, Refusal, Set};
 use crate::types::Status;
@@ -36,6 +36,9 @@ const MODIFY: &str = "solaris.smf.modify.stmf";
 
 /// Runs `itadm`; `arguments` come after `argv[0]`. Returns the exit status.
 pub fn run(arguments: &[String], service: &dyn Service, console: &mut Console<'_>) -> u8 {
+    if let Some(exit) = completion::run(arguments, &command_line::Tables, service, console) {
+        return exit;
+    }
     let posixly_correct = std::env::var_os("POSIXLY_CORRECT").is_some();
     let parsed = match command_line::parse(arguments, posixly_correct, service, console) {
         Ok(parsed) => parsed,

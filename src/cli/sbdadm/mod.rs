@@ -5,7 +5,7 @@ mod lu;
 mod table;
 
 use super::command_line::{Invocation, JSON, Operands, OptionSpec, Subcommand, Tool};
-use super::{Console, Service};
+use super::{Console, Service, completion};
 
 /// Runs `sbdadm`; `arguments` come after `argv[0]`. Returns the exit status.
 pub fn run(arguments: &[String], service: &dyn Service, console: &mut Console<'_>) -> u8 {
@@ -19,6 +19,10 @@ const fn option(letter: char, long: &'static str, argument: Option<&'static str>
 }
 
 pub(super) const TOOL: Tool = Tool {
+    values: |place, service| match (place.option, place.subcommand) {
+        (None, "delete-lu" | "modify-lu") => completion::guids(service),
+        _ => Vec::new(),
+    },
     options: &[
         option('s', "disk-size", SIZE),
         // The manual's name of the same option (`cli.md` D-08); the usage text shows the first.

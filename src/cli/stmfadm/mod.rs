@@ -8,10 +8,12 @@ mod listing;
 pub(super) mod lu;
 pub(super) mod modify;
 mod state;
+mod status;
 mod target;
+mod values;
 mod view;
 
-use super::command_line::{JSON, Operands, OptionSpec, Subcommand, Tool};
+use super::command_line::{CHECK, COUNT, JSON, Operands, OptionSpec, Subcommand, Tool, WATCH};
 use super::{Console, Service};
 
 /// Runs `stmfadm`; `arguments` come after `argv[0]`. Returns the exit status.
@@ -43,6 +45,9 @@ const OPTIONS: &[OptionSpec] = &[
     option('N', "dry-run", None),
     option('S', "with-secrets", None),
     option('x', "exact", None),
+    option(CHECK, "check", None),
+    option(WATCH, "watch", None),
+    option(COUNT, "count", Some("number")),
 ];
 
 const ADD_VIEW_HELP: &str = "\
@@ -88,8 +93,18 @@ const IMPORT_HELP: &str = "\
 \tWith -x what the file does not name is removed.
 ";
 
+const STATUS_HELP: &str = "\
+\tThis node, its peer, logical units, targets, and what is worth a look.
+\t--check              only what is worth a look; exit status 3 if there is some, 4 if
+\t                     the service or the peer is not there
+\t--json               as one JSON document
+\t--watch[=seconds]    again and again, every second or as often as said
+\t--count=number       as many times
+";
+
 /// The table of `cli.md` 2.2, in the order of the usage text.
 pub(super) const TOOL: Tool = Tool {
+    values: values::values,
     options: OPTIONS,
     subcommands: &[
         Subcommand {
@@ -211,6 +226,15 @@ pub(super) const TOOL: Tool = Tool {
             operands: Operands::One("file"),
             help: IMPORT_HELP,
             run: config::import,
+        },
+        Subcommand {
+            name: "status",
+            options: "",
+            added: &[JSON, CHECK, WATCH, COUNT],
+            required: "",
+            operands: Operands::Any("LU-name"),
+            help: STATUS_HELP,
+            run: status::status,
         },
     ],
 };

@@ -1,0 +1,301 @@
+use super::conditions::Condition;
+use super::screen::size;
+use crate::cli::script::{Ran, Script, ran, run};
+use crate::cli::stmfadm;
+use crate::framework::{
+    AccessReport, AluaLu, AluaPort, AluaReport, ConfigState, LuInfo, NexusInfo, ObjectState, Owner, PeerReport,
+    PeerStatus, PortInfo, ServiceState, ViewEntry,
+};
+use crate::service::AluaInfo;
+use crate::types::{AccessState, DevId, GroupName, Guid, LuProperties, Lun, Protocol, Status};
+use std::time::Duration;
+
+const ONE: &str = "600144F0C73ABF00000065A1B2C30001";
+const TWO: &str = "600144F0C73ABF00000065A1B2D70002";
+const THREE: &str = "600144F0C73ABF00000065A1B2E90003";
+const TARGET: &str = "iqn.2026-11.example:a";
+
+fn guid(text: &str) -> Guid {
+    text.parse().unwrap()
+}
+
+fn state(operational: ObjectState) -> ServiceState {
+    ServiceState {
+        operational,
+        config: ConfigState::InitDone,
+    }
+}
+
+fn alua_lu(name: &str, access: AccessState, owner: Owner) -> AluaLu {
+    AluaLu {
+        guid: guid(name),
+        access,
+        owner,
+        generation: None,
+        lease_age: None,
+        moves: 0,
+        last_move: None,
+    }
+}
+
+fn report(reachable: bool, lus: Vec<AluaLu>) -> AluaReport {
+    AluaReport {
+        enabled: true,
+        node: 0,
+        peer: PeerReport {
+            status: PeerStatus {
+                door: true,
+                reachable,
+                ..PeerStatus::default()
+            },
+            node: Some(1),
+            silent: Some(Duration::from_millis(340)),
+            round_trip: Some(Duration::from_micros(215)),
+            ..PeerReport::default()
+        },
+        ports: vec![AluaPort {
+            devid: DevId::new(TARGET.as_bytes()).unwrap(),
+            rtpid: 1,
+            of_peer: false,
+            accepted: true,
+        }],
+        lus,
+    }
+}
+
+fn info(name: &str, state: Option<ObjectState>) -> LuInfo {
+    LuInfo {
+        guid: guid(name),
+        state,
+        provider: "sbd".into(),
+        alias: "/srv/disks/a-rather-long-name.img".into(),
+        vendor: *b"SUN     ",
+        product: *b"COMSTAR         ",
+        revision: *b"1.0 ",
+    }
+}
+
+fn views(group: Option<&str>) -> Vec<ViewEntry> {
+    vec![ViewEntry {
+        index: 0,
+        host_group: group.map(|name| GroupName::new(name.as_bytes()).unwrap()),
+        target_group: None,
+        lun: Lun::new(0).unwrap(),
+    }]
+}
+
+/// One LU active here, one there, one that is not loaded; one target.
+fn pair(reachable: bool, target: ObjectState, group: Option<&str>) -> Script {
+    let lus = vec![
+        alua_lu(ONE, AccessState::Active, Owner::Local),
+        alua_lu(TWO, AccessState::Standby, Owner::Peer),
+    ];
+    let size = AccessReport {
+        access: AccessState::Active,
+        properties: LuProperties {
+            size: Some(10 << 30),
+            ..LuProperties::default()
+        },
+    };
+    let devid = || DevId::new(TARGET.as_bytes()).unwrap();
+    let nexus = NexusInfo {
+        initiator: devid(),
+        alias: String::new(),
+        created: 1,
+    };
+    Script::new()
+        .ok("state()", state(ObjectState::Online))
+        .ok("alua_report()", report(reachable, lus))
+        .ok("lu_list()", vec![guid(THREE), guid(ONE), guid(TWO)])
+        .ok(&format!("lu_info({ONE})"), info(ONE, Some(ObjectState::Online)))
+        .ok(&format!("view_list({ONE})"), views(group))
+        .ok(&format!("lu_resource({ONE})"), size)
+        .ok(&format!("lu_info({TWO})"), info(TWO, Some(ObjectState::Online)))
+        .fail(&format!("view_list({TWO})"), Status::NotFound)
+        .ok(&format!("lu_info({THREE})"), info(THREE, None))
+        .ok(&format!("view_list({THREE})"), views(None))
+        .ok("target_list()", vec![devid()])
+        .ok(
+            &format!("target_info({:?})", devid()),
+            PortInfo {
+                devid: devid(),
+                provider: "iscsit".into(),
+                alias: String::new(),
+                state: target,
+                protocol: Protocol::Iscsi,
+                rtpid: 1,
+            },
+        )
+        .ok(&format!("target_sessions({:?})", devid()), vec![nexus.clone(), nexus])
+}
+
+fn stmfadm(line: &str, script: &Script) -> Ran {
+    run(stmfadm::run, &format!("stmfadm {line}"), script)
+}
+
+#[test]
+fn the_screen() {
+    let result = stmfadm("status", &pair(true, ObjectState::Online, None));
+    assert_eq!((result.status, result.err.as_str()), (0, ""));
+    let (first, rest) = result.out.split_once('\n').unwrap();
+    assert!(
+        first.ends_with(" online, initialized, ALUA enabled") && first.contains(" (node 0, this node) "),
+        "{first}"
+    );
+    let expected = "\
+peer (node 1)                            reachable, heard 0.3 s ago, round trip 215 us
+
+LUs          3   1 active here, 1 standby here, 0 in transition, 1 not loaded
+Targets      1   1 online, 0 of the peer
+Sessions     2
+
+LU                                ALIAS                   SIZE  HERE               PEER      VIEWS
+600144F0C73ABF00000065A1B2C30001  ...er-long-name.img     10G  active             standby       1
+600144F0C73ABF00000065A1B2D70002  ...er-long-name.img       -  standby            active        0
+600144F0C73ABF00000065A1B2E90003  ...er-long-name.img       -  not loaded         -             1
+
+! 600144F0C73ABF00000065A1B2E90003: 1 view entries, not loaded on this node
+";
+    let expected = expected.replace("...er-long-name.img", "...her-long-name.img");
+    let squeezed = |text: &str| {
+        let lines = text
+            .lines()
+            .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
+        lines.collect::<Vec<_>>()
+    };
+    assert_eq!(squeezed(rest), squeezed(&expected));
+}
+
+#[test]
+fn check_is_for_monitoring() {
+    let group = GroupName::new(b"empty").unwrap();
+    let members = format!("group_members(Host, {group:?})");
+    let script = pair(true, ObjectState::Offline, Some("empty")).ok(&members, Vec::<DevId>::new());
+    let out = format!(
+        "! {THREE}: 1 view entries, not loaded on this node\n! {TARGET}: target is offline\n\
+         ! empty: a view entry names this host group, which has no members\n"
+    );
+    assert_eq!(stmfadm("status --check", &script), ran(3, &out, ""));
+    let result = stmfadm("status --check", &pair(false, ObjectState::Online, None));
+    assert_eq!(result.status, 4);
+    assert!(
+        result.out.starts_with("! peer: no answer, last heard 0.3 s ago\n"),
+        "{}",
+        result.out
+    );
+    let gone = Script::new().fail("state()", Status::ServiceNotFound);
+    let err = "stmfadm: STMF service not found\n";
+    assert_eq!(stmfadm("status --check", &gone), ran(4, "", err));
+    let gone = Script::new().fail("state()", Status::ServiceNotFound);
+    assert_eq!(stmfadm("status", &gone), ran(1, "", err));
+}
+
+fn nothing(operational: ObjectState) -> Script {
+    empty(Script::new(), operational)
+}
+
+fn empty(script: Script, operational: ObjectState) -> Script {
+    let report = AluaReport {
+        enabled: false,
+        ..report(false, Vec::new())
+    };
+    script
+        .ok("state()", state(operational))
+        .ok("alua_report()", report)
+        .ok("lu_list()", Vec::<Guid>::new())
+        .ok("target_list()", Vec::<DevId>::new())
+}
+
+#[test]
+fn nothing_to_say_and_the_service_offline() {
+    assert_eq!(stmfadm("status --check", &nothing(ObjectState::Online)), ran(0, "", ""));
+    let result = stmfadm("status --check", &nothing(ObjectState::Offline));
+    assert_eq!(result.status, 4);
+    assert!(result.out.ends_with(": service is offline\n"));
+    let result = stmfadm(&format!("status {ONE}"), &nothing(ObjectState::Online));
+    assert_eq!((result.status, result.err), (1, format!("stmfadm: {ONE}: not found\n")));
+    let result = stmfadm("status 60", &Script::new());
+    let err = "stmfadm: 60: must be 32 hexadecimal digits long\n";
+    assert_eq!(result, ran(1, "", err));
+}
+
+#[test]
+fn watches() {
+    let gone = nothing(ObjectState::Online).fail("state()", Status::ServiceNotFound);
+    let script = empty(gone, ObjectState::Online);
+    let result = stmfadm("status --watch=0.5 --count 3", &script);
+    assert_eq!((result.status, script.pauses()), (0, 2));
+    assert_eq!(result.err, "stmfadm: STMF service not found\n");
+    assert_eq!(result.out.matches("Targets ").count(), 2);
+    for bad in [
+        "--watch=x",
+        "--watch=0",
+        "--watch=-1",
+        "--watch=nan",
+        "--watch=1e9",
+        "--count 0",
+        "--count x",
+    ] {
+        let result = stmfadm(&format!("status {bad}"), &Script::new());
+        assert_eq!((result.status, result.out.as_str()), (1, ""), "{bad}");
+        assert!(result.err.contains(" must be "), "{}", result.err);
+    }
+    let documents = stmfadm(
+        "status --json --count 2",
+        &empty(nothing(ObjectState::Online).ok("alua()", alua()), ObjectState::Online).ok("alua()", alua()),
+    );
+    assert_eq!(documents.out.lines().count(), 2);
+}
+
+fn alua() -> AluaInfo {
+    AluaInfo {
+        enabled: false,
+        node: 0,
+    }
+}
+
+#[test]
+fn lus_worth_a_look() {
+    let of = |access, owner, status| -> Vec<Condition> {
+        let lus = vec![alua_lu(ONE, access, owner)];
+        let script = Script::new()
+            .ok("state()", state(ObjectState::Online))
+            .ok("alua_report()", report(true, lus))
+            .ok("lu_list()", vec![guid(ONE)])
+            .ok(&format!("lu_info({ONE})"), info(ONE, Some(status)))
+            .ok(&format!("view_list({ONE})"), Vec::<ViewEntry>::new());
+        let script = match access {
+            AccessState::Active => script.fail(&format!("lu_resource({ONE})"), Status::NotFound),
+            _ => script,
+        };
+        let script = script.ok("target_list()", Vec::<DevId>::new());
+        super::Snapshot::take(&[], &script).unwrap().conditions
+    };
+    let codes = |list: Vec<Condition>| list.iter().map(|it| it.code).collect::<Vec<_>>();
+    use ObjectState::{Offline, Online};
+    assert_eq!(codes(of(AccessState::Active, Owner::Local, Online)), [""; 0]);
+    assert_eq!(codes(of(AccessState::Active, Owner::Local, Offline)), ["lu-offline"]);
+    assert_eq!(codes(of(AccessState::Standby, Owner::Peer, Online)), [""; 0]);
+    assert_eq!(
+        codes(of(AccessState::Standby, Owner::Unknown, Online)),
+        ["lu-active-nowhere"]
+    );
+    assert_eq!(
+        codes(of(AccessState::TransitionToStandby, Owner::Unknown, Online)),
+        ["lu-in-transition"]
+    );
+}
+
+#[test]
+fn sizes_for_people() {
+    for (bytes, text) in [
+        (0, "0B"),
+        (1023, "1023B"),
+        (1536, "1.5K"),
+        (10 << 30, "10G"),
+        ((2 << 40) - 1, "1.9T"),
+        (u64::MAX, "15.9E"),
+    ] {
+        assert_eq!(size(bytes), text);
+    }
+}

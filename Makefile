@@ -114,6 +114,7 @@ install-files:
 	install -d $(DESTDIR)$(PREFIX)/lib/ocf/resource.d/stmf
 	sed 's|/usr/sbin|$(SBINDIR)|' packaging/ocf/lu > $(DESTDIR)$(PREFIX)/lib/ocf/resource.d/stmf/lu
 	chmod 755 $(DESTDIR)$(PREFIX)/lib/ocf/resource.d/stmf/lu
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/stmf/schema docs/schema/*.json
 	install -d $(DESTDIR)$(UNITDIR)
 	for unit in packaging/systemd/*.service; do \
 		sed 's|/usr/sbin|$(SBINDIR)|' $$unit > $(DESTDIR)$(UNITDIR)/$${unit##*/} || exit 1; done

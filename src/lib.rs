@@ -4,7 +4,7 @@
 //!
 //! | floor | modules |
 //! |---|---|
-//! | 0 | [`types`], [`scsi`], [`nvlist`], [`logging`], [`signals`], [`systemd`] |
+//! | 0 | [`types`], [`scsi`], [`nvlist`], [`changes`], [`logging`], [`signals`], [`systemd`] |
 //! | 1 | [`store`], [`door`] |
 //! | 2 | [`framework`] |
 //! | 3 | [`disk`], [`proxy`], [`iscsi`] |
@@ -12,6 +12,7 @@
 //! | 5 | [`capi`], [`web`], the programs in `bin/`, and what several of them need: [`cli`] |
 
 pub mod capi;
+pub mod changes;
 pub mod cli;
 pub mod client;
 pub mod disk;

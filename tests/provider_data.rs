@@ -1,6 +1,8 @@
 //! The iSCSI target provider follows its provider data when a C program changes it (`iscsi-target.md` 16.2): seen by real
 //! initiators, at once and after a restart.
 
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
 mod common;
 
 use common::{Stmfd, build_dir, free_port, must, run, wait_for};

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use stmf::service::{Options, Service};
-use stmf::{door, logging, signals, systemd, web};
+use stmf::{changes, door, logging, signals, systemd, web};
 
 const USAGE: &str =
     "Usage: stmfd [--foreground] [--state-dir DIR] [--door PATH] [--iscsi-portal ADDR:PORT]... [--web [ADDR:]PORT]";
@@ -86,6 +86,7 @@ fn run(flags: Flags) -> Result<(), Box<dyn std::error::Error>> {
     stmf::iscsi::keep_buffers();
     raise_descriptor_limit();
     let stop = signals::block_termination()?;
+    changes::share()?;
     let group = nix::unistd::Group::from_name(DOOR_GROUP)?.map(|group| group.gid);
     let service = Service::start(Options {
         state_dir: Some(flags.state_dir),
@@ -122,6 +123,7 @@ fn run(flags: Flags) -> Result<(), Box<dyn std::error::Error>> {
     systemd::notify("STOPPING=1");
     drop(page);
     door.revoke();
+    changes::end();
     service.stop();
     Ok(())
 }

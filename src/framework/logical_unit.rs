@@ -5,6 +5,7 @@ use super::io::IoCounters;
 use super::itl::{Itl, Refused};
 use super::live::{Finale, Stop};
 use super::{Framework, Handler, LuNexuses, Nexus, ObjectState, Unit};
+use crate::changes::Change;
 use crate::scsi::Sense;
 use crate::types::{AccessState, DevId, Guid, Lun};
 use arc_swap::{ArcSwap, Guard};
@@ -81,6 +82,7 @@ impl LogicalUnit {
     }
 
     pub fn rename(&self, name: &str) {
+        let _change = Change::begin();
         name.clone_into(&mut self.name.lock());
     }
 
@@ -98,6 +100,7 @@ impl LogicalUnit {
     }
 
     pub fn set_access(&self, access: AccessState) {
+        let _change = Change::begin();
         let before = self.access.swap(access as u8, Ordering::AcqRel);
         if before != UNKNOWN && before != access as u8 {
             self.changed.store(true, Ordering::Release);
@@ -138,6 +141,7 @@ impl LogicalUnit {
     }
 
     pub fn set_route(&self, route: Route) {
+        let _change = Change::begin();
         self.route.store(Arc::new(route));
     }
 

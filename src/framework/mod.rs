@@ -21,6 +21,7 @@ mod alua_report;
 mod api;
 mod attention;
 mod cell;
+mod changes;
 mod defaults;
 mod dlun0;
 mod groups;
@@ -43,6 +44,7 @@ mod providers;
 mod routing;
 mod sbd_data;
 mod service;
+mod stand_down;
 mod standby;
 mod state;
 mod task;
@@ -55,13 +57,15 @@ pub use api::{
     AccessReport, ConfigState, DefaultState, Framework, GroupKind, LuInfo, NexusInfo, PortInfo, ProviderData,
     ServiceState, ViewEntry, ViewRequest,
 };
+pub use changes::Wanted;
 pub use io::IoTotals;
 pub use live::LiveTask;
 pub use lun_map::LunMap;
 pub use peer::{AnnouncedLu, Announcement, MessageCount, PeerEvent, PeerLink, PeerReport, PeerStatus, PeerView};
-pub use persistence::with_persist_method;
+pub use persistence::{method_of_call, with_persist_method};
 pub use port::{Nexus, NexusSpec, ObjectState, Port, PortControl, PortSpec};
 pub use providers::MAX_PROVIDER_DATA;
+pub use sbd_data::lu_files;
 pub use standby::forwarded_by_default;
 pub use task::{
     Cdb, Done, Expected, Handler, Origin, Outcome, ReadyTask, Residual, Start, Started, Task, TaskAttribute,

@@ -70,7 +70,9 @@ fn begin(task: Task, live: LiveTask) -> Started {
 /// Hazard H12: the peer means another LU than the one that this node has under that number.
 fn wrong_unit(task: &Task, itl: &Itl) -> Option<Outcome> {
     match task.origin {
-        Origin::Peer { lun_id: Some(meant) } if meant != itl.lu.guid => {
+        Origin::Peer {
+            lun_id: Some(meant), ..
+        } if meant != itl.lu.guid => {
             log::error!(
                 "view entries of the two nodes disagree: the peer forwarded a command for LU {meant} from {} through {}, \
                  but that LUN is LU {} here; refused",
@@ -91,6 +93,9 @@ fn checks(framework: &Framework, task: &Task, itl: &Itl, route: &Route) -> Optio
         return in_transition(framework, task, itl, since);
     }
     let active = matches!(route, Route::Active(_));
+    if active && let Some(since) = itl.lu.draining() {
+        return in_transition(framework, task, itl, since);
+    }
     let exempt = matches!(opcode, INQUIRY | REQUEST_SENSE);
     if opcode == REQUEST_SENSE
         && let Some(sense) = pending(task, itl, Class::All, active)

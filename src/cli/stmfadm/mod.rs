@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod alua;
+mod config;
 mod group;
 mod listing;
 pub(super) mod lu;
@@ -39,6 +40,9 @@ const OPTIONS: &[OptionSpec] = &[
     option('h', "host-group", Some("group-name")),
     option('v', "verbose", None),
     option(JSON, "json", None),
+    option('N', "dry-run", None),
+    option('S', "with-secrets", None),
+    option('x', "exact", None),
 ];
 
 const ADD_VIEW_HELP: &str = "\
@@ -72,6 +76,16 @@ const MODIFY_LU_HELP: &str = "\
 \t\twcd       true or false: write cache disabled
 \t\twp        true or false: write protected
 \tSizes: a number and one of B K M G T P E, powers of 1024.
+";
+
+const EXPORT_HELP: &str = "\
+\tWrites the configuration as JSON to the file, or to standard output.
+\tWith -S the CHAP secrets too; the file is then for its owner's eyes alone, as always.
+";
+
+const IMPORT_HELP: &str = "\
+\tShows what changes (- and +), then changes it; with -N shows it only. The file is - for standard input.
+\tWith -x what the file does not name is removed.
 ";
 
 /// The table of `cli.md` 2.2, in the order of the usage text.
@@ -180,6 +194,24 @@ pub(super) const TOOL: Tool = Tool {
             run: view::remove,
         },
         plain("list-alua", "v", Operands::None, alua::list),
+        Subcommand {
+            name: "export-config",
+            options: "S",
+            added: &[],
+            required: "",
+            operands: Operands::Any("file"),
+            help: EXPORT_HELP,
+            run: config::export,
+        },
+        Subcommand {
+            name: "import-config",
+            options: "Nx",
+            added: &[],
+            required: "",
+            operands: Operands::One("file"),
+            help: IMPORT_HELP,
+            run: config::import,
+        },
     ],
 };
 

@@ -10,7 +10,7 @@ MAJOR   := 1
 PROGRAMS := stmfd stmfproxy stmfadm sbdadm itadm aluaadm
 
 .PHONY: all build deps demo check soak conformance lab-deps check-vm ocf-deps check-ocf bench bench-deps bench-iscsi bench-pair \
-	deb-deps deb check-deb check-docs install install-files clean
+	deb-deps deb check-deb check-docs web-deps check-web install install-files clean
 
 all: build
 
@@ -93,6 +93,13 @@ check-deb: deb
 # Runs the commands of the guides and of the manual pages' examples on two such machines, and compares what they print.
 check-docs: deb
 	scripts/check-docs
+
+# The status page in a headless browser, with two nodes under load; leaves target/status-page.png.
+web-deps: deps
+	@scripts/web-deps
+
+check-web: build web-deps
+	scripts/check-web
 
 install: build install-files
 

@@ -35,11 +35,13 @@ on() {
 # The same, printing the command as an administrator would type it.
 show_on() { printf 'node%s$ %s\n' "$1" "${*:2}"; on "$@"; }
 
+# start_stmfd NODE [OPTION...]
 start_stmfd() {
     local node=$1
+    shift
     : >"$WORK/stmfd$node.err"
     "$BIN/stmfd" --foreground --state-dir "$WORK/node$node" --door "$WORK/node$node.door" \
-        --iscsi-portal "127.0.0.1:${ISCSI_PORT[$node]}" 2>>"$WORK/stmfd$node.err" &
+        --iscsi-portal "127.0.0.1:${ISCSI_PORT[$node]}" "$@" 2>>"$WORK/stmfd$node.err" &
     STMFD_PID[$node]=$!
     until_true 20 "stmfd of node $node is ready ($(tail -1 "$WORK/stmfd$node.err"))" grep -q 'stmfd: ready' "$WORK/stmfd$node.err"
 }

@@ -92,6 +92,8 @@ pub enum Request {
     /// READ on Standby LUs is forwarded.
     GetStandbyReads,
     SetStandbyReads(bool),
+    /// The counts of changes ([`crate::changes`]): their descriptor comes back, or none.
+    Watch,
 }
 
 /// A request and how its caller wants changes to be kept.

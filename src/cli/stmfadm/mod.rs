@@ -10,7 +10,7 @@ mod state;
 mod target;
 mod view;
 
-use super::command_line::{Operands, OptionSpec, Subcommand, Tool};
+use super::command_line::{JSON, Operands, OptionSpec, Subcommand, Tool};
 use super::{Console, Service};
 
 /// Runs `stmfadm`; `arguments` come after `argv[0]`. Returns the exit status.
@@ -38,6 +38,7 @@ const OPTIONS: &[OptionSpec] = &[
     option('t', "target-group", Some("group-name")),
     option('h', "host-group", Some("group-name")),
     option('v', "verbose", None),
+    option(JSON, "json", None),
 ];
 
 const ADD_VIEW_HELP: &str = "\
@@ -80,6 +81,7 @@ pub(super) const TOOL: Tool = Tool {
         Subcommand {
             name: "add-hg-member",
             options: "g",
+            added: &[],
             required: "g",
             operands: Operands::Many("group-member"),
             help: "",
@@ -88,6 +90,7 @@ pub(super) const TOOL: Tool = Tool {
         Subcommand {
             name: "add-tg-member",
             options: "g",
+            added: &[],
             required: "g",
             operands: Operands::Many("group-member"),
             help: "",
@@ -96,6 +99,7 @@ pub(super) const TOOL: Tool = Tool {
         Subcommand {
             name: "add-view",
             options: "nth",
+            added: &[],
             required: "",
             operands: Operands::One("LU-name"),
             help: ADD_VIEW_HELP,
@@ -106,6 +110,7 @@ pub(super) const TOOL: Tool = Tool {
         Subcommand {
             name: "create-lu",
             options: "ps",
+            added: &[],
             required: "",
             operands: Operands::One("lu file"),
             help: CREATE_LU_HELP,
@@ -115,6 +120,7 @@ pub(super) const TOOL: Tool = Tool {
         Subcommand {
             name: "modify-lu",
             options: "psf",
+            added: &[],
             required: "",
             operands: Operands::One("LU-name"),
             help: MODIFY_LU_HELP,
@@ -123,14 +129,15 @@ pub(super) const TOOL: Tool = Tool {
         plain("delete-lu", "k", Operands::Many("LU-name"), lu::delete),
         plain("delete-tg", "", Operands::One("group-name"), group::delete_target),
         plain("import-lu", "", Operands::One("file name"), lu::import),
-        plain("list-hg", "v", Operands::Any("group-name"), group::list_host),
-        plain("list-lu", "v", Operands::Any("LU-name"), listing::list),
-        plain("list-state", "", Operands::None, state::list),
-        plain("list-target", "v", Operands::Any("target-name"), target::list),
-        plain("list-tg", "v", Operands::Any("group-name"), group::list_target),
+        plain("list-hg", "v", Operands::Any("group-name"), group::list_host).with(&[JSON]),
+        plain("list-lu", "v", Operands::Any("LU-name"), listing::list).with(&[JSON]),
+        plain("list-state", "", Operands::None, state::list).with(&[JSON]),
+        plain("list-target", "v", Operands::Any("target-name"), target::list).with(&[JSON]),
+        plain("list-tg", "v", Operands::Any("group-name"), group::list_target).with(&[JSON]),
         Subcommand {
             name: "list-view",
             options: "l",
+            added: &[JSON],
             required: "l",
             operands: Operands::Any("ve-number"),
             help: "",
@@ -148,6 +155,7 @@ pub(super) const TOOL: Tool = Tool {
         Subcommand {
             name: "remove-hg-member",
             options: "g",
+            added: &[],
             required: "g",
             operands: Operands::Many("group-member"),
             help: "",
@@ -156,6 +164,7 @@ pub(super) const TOOL: Tool = Tool {
         Subcommand {
             name: "remove-tg-member",
             options: "g",
+            added: &[],
             required: "g",
             operands: Operands::Many("group-member"),
             help: "",
@@ -164,6 +173,7 @@ pub(super) const TOOL: Tool = Tool {
         Subcommand {
             name: "remove-view",
             options: "la",
+            added: &[],
             required: "l",
             operands: Operands::Any("ve-number"),
             help: "",
@@ -183,6 +193,7 @@ const fn plain(
     Subcommand {
         name,
         options,
+        added: &[],
         required: "",
         operands,
         help: "",

@@ -5,6 +5,8 @@
  */
 #include <libstmf.h>
 #include <errno.h>
+#include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -54,14 +56,26 @@ static void files_take(int writes)
 	TRUE(prlimit(atoi(getenv("STMF_TEST_PID")), RLIMIT_FSIZE, &limit, NULL) == 0);
 }
 
-static int flushes_fail;
+/* What flushing this file does: it works, fails, or waits at the gate. Other files, those of the store, are not concerned. */
+static struct stat flushed;
+static volatile enum { FLUSH_WORKS, FLUSH_FAILS, FLUSH_WAITS } flush_does;
+static sem_t at_gate, gate;
 
 /* In place of libc's, for a framework in this process. */
 int fdatasync(int fd)
 {
-	if (flushes_fail) {
-		errno = EIO;
-		return (-1);
+	struct stat file;
+
+	if (fstat(fd, &file) == 0 && file.st_dev == flushed.st_dev && file.st_ino == flushed.st_ino) {
+		if (flush_does == FLUSH_WAITS) {
+			sem_post(&at_gate);
+			while (sem_wait(&gate) != 0)
+				;
+		}
+		if (flush_does == FLUSH_FAILS) {
+			errno = EIO;
+			return (-1);
+		}
 	}
 	return (fsync(fd));
 }
@@ -239,16 +253,72 @@ static void flushes(void)
 
 	backing_make(&file, 2 * MIB);
 	create(&file, &lu, STMF_STATUS_SUCCESS);
-	flushes_fail = 1;
+	TRUE(stat(file.path, &flushed) == 0);
+	flush_does = FLUSH_FAILS;
 	CALL(stmfModifyLu(&lu, STMF_LU_PROP_WRITE_CACHE_DISABLE, "true"), STMF_ERROR_WRITE_CACHE_SET);
 	CALL(stmfModifyLuByFname(STMF_DISK, file.path, STMF_LU_PROP_WRITE_CACHE_DISABLE, "true"), STMF_ERROR_WRITE_CACHE_SET);
 	CALL(stmfLuStandby(&lu), STMF_STATUS_ERROR);
-	flushes_fail = 0;
+	flush_does = FLUSH_WORKS;
 	/* What the kernel lost then, it does not tell again: the LU stays in doubt. Who deletes it, having been told, means it. */
 	CALL(stmfModifyLu(&lu, STMF_LU_PROP_WRITE_CACHE_DISABLE, "true"), STMF_ERROR_WRITE_CACHE_SET);
 	CALL(stmfDeleteLu(&lu), STMF_STATUS_ERROR);
 	CALL(stmfDeleteLu(&lu), STMF_STATUS_SUCCESS);
 	backing_remove(&file);
+}
+
+/* ---- One call has an LU, others want it ---- */
+
+static struct backing held_file;
+static stmfGuid held_lu;
+
+static int hold_standby(void) { return (stmfLuStandby(&held_lu)); }
+static int hold_delete(void) { return (stmfDeleteLu(&held_lu)); }
+static int hold_import(void) { return (stmfImportLu(STMF_DISK, held_file.path, NULL)); }
+static int hold_modify(void) { return (stmfModifyLu(&held_lu, STMF_LU_PROP_ALIAS, "x")); }
+static int hold_modify_file(void) { return (stmfModifyLuByFname(STMF_DISK, held_file.path, STMF_LU_PROP_ALIAS, "x")); }
+
+static struct wish {
+	const char *name;
+	int (*call)(void);
+	int status;
+} wishes[] = {
+	{"stmfLuStandby", hold_standby, 0}, {"stmfDeleteLu", hold_delete, 0}, {"stmfImportLu", hold_import, 0},
+	{"stmfModifyLu", hold_modify, 0}, {"stmfModifyLuByFname", hold_modify_file, 0},
+};
+#define WISHES (sizeof (wishes) / sizeof (wishes[0]))
+
+static void *wish(void *argument)
+{
+	struct wish *made = argument;
+
+	made->status = made->call();
+	return (NULL);
+}
+
+static void held(void)
+{
+	struct wish holder = {"stmfLuStandby", hold_standby, -1};
+	pthread_t holds, wants[WISHES];
+	size_t i;
+
+	backing_make(&held_file, 2 * MIB);
+	create(&held_file, &held_lu, STMF_STATUS_SUCCESS);
+	TRUE(stat(held_file.path, &flushed) == 0 && sem_init(&at_gate, 0, 0) == 0 && sem_init(&gate, 0, 0) == 0);
+	flush_does = FLUSH_WAITS;
+	TRUE(pthread_create(&holds, NULL, wish, &holder) == 0 && sem_wait(&at_gate) == 0);
+	flush_does = FLUSH_WORKS;
+	/* All at once: a call may wait for the LU before it gives up. */
+	for (i = 0; i < WISHES; i++)
+		TRUE(pthread_create(&wants[i], NULL, wish, &wishes[i]) == 0);
+	for (i = 0; i < WISHES; i++) {
+		TRUE(pthread_join(wants[i], NULL) == 0);
+		check_covers(wishes[i].name, wishes[i].status);
+		check_status(__LINE__, wishes[i].name, wishes[i].status, STMF_ERROR_BUSY);
+	}
+	TRUE(sem_post(&gate) == 0 && pthread_join(holds, NULL) == 0);
+	check_status(__LINE__, "the one that has it", holder.status, STMF_STATUS_SUCCESS);
+	CALL(stmfDeleteLu(&held_lu), STMF_STATUS_SUCCESS);
+	backing_remove(&held_file);
 }
 
 /* A configuration that cannot be read changes nothing. */
@@ -289,8 +359,10 @@ int main(void)
 	store(STMF_STATUS_SUCCESS);
 	clean_up();
 	metadata();
-	if (strcmp(getenv("STMF_TEST_PID"), own) == 0)
+	if (strcmp(getenv("STMF_TEST_PID"), own) == 0) {
 		flushes();
+		held();
+	}
 	load();
 	return (check_end());
 }

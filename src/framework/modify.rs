@@ -52,7 +52,12 @@ impl Framework {
 
 fn active_unit(inner: &Inner, unit: Option<Arc<dyn Unit>>) -> Result<Arc<dyn Unit>, Status> {
     match inner.state {
-        LuState::Active { busy: true, .. } => Err(Status::Busy),
+        // Another call has the LU: before what it makes of it (order of the conditions in 3.9).
+        LuState::Active { busy: true, .. }
+        | LuState::Building { .. }
+        | LuState::Activating { .. }
+        | LuState::GivingUp { .. }
+        | LuState::Deleting { .. } => Err(Status::Busy),
         LuState::Active { .. } => unit.filter(|unit| unit.owned()).ok_or(Status::AccessStateSet),
         _ => Err(Status::AccessStateSet),
     }

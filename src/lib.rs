@@ -9,7 +9,7 @@
 //! | 2 | [`framework`] |
 //! | 3 | [`disk`], [`proxy`], [`iscsi`] |
 //! | 4 | [`service`], [`client`] |
-//! | 5 | [`capi`], the programs in `bin/`, and what several of them need: [`cli`] |
+//! | 5 | [`capi`], [`web`], the programs in `bin/`, and what several of them need: [`cli`] |
 
 pub mod capi;
 pub mod changes;
@@ -28,3 +28,4 @@ pub mod signals;
 pub mod store;
 pub mod systemd;
 pub mod types;
+pub mod web;

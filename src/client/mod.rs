@@ -6,6 +6,7 @@ mod answers;
 mod at_exit;
 mod devid;
 mod endpoint;
+mod extras;
 mod handles;
 mod link;
 mod modify;
@@ -17,6 +18,7 @@ mod size;
 
 pub use devid::{MAX_ISCSI_NAME, devid_from_iscsi_name, devid_from_wwn};
 pub use endpoint::{DEFAULT_DOOR, ENDPOINT_VARIABLE, Endpoint, InvalidEndpoint, require_daemon};
+pub use extras::{lu_import_many, lu_stand_down, lu_standby_many, wait_for};
 pub use modify::{global_lu_property, lu_change, lu_modify, lu_modify_file, set_global_lu_property};
 pub use persist::{persist_method, service_persist_method, set_persist_method, set_service_persist_method};
 pub use resource::{LuProperty, LuResource};
@@ -29,7 +31,7 @@ use crate::framework::{
 };
 use crate::iscsi::admin as iscsi;
 use crate::service::{AluaInfo, Request, Response};
-use crate::types::{DevId, GroupName, Guid, LuProperties, Lun, NodeId, ProviderKey, ProviderKind, Status};
+use crate::types::{DevId, GroupName, Guid, LuProperties, Lun, NodeId, ProviderKey, ProviderKind, Secret, Status};
 use handles::Door;
 use process::Process;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -152,6 +154,12 @@ calls! {
     set_standby_reads(forward: bool) -> () = Request::SetStandbyReads(forward), Response::Done => ();
     /// `itadm list-…`.
     iscsi_listing() -> iscsi::Listing = Request::IscsiListing, Response::IscsiListing(l) => *l;
+    /// The management URL of LUs without one of their own.
+    mgmt_url() -> Option<String> = Request::GetMgmtUrl, Response::MgmtUrl(u) => u;
+    /// Sets or removes it.
+    set_mgmt_url(url: Option<String>) -> () = Request::SetMgmtUrl(url), Response::Done => ();
+    /// CHAP secrets, `target/NAME` or `initiator/NAME`.
+    iscsi_secrets() -> Vec<(String, Secret)> = Request::IscsiSecrets, Response::IscsiSecrets(s) => s;
     /// The other subcommands of `itadm`: the name of the object, or why not.
     iscsi_change(change: iscsi::Change) -> Result<String, iscsi::Refusal> =
         Request::IscsiChange(Box::new(change)), Response::IscsiChanged(r) => r;

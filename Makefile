@@ -60,6 +60,7 @@ check-ocf: build ocf-deps
 bench: build
 	cargo bench --bench door
 	cargo bench --bench api
+	cargo bench --bench scale
 
 # What the comparison with another target needs beyond `make deps`.
 bench-deps: deps

@@ -7,7 +7,6 @@ use super::logical_unit::LogicalUnit;
 use super::{AccessReport, Framework, LuInfo, ObjectState, Release};
 use crate::store::LuRow;
 use crate::types::{Guid, LuProperties, Status};
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,8 +20,12 @@ impl Framework {
         let Ok(state) = self.configured() else {
             return Vec::new();
         };
-        let all: BTreeSet<Guid> = state.lus.keys().chain(state.views.guids()).copied().collect();
-        all.into_iter().collect()
+        let mut all: Vec<Guid> = state.lus.keys().chain(state.views.guids()).copied().collect();
+        drop(state);
+        // Two ascending runs, which the stable sort merges.
+        all.sort();
+        all.dedup();
+        all
     }
 
     pub(super) fn info_of_lu(&self, guid: &Guid) -> Result<LuInfo, Status> {

@@ -17,8 +17,24 @@ use crate::types::{NodeId, Status};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Imports that run at the same time at load.
-const LOADERS: usize = 8;
+/// LUs that are imported at load, or given up at the end, at the same time: each waits for its disk.
+const AT_ONCE: usize = 8;
+
+/// Does the work for all items, several at a time.
+fn for_all<T: Sync>(items: &[T], work: impl Fn(&T) + Sync) {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
+            work(item);
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..AT_ONCE.min(items.len()) {
+            scope.spawn(work);
+        }
+        work();
+    });
+}
 
 impl State {
     /// As the original computes it: a single object on its way counts.
@@ -147,24 +163,9 @@ impl Framework {
                 let missing = snapshot.lus.iter().filter(|row| !state.lus.contains_key(&row.guid));
                 missing.cloned().collect::<Vec<_>>()
             };
-            self.load_lus(&wanted);
+            for_all(&wanted, |row| self.load_lu(row));
         }
         Ok(())
-    }
-
-    fn load_lus(&self, rows: &[LuRow]) {
-        let next = AtomicUsize::new(0);
-        let work = || {
-            while let Some(row) = rows.get(next.fetch_add(1, Ordering::Relaxed)) {
-                self.load_lu(row);
-            }
-        };
-        std::thread::scope(|scope| {
-            for _ in 1..LOADERS.min(rows.len()) {
-                scope.spawn(work);
-            }
-            work();
-        });
     }
 
     fn load_lu(&self, row: &LuRow) {
@@ -244,7 +245,7 @@ impl Framework {
         if let Err(status @ (Status::Busy | Status::Error)) = self.go_offline() {
             log::warn!("shutdown: the service could not be taken offline first: {status}");
         }
-        self.all_cells().iter().for_each(|cell| self.give_up_at_shutdown(cell));
+        for_all(&self.all_cells(), |cell| self.give_up_at_shutdown(cell));
     }
 }
 

@@ -32,7 +32,7 @@ impl Drop for Loop {
 
 /// Bytes of the disk that a file takes.
 fn allocated(file: &str) -> u64 {
-    fs::metadata(file).unwrap().blocks() * 512
+    fs::metadata(file).expect("it exists").blocks() * 512
 }
 
 #[test]

@@ -43,6 +43,31 @@ fn the_header_compiles_everywhere() {
     }
 }
 
+/// `compat` is C and C++ at once.
+#[test]
+fn the_opt_ins_choose_the_same_symbols_in_cpp() {
+    let bench = Bench::new();
+    for compiler in ["g++", "clang++"] {
+        let program = bench.path(compiler);
+        let output = Command::new(compiler)
+            .args(["-std=c++17", "-x", "c++"])
+            .args(WARNINGS)
+            .args(NVPAIR)
+            .arg("-I")
+            .arg(root().join("include"))
+            .arg(root().join("c-tests/compat.c"))
+            .args(["-x", "none", "-o"])
+            .arg(&program)
+            .arg("-L")
+            .arg(bench.directory.path())
+            .args(["-lstmf", "-lnvpair"])
+            .output()
+            .expect(compiler);
+        assert!(output.status.success(), "{compiler}: {}", text(&output));
+        bench.check(bench.command(&program, "embedded"));
+    }
+}
+
 #[test]
 fn exactly_the_public_symbols_are_exported_each_with_its_version() {
     let nm = Command::new("nm")

@@ -2,6 +2,7 @@
 //!
 //! Nothing happens before the first call: no thread, no connection (programs fork after loading the library).
 
+mod answers;
 mod at_exit;
 mod devid;
 mod endpoint;
@@ -70,11 +71,9 @@ calls! {
     online() -> () = Request::Online, Response::Done => ();
     /// `stmfOffline`.
     offline() -> () = Request::Offline, Response::Done => ();
-    /// `stmfGetLogicalUnitList`.
-    lu_list() -> Vec<Guid> = Request::LuList, Response::Guids(l) => l;
     /// `stmfGetLogicalUnitProperties`.
     lu_info(guid: Guid) -> LuInfo = Request::LuInfo(guid), Response::Lu(l) => l;
-    /// `stmfGetLuResource`.
+    /// What [`lu_snapshot`] is made of.
     lu_resource(guid: Guid) -> AccessReport = Request::LuResource(guid), Response::Resource(r) => *r;
     /// `stmfCreateLu`.
     lu_create(properties: LuProperties) -> Guid = Request::LuCreate(Box::new(properties)), Response::Guid(g) => g;
@@ -164,6 +163,27 @@ calls! {
     /// The other subcommands of `itadm`: the name of the object, or why not.
     iscsi_change(change: iscsi::Change) -> Result<String, iscsi::Refusal> =
         Request::IscsiChange(Box::new(change)), Response::IscsiChanged(r) => r;
+}
+
+/// `stmfGetLogicalUnitList`.
+pub fn lu_list() -> Result<Vec<Guid>, Status> {
+    Process::current().remembered(
+        |answers| answers.list(),
+        || match send(&Request::LuList, &[])? {
+            Response::Guids(list) => Ok(list),
+            other => unexpected(other),
+        },
+        |answers, list| answers.keep_list(list),
+    )
+}
+
+/// `stmfGetLuResource`.
+pub fn lu_snapshot(guid: Guid) -> Result<LuResource, Status> {
+    Process::current().remembered(
+        |answers| answers.resource(&guid),
+        || lu_resource(guid).map(LuResource::from),
+        |answers, resource| answers.keep_resource(guid, resource),
+    )
 }
 
 /// A group that cannot exist, because its name is none, in a view entry: `missing`, unless the service cannot be reached

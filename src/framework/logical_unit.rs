@@ -2,9 +2,11 @@
 
 use super::changes;
 use super::identity::Identity;
+use super::io::IoCounters;
 use super::itl::{Itl, Refused};
 use super::live::{Finale, Stop};
 use super::{Framework, Handler, LuNexuses, Nexus, ObjectState, Unit};
+use crate::changes::Change;
 use crate::scsi::Sense;
 use crate::types::{AccessState, DevId, Guid, Lun};
 use arc_swap::{ArcSwap, Guard};
@@ -41,6 +43,8 @@ pub(super) struct LogicalUnit {
     pub provider: &'static str,
     /// What INQUIRY says while nobody else can be asked.
     pub identity: Identity,
+    /// What hosts have read and written.
+    pub io: IoCounters,
     name: Mutex<String>,
     state: AtomicU8,
     access: AtomicU8,
@@ -64,6 +68,7 @@ impl LogicalUnit {
             guid,
             provider,
             identity,
+            io: IoCounters::default(),
             name: Mutex::new(name),
             state: AtomicU8::new(ObjectState::Offline as u8),
             access: AtomicU8::new(UNKNOWN),
@@ -83,6 +88,7 @@ impl LogicalUnit {
     }
 
     pub fn rename(&self, name: &str) {
+        let _change = Change::begin();
         name.clone_into(&mut self.name.lock());
     }
 
@@ -101,6 +107,7 @@ impl LogicalUnit {
     }
 
     pub fn set_access(&self, access: AccessState) {
+        let _change = Change::begin();
         let before = self.access.swap(access as u8, Ordering::AcqRel);
         if before != UNKNOWN && before != access as u8 {
             self.changed.store(true, Ordering::Release);
@@ -142,6 +149,7 @@ impl LogicalUnit {
     }
 
     pub fn set_route(&self, route: Route) {
+        let _change = Change::begin();
         self.route.store(Arc::new(route));
     }
 

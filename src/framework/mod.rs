@@ -9,6 +9,7 @@
 //! | the contract with the neighbours | `api`, `task`, `unit`, `peer`, `port` |
 //! | the way of a command | `routing`, then `dlun0` (no LU), `standby` (to the peer), `identity` (INQUIRY in their stead) |
 //! | one nexus on one LU | `itl`, `attention` (unit attentions), `live` (tasks), `task_management` |
+//! | what hosts did with an LU | `io` (totals) |
 //! | who sees what | `views` (pure), `groups` (the calls), `mapping`, `lun_map` |
 //! | management | `state`, `service`, `lus`, `modify`, `ports`, `providers` with `sbd_data`, `defaults`, `persistence` |
 //! | access state | `alua` (pure), `cell` (performs its actions for one LU), `alua_mode`, `peer_events`, `alua_report` |
@@ -25,6 +26,7 @@ mod defaults;
 mod dlun0;
 mod groups;
 mod identity;
+mod io;
 mod itl;
 mod live;
 mod logical_unit;
@@ -56,6 +58,7 @@ pub use api::{
     ServiceState, ViewEntry, ViewRequest,
 };
 pub use changes::Wanted;
+pub use io::IoTotals;
 pub use live::LiveTask;
 pub use lun_map::LunMap;
 pub use peer::{AnnouncedLu, Announcement, MessageCount, PeerEvent, PeerLink, PeerReport, PeerStatus, PeerView};

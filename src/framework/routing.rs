@@ -3,6 +3,7 @@
 
 use super::attention::Class;
 use super::dlun0::{self, INQUIRY, REPORT_LUNS, REQUEST_SENSE};
+use super::io::Running;
 use super::itl::{Itl, Refused};
 use super::live::LiveTask;
 use super::logical_unit::{LogicalUnit, Route};
@@ -181,6 +182,7 @@ fn pending(task: &Task, itl: &Itl, class: Class, active: bool) -> Option<Sense> 
 struct Completion {
     live: LiveTask,
     inquiry: Option<[u8; 16]>,
+    io: Option<Running>,
     done: Option<Done>,
 }
 
@@ -196,6 +198,9 @@ impl Completion {
         }
         learn_of_peer(&self.live.itl.lu, &outcome);
         let (outcome, waited) = self.live.state.end(outcome);
+        if let Some(running) = &self.io {
+            self.live.itl.lu.io.end(running, &outcome);
+        }
         if waited {
             self.live.itl.ended(self.live.key);
         }
@@ -235,6 +240,7 @@ pub(super) fn execute(ready: ReadyTask, data: Vec<u8>, done: Done) {
     };
     let completion = Completion {
         inquiry: (task.cdb.opcode() == INQUIRY).then(|| *task.cdb.head()),
+        io: Running::begin(task.cdb.opcode()),
         live,
         done: Some(done),
     };

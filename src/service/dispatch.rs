@@ -1,6 +1,7 @@
 //! Runs a request against the node: one arm for each request, no policy.
 
 use super::{AluaInfo, Call, Request, Response, Service, privilege, wire};
+use crate::changes;
 use crate::door::Credentials;
 use crate::framework::with_persist_method;
 use crate::types::{Guid, LuProperties, NodeId, ProviderKey, ProviderKind, ProviderName, Status};
@@ -28,6 +29,9 @@ impl Service {
         let Call { persist, request } = call.into();
         if matches!(request, Request::IscsiSecrets) && !privilege::owner(caller) {
             return (Response::Failed(Status::Perm), Vec::new());
+        }
+        if matches!(request, Request::Watch) {
+            return (Response::Done, self.watch(caller));
         }
         let response = with_persist_method(persist, || self.run(request, descriptors)).unwrap_or_else(Response::Failed);
         (response, Vec::new())
@@ -156,6 +160,9 @@ impl Service {
             }
             Request::PostProxyMsg(handle, message) => done(self.doors.post(handle, &message))?,
 
+            // Answered with a descriptor, by `dispatch`.
+            Request::Watch => Response::Done,
+
             Request::IscsiListing => Response::IscsiListing(Box::new(self.iscsi()?.listing())),
             Request::WaitFor(wanted, milliseconds) => {
                 let patience = Duration::from_millis(milliseconds.into());
@@ -185,6 +192,18 @@ impl Service {
         }
         let node = NodeId::new(node).ok_or(Status::InvalidArg)?;
         self.framework.set_alua(true, Some(node))
+    }
+
+    /// What a caller remembers he is not asked again whether he may know. So only those get the counts who always may.
+    fn watch(&self, caller: Credentials) -> Vec<OwnedFd> {
+        let descriptor = changes::descriptor().filter(|_| privilege::allowed(caller, None));
+        let copy = descriptor.map(|descriptor| descriptor.try_clone_to_owned()).transpose();
+        copy.unwrap_or_else(|error| {
+            log::warn!("no descriptor of the counts of changes: {error}");
+            None
+        })
+        .into_iter()
+        .collect()
     }
 
     /// A registered LU of the disk provider: `NotFound`, `InvalidArg`.

@@ -103,6 +103,8 @@ pub enum Request {
     LuImportMany(Vec<String>),
     /// `stmfxStandbyLus`, at most [`super::BATCH_MAX`].
     LuStandbyMany(Vec<Guid>),
+    /// The counts of changes ([`crate::changes`]): their descriptor comes back, or none.
+    Watch,
 }
 
 /// A request and how its caller wants changes to be kept.

@@ -11,7 +11,7 @@ mod state;
 mod target;
 mod view;
 
-use super::command_line::{Operands, OptionSpec, Subcommand, Tool};
+use super::command_line::{JSON, Operands, OptionSpec, Subcommand, Tool};
 use super::{Console, Service};
 
 /// Runs `stmfadm`; `arguments` come after `argv[0]`. Returns the exit status.
@@ -39,9 +39,10 @@ const OPTIONS: &[OptionSpec] = &[
     option('t', "target-group", Some("group-name")),
     option('h', "host-group", Some("group-name")),
     option('v', "verbose", None),
-    option('N', "dry-run", None),
-    option('S', "with-secrets", None),
-    option('x', "exact", None),
+    option(config::DRY_RUN, "dry-run", None),
+    option(config::WITH_SECRETS, "with-secrets", None),
+    option(config::EXACT, "exact", None),
+    option(JSON, "json", None),
 ];
 
 const ADD_VIEW_HELP: &str = "\
@@ -79,12 +80,12 @@ const MODIFY_LU_HELP: &str = "\
 
 const EXPORT_HELP: &str = "\
 \tWrites the configuration as JSON to the file, or to standard output.
-\tWith -S the CHAP secrets too; the file is then for its owner's eyes alone, as always.
+\tWith --with-secrets the CHAP secrets too; the file is then for its owner's eyes alone, as always.
 ";
 
 const IMPORT_HELP: &str = "\
-\tShows what changes (- and +), then changes it; with -N shows it only. The file is - for standard input.
-\tWith -x what the file does not name is removed.
+\tShows what changes (- and +), then changes it; with --dry-run shows it only. The file is - for standard input.
+\tWith --exact what the file does not name is removed.
 ";
 
 /// The table of `cli.md` 2.2, in the order of the usage text.
@@ -94,6 +95,7 @@ pub(super) const TOOL: Tool = Tool {
         Subcommand {
             name: "add-hg-member",
             options: "g",
+            added: &[],
             required: "g",
             operands: Operands::Many("group-member"),
             help: "",
@@ -102,6 +104,7 @@ pub(super) const TOOL: Tool = Tool {
         Subcommand {
             name: "add-tg-member",
             options: "g",
+            added: &[],
             required: "g",
             operands: Operands::Many("group-member"),
             help: "",
@@ -110,6 +113,7 @@ pub(super) const TOOL: Tool = Tool {
         Subcommand {
             name: "add-view",
             options: "nth",
+            added: &[],
             required: "",
             operands: Operands::One("LU-name"),
             help: ADD_VIEW_HELP,
@@ -120,6 +124,7 @@ pub(super) const TOOL: Tool = Tool {
         Subcommand {
             name: "create-lu",
             options: "ps",
+            added: &[],
             required: "",
             operands: Operands::One("lu file"),
             help: CREATE_LU_HELP,
@@ -129,6 +134,7 @@ pub(super) const TOOL: Tool = Tool {
         Subcommand {
             name: "modify-lu",
             options: "psf",
+            added: &[],
             required: "",
             operands: Operands::One("LU-name"),
             help: MODIFY_LU_HELP,
@@ -138,7 +144,8 @@ pub(super) const TOOL: Tool = Tool {
         plain("delete-tg", "", Operands::One("group-name"), group::delete_target),
         Subcommand {
             name: "export-config",
-            options: "S",
+            options: "",
+            added: &[config::WITH_SECRETS],
             required: "",
             operands: Operands::Any("file"),
             help: EXPORT_HELP,
@@ -146,21 +153,23 @@ pub(super) const TOOL: Tool = Tool {
         },
         Subcommand {
             name: "import-config",
-            options: "Nx",
+            options: "",
+            added: &[config::DRY_RUN, config::EXACT],
             required: "",
             operands: Operands::One("file"),
             help: IMPORT_HELP,
             run: config::import,
         },
         plain("import-lu", "", Operands::One("file name"), lu::import),
-        plain("list-hg", "v", Operands::Any("group-name"), group::list_host),
-        plain("list-lu", "v", Operands::Any("LU-name"), listing::list),
-        plain("list-state", "", Operands::None, state::list),
-        plain("list-target", "v", Operands::Any("target-name"), target::list),
-        plain("list-tg", "v", Operands::Any("group-name"), group::list_target),
+        plain("list-hg", "v", Operands::Any("group-name"), group::list_host).with(&[JSON]),
+        plain("list-lu", "v", Operands::Any("LU-name"), listing::list).with(&[JSON]),
+        plain("list-state", "", Operands::None, state::list).with(&[JSON]),
+        plain("list-target", "v", Operands::Any("target-name"), target::list).with(&[JSON]),
+        plain("list-tg", "v", Operands::Any("group-name"), group::list_target).with(&[JSON]),
         Subcommand {
             name: "list-view",
             options: "l",
+            added: &[JSON],
             required: "l",
             operands: Operands::Any("ve-number"),
             help: "",
@@ -178,6 +187,7 @@ pub(super) const TOOL: Tool = Tool {
         Subcommand {
             name: "remove-hg-member",
             options: "g",
+            added: &[],
             required: "g",
             operands: Operands::Many("group-member"),
             help: "",
@@ -186,6 +196,7 @@ pub(super) const TOOL: Tool = Tool {
         Subcommand {
             name: "remove-tg-member",
             options: "g",
+            added: &[],
             required: "g",
             operands: Operands::Many("group-member"),
             help: "",
@@ -194,6 +205,7 @@ pub(super) const TOOL: Tool = Tool {
         Subcommand {
             name: "remove-view",
             options: "la",
+            added: &[],
             required: "l",
             operands: Operands::Any("ve-number"),
             help: "",
@@ -213,6 +225,7 @@ const fn plain(
     Subcommand {
         name,
         options,
+        added: &[],
         required: "",
         operands,
         help: "",

@@ -446,7 +446,7 @@ impl Session {
             let end = (offset + segment).min(total).min((offset / burst + 1) * burst);
             let last = end == total;
             let mut header = Header::new(opcode::DATA_IN);
-            header.0[1] = if last || end % burst == 0 { 0x80 } else { 0 };
+            header.0[1] = if last || end.is_multiple_of(burst) { 0x80 } else { 0 };
             header
                 .set_lun(live.lun)
                 .set_word::<16>(itt)

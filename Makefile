@@ -9,7 +9,7 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 MAJOR   := 1
 PROGRAMS := stmfd stmfproxy stmfadm sbdadm itadm aluaadm
 
-.PHONY: all build deps demo check soak conformance lab-deps check-vm ocf-deps check-ocf bench bench-deps bench-iscsi \
+.PHONY: all build deps demo check soak conformance lab-deps check-vm ocf-deps check-ocf bench bench-deps bench-iscsi bench-pair \
 	deb-deps deb check-deb check-docs install install-files clean
 
 all: build
@@ -72,6 +72,11 @@ bench-deps: deps
 # stmfd beside Debian's tgt and a bare loop; writes docs/performance.md. BENCH_FLAGS=--quick takes about 2 minutes.
 bench-iscsi: build bench-deps
 	benches/iscsi/run --write-doc $(BENCH_FLAGS)
+
+# READ through the standby path beside the active path, plain and over TLS; the cost of a byte in messages. Writes docs/performance.md.
+bench-pair: build bench-deps
+	cargo bench --bench pair | tee target/bench-pair.txt
+	benches/pair/run --write-doc --codec target/bench-pair.txt $(BENCH_FLAGS)
 
 # What packaging needs beyond `make deps`; all of it is in Debian main.
 deb-deps: deps

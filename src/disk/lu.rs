@@ -12,7 +12,7 @@ use super::range::Locks;
 use super::registry::Registration;
 use super::reservations::{self, Reservations};
 use crate::changes::Change;
-use crate::framework::{Done, Handler, Inquiry, LuNexuses, Nexus, Release, Start, Task, Unit};
+use crate::framework::{Done, Handler, Inquiry, LuNexuses, Nexus, Origin, Release, Start, Task, Unit};
 use crate::scsi::vpd::TargetPort;
 use crate::scsi::{Sense, mode};
 use crate::types::{Guid, LuChange, LuProperties, Status};
@@ -302,6 +302,10 @@ impl Handler for Disk {
             cdb: *task.cdb.head(),
             expected: task.expected,
             key: Disk::key(&task.nexus, task.tag),
+            start_by: match task.origin {
+                Origin::Peer { start_by, .. } => start_by,
+                Origin::Local => None,
+            },
             nexus: task.nexus,
             data,
             done,

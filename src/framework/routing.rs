@@ -70,7 +70,9 @@ fn begin(task: Task, live: LiveTask) -> Started {
 /// Hazard H12: the peer means another LU than the one that this node has under that number.
 fn wrong_unit(task: &Task, itl: &Itl) -> Option<Outcome> {
     match task.origin {
-        Origin::Peer { lun_id: Some(meant) } if meant != itl.lu.guid => {
+        Origin::Peer {
+            lun_id: Some(meant), ..
+        } if meant != itl.lu.guid => {
             log::error!(
                 "view entries of the two nodes disagree: the peer forwarded a command for LU {meant} from {} through {}, \
                  but that LUN is LU {} here; refused",

@@ -27,11 +27,11 @@ impl Service {
             return (Response::Failed(Status::Perm), Vec::new());
         }
         let Call { persist, request } = call.into();
-        if matches!(request, Request::IscsiSecrets) && !privilege::owner(caller) {
-            return (Response::Failed(Status::Perm), Vec::new());
-        }
         if matches!(request, Request::Watch) {
             return (Response::Done, self.watch(caller));
+        }
+        if matches!(request, Request::IscsiSecrets) && !privilege::owner(caller) {
+            return (Response::Failed(Status::Perm), Vec::new());
         }
         let response = with_persist_method(persist, || self.run(request, descriptors)).unwrap_or_else(Response::Failed);
         (response, Vec::new())

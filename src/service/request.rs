@@ -95,6 +95,8 @@ pub enum Request {
     /// READ on Standby LUs is forwarded.
     GetStandbyReads,
     SetStandbyReads(bool),
+    /// The counts of changes ([`crate::changes`]): their descriptor comes back, or none.
+    Watch,
     /// `stmfxWait...`: at most this many milliseconds.
     WaitFor(Wanted, u32),
     /// `stmfxLuStandDown`: how many milliseconds the commands that run may take.
@@ -103,8 +105,6 @@ pub enum Request {
     LuImportMany(Vec<String>),
     /// `stmfxStandbyLus`, at most [`super::BATCH_MAX`].
     LuStandbyMany(Vec<Guid>),
-    /// The counts of changes ([`crate::changes`]): their descriptor comes back, or none.
-    Watch,
 }
 
 /// A request and how its caller wants changes to be kept.

@@ -7,6 +7,8 @@ use crate::cli::{Console, Service, document};
 use crate::types::Secret;
 use std::ops::Deref;
 
+/// iSNS servers that may be named.
+const ISNS_SERVERS_MAX: usize = 8;
 /// Letter, long name, takes an argument.
 const OPTIONS: &[(char, &str, bool)] = &[
     ('l', "alias", true),
@@ -157,14 +159,14 @@ const SUBCOMMANDS: &[Row] = &[
         Operands::One,
         "<initiator-node-name>",
     ),
-    // RADIUS and iSNS have no client in this version.
     (
         Subcommand::ModifyDefaults,
         "modify-defaults",
         "ardDiI",
-        "rdDiI",
+        "",
         Operands::None,
-        "[-a radius|chap|none]",
+        "[-a radius|chap|none] [-r <IP-address>[:<port>]] [-d] [-D <radius-secret-path>] [-i enable|disable] \
+         [-I <IP-address>[:<port>][,<IP-address>[:<port>]]...]",
     ),
     (
         Subcommand::ListDefaults,
@@ -437,8 +439,16 @@ fn accept(letter: char, word: &str, value: String, scanned: &mut Scanned) -> Res
         _ if unserved.contains(letter) => {
             return Err(format!("Error, option {word} is not available in this version").into());
         }
-        's' => scanned.parsed.secret = Some(secret::ask()?),
-        'S' => scanned.parsed.secret = Some(secret::read_file(&value)?),
+        's' => scanned.parsed.secret = Some(secret::ask("CHAP")?),
+        'd' => scanned.parsed.secret = Some(secret::ask("RADIUS")?),
+        'i' if !"enable".starts_with(value.as_str()) && !"disable".starts_with(value.as_str()) || value.is_empty() => {
+            return Err("invalid value for -i".to_owned().into());
+        }
+        'I' if value.split(',').count() > ISNS_SERVERS_MAX => {
+            let most = ISNS_SERVERS_MAX;
+            return Err(format!("Too many iSNS servers specified, maximum of {most} allowed").into());
+        }
+        'S' | 'D' => scanned.parsed.secret = Some(secret::read_file(&value)?),
         _ => scanned.parsed.given.options.push((letter, value)),
     }
     Ok(())
@@ -503,7 +513,9 @@ mod tests {
 
     const CREATE: &str = "usage:\n\tcreate-target\t[-a radius|chap|none|default] [-s] [-S <chap-secret-path>] \
                           [-u <chap-user-name>] [-n <target-node-name>] [-l <alias>] [-t <tpg-name>[,<tpg-name>]...]\n";
-    const DEFAULTS: &str = "usage:\n\tmodify-defaults\t[-a radius|chap|none]\n";
+    const DEFAULTS: &str = "usage:\n\tmodify-defaults\t[-a radius|chap|none] [-r <IP-address>[:<port>]] [-d] \
+                            [-D <radius-secret-path>] [-i enable|disable] \
+                            [-I <IP-address>[:<port>][,<IP-address>[:<port>]]...]\n";
     const INITIATOR: &str =
         "usage:\n\tcreate-initiator\t[-s] [-S <chap-secret-path>] [-u <chap-username>] <initiator-node-name>\n";
     const DELETE: &str = "usage:\n\tdelete-target\t[-f] <target-node-name>\n";
@@ -541,15 +553,11 @@ mod tests {
                 CREATE,
                 "Error, create-target does not support any operands\n",
             ),
+            ("modify-defaults -i x", DEFAULTS, "invalid value for -i\n"),
             (
-                "modify-defaults -r 192.0.2.1",
+                "modify-defaults -I 1,2,3,4,5,6,7,8,9",
                 DEFAULTS,
-                "Error, option -r is not available in this version\n",
-            ),
-            (
-                "modify-defaults --isns-server none",
-                DEFAULTS,
-                "Error, option --isns-server is not available in this version\n",
+                "Too many iSNS servers specified, maximum of 8 allowed\n",
             ),
             ("create-initiator -a chap", INITIATOR, "Unrecognized option -a\n"),
             (
@@ -594,7 +602,8 @@ mod tests {
              \tcreate-tpg\t<tpg-name> <IP-address>[:<port>]...\n\tdelete-tpg\t[-f] <tpg-name>\n\
              \tlist-tpg\t[-pv] [<tpg-name>]\n\tcreate-initiator\t{initiator}\n\tmodify-initiator\t{initiator}\n\
              \tlist-initiator\t[-pv] [<initiator-node-name>]\n\tdelete-initiator\t<initiator-node-name>\n\
-             \tmodify-defaults\t[-a radius|chap|none]\n\tlist-defaults\t[-p]\n"
+             \tmodify-defaults\t[-a radius|chap|none] [-r <IP-address>[:<port>]] [-d] [-D <radius-secret-path>] \
+             [-i enable|disable] [-I <IP-address>[:<port>][,<IP-address>[:<port>]]...]\n\tlist-defaults\t[-p]\n"
         );
         let all = all.as_str();
         assert_eq!(refused("", false), ran(1, all, ""));

@@ -31,7 +31,7 @@ pub fn create(parsed: &Parsed, service: &dyn Service) -> Result<(), Failure> {
             true => failure(format!("{WHAT}: Invalid argument"), EINVAL),
             false => failure(format!("Error adding portal {text}: Invalid argument"), EINVAL),
         };
-        portals.push(portal(text).ok_or_else(wrong)?);
+        portals.push(address(text, PORT).ok_or_else(wrong)?);
     }
     let as_typed = |used: &SocketAddr| {
         let at = portals.iter().position(|portal| portal == used);
@@ -53,8 +53,8 @@ pub fn create(parsed: &Parsed, service: &dyn Service) -> Result<(), Failure> {
     created.map(drop)
 }
 
-/// `a.b.c.d[:port]` or `[v6][:port]`, literal addresses only.
-fn portal(text: &str) -> Option<SocketAddr> {
+/// `a.b.c.d[:port]` or `[v6][:port]`, literal addresses only; `port` is the default.
+pub fn address(text: &str, port: u16) -> Option<SocketAddr> {
     let (ip, rest): (IpAddr, &str) = match text.strip_prefix('[') {
         Some(rest) => {
             let (address, rest) = rest.split_once(']')?;
@@ -65,12 +65,12 @@ fn portal(text: &str) -> Option<SocketAddr> {
             (text[..end].parse::<Ipv4Addr>().ok()?.into(), &text[end..])
         }
     };
-    let port = match rest.strip_prefix(':') {
+    let given = match rest.strip_prefix(':') {
         Some(digits) => u16::try_from(values::decimal(digits)?).ok()?,
-        None if rest.is_empty() => PORT,
+        None if rest.is_empty() => port,
         None => return None,
     };
-    Some(SocketAddr::new(ip, port))
+    Some(SocketAddr::new(ip, given))
 }
 
 pub fn delete(parsed: &Parsed, service: &dyn Service) -> Result<(), Failure> {
@@ -131,7 +131,7 @@ pub fn list(parsed: &Parsed, service: &dyn Service, console: &mut Console<'_>) -
 
 #[cfg(test)]
 mod tests {
-    use super::portal;
+    use super::{PORT, address};
 
     #[test]
     fn portals_are_literal_addresses() {
@@ -142,7 +142,7 @@ mod tests {
             ("[::1]:65535", "[::1]:65535"),
             ("[::ffff:192.0.2.1]", "192.0.2.1:3260"),
         ] {
-            assert_eq!(portal(text).map(|p| p.to_string()).as_deref(), Some(portal_text));
+            assert_eq!(address(text, PORT).map(|p| p.to_string()).as_deref(), Some(portal_text));
         }
         for bad in [
             "",
@@ -158,7 +158,7 @@ mod tests {
             "[192.0.2.1]",
             "192.0.2.1:1:1",
         ] {
-            assert_eq!(portal(bad), None, "{bad}");
+            assert_eq!(address(bad, PORT), None, "{bad}");
         }
     }
 }

@@ -39,10 +39,10 @@ const OPTIONS: &[OptionSpec] = &[
     option('t', "target-group", Some("group-name")),
     option('h', "host-group", Some("group-name")),
     option('v', "verbose", None),
+    option(JSON, "json", None),
     option(config::DRY_RUN, "dry-run", None),
     option(config::WITH_SECRETS, "with-secrets", None),
     option(config::EXACT, "exact", None),
-    option(JSON, "json", None),
 ];
 
 const ADD_VIEW_HELP: &str = "\
@@ -142,24 +142,6 @@ pub(super) const TOOL: Tool = Tool {
         },
         plain("delete-lu", "k", Operands::Many("LU-name"), lu::delete),
         plain("delete-tg", "", Operands::One("group-name"), group::delete_target),
-        Subcommand {
-            name: "export-config",
-            options: "",
-            added: &[config::WITH_SECRETS],
-            required: "",
-            operands: Operands::Any("file"),
-            help: EXPORT_HELP,
-            run: config::export,
-        },
-        Subcommand {
-            name: "import-config",
-            options: "",
-            added: &[config::DRY_RUN, config::EXACT],
-            required: "",
-            operands: Operands::One("file"),
-            help: IMPORT_HELP,
-            run: config::import,
-        },
         plain("import-lu", "", Operands::One("file name"), lu::import),
         plain("list-hg", "v", Operands::Any("group-name"), group::list_host).with(&[JSON]),
         plain("list-lu", "v", Operands::Any("LU-name"), listing::list).with(&[JSON]),
@@ -212,6 +194,24 @@ pub(super) const TOOL: Tool = Tool {
             run: view::remove,
         },
         plain("list-alua", "v", Operands::None, alua::list),
+        Subcommand {
+            name: "export-config",
+            options: "",
+            added: &[config::WITH_SECRETS],
+            required: "",
+            operands: Operands::Any("file"),
+            help: EXPORT_HELP,
+            run: config::export,
+        },
+        Subcommand {
+            name: "import-config",
+            options: "",
+            added: &[config::DRY_RUN, config::EXACT],
+            required: "",
+            operands: Operands::One("file"),
+            help: IMPORT_HELP,
+            run: config::import,
+        },
     ],
 };
 

@@ -104,6 +104,15 @@ int door_setparam(int door, int param, size_t value);
 int fattach(int door, const char *path);
 int fdetach(const char *path);
 
+/* Additions (docs/extras.md). */
+int stmfxImportLus(uint32_t count, char *const *files, stmfGuid *lus, int *statuses);
+int stmfxLuStandDown(const stmfGuid *lu, uint32_t milliseconds);
+int stmfxStandbyLus(uint32_t count, const stmfGuid *lus, int *statuses);
+int stmfxWaitLogicalUnit(const stmfGuid *lu, int status, uint32_t milliseconds);
+int stmfxWaitLuAccess(const stmfGuid *lu, const char *state, uint32_t milliseconds);
+int stmfxWaitService(int state, uint32_t milliseconds);
+int stmfxWaitTarget(const stmfDevid *target, int status, uint32_t milliseconds);
+
 #ifdef __cplusplus
 }
 #endif

@@ -74,7 +74,7 @@ fn what_was_exported_is_there_again_after_an_import() {
     let export = |stmfd: &Stmfd, file: &Path| {
         must(&mut tool(
             stmfd,
-            &format!("stmfadm export-config -S {}", file.display()),
+            &format!("stmfadm export-config --with-secrets {}", file.display()),
         ))
     };
     let import = |stmfd: &Stmfd, options: &str| {
@@ -94,7 +94,7 @@ fn what_was_exported_is_there_again_after_an_import() {
     assert!(plain.contains("(kept)") && !plain.contains("Y29y"), "{plain}");
 
     // On the same node it changes nothing.
-    assert_eq!(import(&stmfd, " -x"), (0, String::new(), String::new()));
+    assert_eq!(import(&stmfd, " --exact"), (0, String::new(), String::new()));
     stmfd.stop();
 
     // A node that has nothing: shown first, then done, then nothing is left to do.
@@ -116,7 +116,7 @@ fn what_was_exported_is_there_again_after_an_import() {
     }
     assert_eq!(must(&mut tool(&stmfd, "stmfadm list-lu")), "");
     assert_eq!(import(&stmfd, ""), (0, shown, String::new()));
-    assert_eq!(import(&stmfd, " -x"), (0, String::new(), String::new()));
+    assert_eq!(import(&stmfd, " --exact"), (0, String::new(), String::new()));
     export(&stmfd, &again);
     assert_eq!(std::fs::read_to_string(&again).unwrap(), text);
     wait_for("the target is online", || {

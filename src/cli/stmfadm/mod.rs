@@ -42,9 +42,9 @@ const OPTIONS: &[OptionSpec] = &[
     option('h', "host-group", Some("group-name")),
     option('v', "verbose", None),
     option(JSON, "json", None),
-    option('N', "dry-run", None),
-    option('S', "with-secrets", None),
-    option('x', "exact", None),
+    option(config::DRY_RUN, "dry-run", None),
+    option(config::WITH_SECRETS, "with-secrets", None),
+    option(config::EXACT, "exact", None),
     option(CHECK, "check", None),
     option(WATCH, "watch", None),
     option(COUNT, "count", Some("number")),
@@ -85,12 +85,12 @@ const MODIFY_LU_HELP: &str = "\
 
 const EXPORT_HELP: &str = "\
 \tWrites the configuration as JSON to the file, or to standard output.
-\tWith -S the CHAP secrets too; the file is then for its owner's eyes alone, as always.
+\tWith --with-secrets the CHAP secrets too; the file is then for its owner's eyes alone, as always.
 ";
 
 const IMPORT_HELP: &str = "\
-\tShows what changes (- and +), then changes it; with -N shows it only. The file is - for standard input.
-\tWith -x what the file does not name is removed.
+\tShows what changes (- and +), then changes it; with --dry-run shows it only. The file is - for standard input.
+\tWith --exact what the file does not name is removed.
 ";
 
 const STATUS_HELP: &str = "\
@@ -211,8 +211,8 @@ pub(super) const TOOL: Tool = Tool {
         plain("list-alua", "v", Operands::None, alua::list),
         Subcommand {
             name: "export-config",
-            options: "S",
-            added: &[],
+            options: "",
+            added: &[config::WITH_SECRETS],
             required: "",
             operands: Operands::Any("file"),
             help: EXPORT_HELP,
@@ -220,8 +220,8 @@ pub(super) const TOOL: Tool = Tool {
         },
         Subcommand {
             name: "import-config",
-            options: "Nx",
-            added: &[],
+            options: "",
+            added: &[config::DRY_RUN, config::EXACT],
             required: "",
             operands: Operands::One("file"),
             help: IMPORT_HELP,

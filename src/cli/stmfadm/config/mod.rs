@@ -12,7 +12,14 @@ use crate::cli::text::printable;
 use crate::cli::{Console, Service};
 use document::Document;
 
-/// `export-config [-S] [FILE]`: to standard output, or in the place of a file.
+/// Options of these subcommands alone.
+pub const DRY_RUN: char = '\u{e010}';
+/// The file is all there is to be.
+pub const EXACT: char = '\u{e011}';
+/// The values of CHAP secrets too.
+pub const WITH_SECRETS: char = '\u{e012}';
+
+/// `export-config [--with-secrets] [FILE]`: to standard output, or in the place of a file.
 pub fn export(invocation: &Invocation, service: &dyn Service, console: &mut Console<'_>) -> u8 {
     match write(invocation, service, console) {
         Ok(()) => 0,
@@ -33,7 +40,7 @@ fn write(invocation: &Invocation, service: &dyn Service, console: &mut Console<'
     for note in &current.notes {
         console.error(format_args!("note: {}", printable(note)));
     }
-    let document = match invocation.has('S') {
+    let document = match invocation.has(WITH_SECRETS) {
         true => current.document,
         false => current.document.without_secrets(),
     };
@@ -44,7 +51,7 @@ fn write(invocation: &Invocation, service: &dyn Service, console: &mut Console<'
     Ok(())
 }
 
-/// `import-config [-N] [-x] FILE`: shows what changes, then changes it.
+/// `import-config [--dry-run] [--exact] FILE`: shows what changes, then changes it.
 pub fn import(invocation: &Invocation, service: &dyn Service, console: &mut Console<'_>) -> u8 {
     match read(invocation, service, console) {
         Ok(()) => 0,
@@ -62,7 +69,7 @@ fn read(invocation: &Invocation, service: &dyn Service, console: &mut Console<'_
     let bytes = file::read(path).map_err(|error| within(error.to_string()))?;
     let document = Document::parse(&bytes).map_err(within)?;
     let current = current::read(service).map_err(one)?;
-    let wanted = wanted::merge(&current.document, document, invocation.has('x'));
+    let wanted = wanted::merge(&current.document, document, invocation.has(EXACT));
     let problems = wanted::problems(&current, &wanted);
     if !problems.is_empty() {
         return Err(problems);
@@ -74,7 +81,7 @@ fn read(invocation: &Invocation, service: &dyn Service, console: &mut Console<'_
     for note in &plan.notes {
         console.error(format_args!("note: {}", printable(note)));
     }
-    if invocation.has('N') {
+    if invocation.has(DRY_RUN) {
         return Ok(());
     }
     apply(&plan.steps, service)

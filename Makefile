@@ -9,8 +9,8 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 MAJOR   := 1
 PROGRAMS := stmfd stmfproxy stmfadm sbdadm itadm aluaadm
 
-.PHONY: all build deps demo check soak conformance lab-deps check-vm ocf-deps check-ocf bench bench-deps bench-iscsi \
-	deb-deps deb check-deb install install-files clean
+.PHONY: all build deps demo check soak conformance lab-deps check-vm ocf-deps check-ocf bench bench-deps bench-iscsi bench-pair \
+	deb-deps deb check-deb check-docs install install-files clean
 
 all: build
 
@@ -73,6 +73,11 @@ bench-deps: deps
 bench-iscsi: build bench-deps
 	benches/iscsi/run --write-doc $(BENCH_FLAGS)
 
+# READ through the standby path beside the active path, plain and over TLS; the cost of a byte in messages. Writes docs/performance.md.
+bench-pair: build bench-deps
+	cargo bench --bench pair | tee target/bench-pair.txt
+	benches/pair/run --write-doc --codec target/bench-pair.txt $(BENCH_FLAGS)
+
 # What packaging needs beyond `make deps`; all of it is in Debian main.
 deb-deps: deps
 	@scripts/deb-deps
@@ -84,6 +89,10 @@ deb: build deb-deps
 # Builds the packages, then installs, runs, upgrades and purges them in a fresh Debian under systemd. Downloads that Debian.
 check-deb: deb
 	scripts/check-deb
+
+# Runs the commands of the guides and of the manual pages' examples on two such machines, and compares what they print.
+check-docs: deb
+	scripts/check-docs
 
 install: build install-files
 
@@ -103,6 +112,7 @@ install-files:
 	install -d $(DESTDIR)$(PREFIX)/lib/ocf/resource.d/stmf
 	sed 's|/usr/sbin|$(SBINDIR)|' packaging/ocf/lu > $(DESTDIR)$(PREFIX)/lib/ocf/resource.d/stmf/lu
 	chmod 755 $(DESTDIR)$(PREFIX)/lib/ocf/resource.d/stmf/lu
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/stmf/schema docs/schema/*.json
 	install -d $(DESTDIR)$(UNITDIR)
 	for unit in packaging/systemd/*.service; do \
 		sed 's|/usr/sbin|$(SBINDIR)|' $$unit > $(DESTDIR)$(UNITDIR)/$${unit##*/} || exit 1; done

@@ -1,9 +1,11 @@
 /*
  * A host with two paths to one LU, as Linux multipath behaves: I/O goes down one path; 02/04/0A waits and tries again,
  * 02/04/0B and 02/04/0C change the path, a unit attention is tried again, a lost connection changes the path and logs in anew.
- * Every block that was acknowledged is remembered and every read is verified against it.
+ * Every block that was acknowledged is remembered, with the attempt that was, and every read is verified against it: an
+ * earlier attempt that lands later is found. The block names the path, so that whoever looks at the disk knows which node
+ * wrote it (policy `standby`).
  *
- * Usage: pair_io NAME URL URL SECONDS BLOCKS SEED. Ends with 0 and a line of figures if nothing was lost, nothing was stale,
+ * Usage: pair_io NAME URL URL SECONDS BLOCKS SEED [both]. `both`: each command takes any path (policy `non-optimized`). Ends with 0 and a line of figures if nothing was lost, nothing was stale,
  * and no I/O took longer than PATIENCE. SIGTERM ends it early, with the same checks.
  */
 #include <signal.h>
@@ -20,7 +22,7 @@ enum {
 	BLOCK = 512,
 	RUN_MAX = 128,        /* blocks in one command */
 	PATIENCE = 60,        /* seconds that one I/O may take, retries included */
-	COMMAND_TIMEOUT = 5,  /* seconds without an answer until the path is given up */
+	COMMAND_TIMEOUT = 15, /* seconds without an answer until the path is given up: more than a forwarded write lives */
 	RETRY_PAUSE_MS = 20
 };
 
@@ -30,13 +32,17 @@ struct path {
 	int lun;
 };
 
+/* Begins each block that this program wrote; tests/pair.rs looks for it on the disk. */
+static const uint64_t MAGIC = 0x6f695f7269617021u;
+
 static struct path paths[2];
 static int current;
 static const char *initiator;
 static volatile sig_atomic_t stop;
 
-static uint64_t *written; /* by block: number of the write that was acknowledged last, 0 none */
-static uint64_t commands, writes, path_changes, logins, waits;
+static uint64_t *written; /* by block: the attempt that was acknowledged last (see stamp), 0 none */
+static uint64_t commands, attempts, path_changes, logins, waits, writes_by_path[2];
+static int any_path;
 static double worst;
 
 static uint64_t seed;
@@ -114,19 +120,33 @@ static void other_path(void)
 	path_changes++;
 }
 
-/* One try. 1: done; 0: try again. */
+/* A block names itself, and the attempt and path that wrote it, all over. */
+static void fill(unsigned char *block, uint64_t lba, uint64_t stamp)
+{
+	uint64_t words[4] = {MAGIC, lba, stamp, ~stamp};
+	unsigned i;
+
+	for (i = 0; i < BLOCK; i += sizeof(words))
+		memcpy(block + i, words, sizeof(words));
+}
+
+/* One try. 1: done; 0: try again. A write is stamped with the attempt and its path. */
 static int attempt(int write, uint64_t lba, unsigned blocks, unsigned char *data)
 {
 	struct path *path = &paths[current];
 	struct scsi_task *task;
 	uint32_t length = blocks * BLOCK;
+	uint64_t stamp = ++attempts << 1 | (unsigned)current;
 	int done = 0;
+	unsigned i;
 
 	if (!ready(path)) {
 		other_path();
 		pause_ms(RETRY_PAUSE_MS);
 		return 0;
 	}
+	for (i = 0; write && i < blocks; i++)
+		fill(data + i * BLOCK, lba + i, stamp);
 	if (write)
 		task = iscsi_write16_sync(path->iscsi, path->lun, lba, data, length, BLOCK, 0, 0, 0, 0, 0);
 	else
@@ -147,6 +167,9 @@ static int attempt(int write, uint64_t lba, unsigned blocks, unsigned char *data
 			}
 			memcpy(data, task->datain.data, length);
 		}
+		for (i = 0; write && i < blocks; i++)
+			written[lba + i] = stamp;
+		writes_by_path[stamp & 1] += write;
 		done = 1;
 	} else if (task->status == SCSI_STATUS_BUSY || task->status == SCSI_STATUS_TASK_SET_FULL ||
 		   task->status == SCSI_STATUS_TASK_ABORTED) {
@@ -175,6 +198,8 @@ static void perform(int write, uint64_t lba, unsigned blocks, unsigned char *dat
 {
 	double begin = now(), took;
 
+	if (any_path)
+		current = (int)(random64() % 2);
 	while (!attempt(write, lba, blocks, data)) {
 		if (now() - begin > PATIENCE) {
 			fprintf(stderr, "pair_io: an I/O did not end within %d s\n", PATIENCE);
@@ -185,16 +210,6 @@ static void perform(int write, uint64_t lba, unsigned blocks, unsigned char *dat
 	if (took > worst)
 		worst = took;
 	commands++;
-}
-
-/* A block names itself and the write it came from, all over. */
-static void fill(unsigned char *block, uint64_t lba, uint64_t number)
-{
-	uint64_t words[2] = {lba ^ number << 32, number};
-	unsigned i;
-
-	for (i = 0; i < BLOCK; i += sizeof(words))
-		memcpy(block + i, words, sizeof(words));
 }
 
 static void verify(uint64_t lba, unsigned blocks, const unsigned char *data)
@@ -209,10 +224,10 @@ static void verify(uint64_t lba, unsigned blocks, const unsigned char *data)
 		if (memcmp(expected, data + i * BLOCK, BLOCK) != 0) {
 			uint64_t found;
 
-			memcpy(&found, data + i * BLOCK + 8, sizeof(found));
-			fprintf(stderr, "pair_io: block %llu holds write %llu, acknowledged was write %llu\n",
-				(unsigned long long)(lba + i), (unsigned long long)found,
-				(unsigned long long)written[lba + i]);
+			memcpy(&found, data + i * BLOCK + 16, sizeof(found));
+			fprintf(stderr, "pair_io: block %llu holds attempt %llu, acknowledged was attempt %llu\n",
+				(unsigned long long)(lba + i), (unsigned long long)(found >> 1),
+				(unsigned long long)(written[lba + i] >> 1));
 			exit(1);
 		}
 	}
@@ -224,10 +239,11 @@ int main(int argc, char **argv)
 	uint64_t blocks, lba;
 	double end;
 
-	if (argc != 7) {
-		fprintf(stderr, "usage: pair_io NAME URL URL SECONDS BLOCKS SEED\n");
+	if (argc != 7 && !(argc == 8 && strcmp(argv[7], "both") == 0)) {
+		fprintf(stderr, "usage: pair_io NAME URL URL SECONDS BLOCKS SEED [both]\n");
 		return 2;
 	}
+	any_path = argc == 8;
 	initiator = argv[1];
 	paths[0].text = argv[2];
 	paths[1].text = argv[3];
@@ -241,16 +257,11 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 
 	while (!stop && now() < end) {
-		unsigned run = 1 + (unsigned)(random64() % RUN_MAX), i;
+		unsigned run = 1 + (unsigned)(random64() % RUN_MAX);
 
 		lba = random64() % (blocks - run + 1);
 		if (random64() % 2 == 0) {
-			writes++;
-			for (i = 0; i < run; i++)
-				fill(data + i * BLOCK, lba + i, writes);
 			perform(1, lba, run, data);
-			for (i = 0; i < run; i++)
-				written[lba + i] = writes;
 		} else {
 			perform(0, lba, run, data);
 			verify(lba, run, data);
@@ -261,8 +272,9 @@ int main(int argc, char **argv)
 		perform(0, lba, RUN_MAX, data);
 		verify(lba, RUN_MAX, data);
 	}
-	printf("commands %llu, writes %llu, path changes %llu, logins %llu, waits %llu, worst %.0f ms\n",
-	       (unsigned long long)commands, (unsigned long long)writes, (unsigned long long)path_changes,
+	printf("commands %llu, writes %llu and %llu, path changes %llu, logins %llu, waits %llu, worst %.0f ms\n",
+	       (unsigned long long)commands, (unsigned long long)writes_by_path[0],
+	       (unsigned long long)writes_by_path[1], (unsigned long long)path_changes,
 	       (unsigned long long)logins, (unsigned long long)waits, worst * 1000);
 	return 0;
 }

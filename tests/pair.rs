@@ -3,11 +3,16 @@
 
 mod common;
 
+use common::rpc::Rpc;
 use common::{Stmfd, build_dir, free_port, must, run, wait_for};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+use stmf::service::{Request, Response};
+use stmf::types::{AccessState, Guid, LuProperties};
 
 const BLOCKS: u32 = 8192;
 
@@ -136,6 +141,18 @@ impl Pair {
     fn fail_over(&self, from: usize) -> Duration {
         let begin = Instant::now();
         self.standby(from);
+        self.finish_move(from, begin)
+    }
+
+    /// The same, and the disk as it was when the former owner had given it up.
+    fn fail_over_watched(&self, from: usize) -> (Duration, Snapshot) {
+        let begin = Instant::now();
+        self.standby(from);
+        let snapshot = Snapshot::take(&self.disk, from);
+        (self.finish_move(from, begin), snapshot)
+    }
+
+    fn finish_move(&self, from: usize, begin: Instant) -> Duration {
         let imported = self.import(1 - from);
         assert!(imported.status.success(), "{imported:?}");
         let took = begin.elapsed();
@@ -145,6 +162,10 @@ impl Pair {
 
     /// The verifying host, for some seconds.
     fn host(&self, seconds: u32, seed: u32) -> Host {
+        self.host_with(seconds, seed, &[])
+    }
+
+    fn host_with(&self, seconds: u32, seed: u32, mode: &[&str]) -> Host {
         let program = self.dir.path().join("pair_io");
         if !program.exists() {
             let mut cc = Command::new("cc");
@@ -154,6 +175,7 @@ impl Pair {
         let mut command = Command::new(program);
         command.args([format!("iqn.2026-11.example:host{seed}"), self.url(0), self.url(1)]);
         command.args([seconds.to_string(), BLOCKS.to_string(), seed.to_string()]);
+        command.args(mode);
         command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -175,6 +197,58 @@ impl Drop for Pair {
     }
 }
 
+/// Begins each block that `c-tests/pair_io.c` wrote; then come the block's number, the stamp (attempt * 2 + path), and the
+/// stamp's complement.
+const MAGIC: [u8; 8] = 0x6f69_5f72_6961_7021_u64.to_ne_bytes();
+const SECTOR: usize = 512;
+
+/// Stamp of each sector; `None` for one that the host did not write. A read beside a write may give both: the stamp alone
+/// says which write has begun there.
+fn stamps(disk: &str) -> Vec<Option<u64>> {
+    let word = |sector: &[u8], at: usize| u64::from_ne_bytes(sector[at..at + 8].try_into().expect("8 bytes"));
+    let stamp = |sector: &[u8]| {
+        let stamp = word(sector, 16);
+        (sector.starts_with(&MAGIC) && word(sector, 24) == !stamp).then_some(stamp)
+    };
+    fs::read(disk)
+        .expect("the disk")
+        .chunks_exact(SECTOR)
+        .map(stamp)
+        .collect()
+}
+
+/// The disk as it was when a node had lost it.
+struct Snapshot {
+    former: usize,
+    stamps: Vec<Option<u64>>,
+}
+
+impl Snapshot {
+    fn take(disk: &str, former: usize) -> Snapshot {
+        let stamps = stamps(disk);
+        Snapshot { former, stamps }
+    }
+
+    /// Every block that was written since then came through the other node. Gives their number.
+    fn check(&self, disk: &str) -> usize {
+        let now = stamps(disk);
+        let mut count = 0;
+        for (sector, (old, new)) in self.stamps.iter().zip(&now).enumerate() {
+            let Some(stamp) = new.filter(|_| old != new) else {
+                continue;
+            };
+            assert_ne!(
+                stamp % 2,
+                self.former as u64,
+                "sector {sector} was written by node {} after it had lost the LU",
+                self.former
+            );
+            count += 1;
+        }
+        count
+    }
+}
+
 struct Host(Child);
 
 impl Host {
@@ -188,17 +262,24 @@ impl Host {
     }
 }
 
-/// Hazards H6, H7 and H8: every acknowledged write is read through the new owner.
+/// Hazards H6, H7 and H8: every acknowledged write is read through the new owner, and the former one writes no block more.
 #[test]
 fn planned_moves_lose_nothing() {
     let pair = Pair::start();
     let host = pair.host(600, 1);
-    let mut longest = Duration::ZERO;
+    let (mut longest, mut written) = (Duration::ZERO, 0);
     for round in 0..20 {
         std::thread::sleep(Duration::from_millis(150));
-        longest = longest.max(pair.fail_over(round % 2));
+        let (took, snapshot) = pair.fail_over_watched(round % 2);
+        longest = longest.max(took);
+        std::thread::sleep(Duration::from_millis(150));
+        written += snapshot.check(&pair.disk);
     }
-    println!("20 moves, longest {longest:?}; host: {}", host.finish());
+    assert!(written > 1000, "the checker saw {written} blocks being written");
+    println!(
+        "20 moves, longest {longest:?}, {written} blocks by the right node; host: {}",
+        host.finish()
+    );
 }
 
 /// Hazard H1: the crashed node comes back while its LU is Active on the other one.
@@ -210,6 +291,7 @@ fn a_crash_of_the_active_node_loses_nothing() {
         let active = round % 2;
         std::thread::sleep(Duration::from_millis(500));
         pair.nodes[active].take().expect("running").kill();
+        let snapshot = Snapshot::take(&pair.disk, active);
         must(&mut pair.tool(1 - active, "aluaadm", &["fenced"]));
         let imported = pair.import(1 - active);
         assert!(imported.status.success(), "{imported:?}");
@@ -218,6 +300,7 @@ fn a_crash_of_the_active_node_loses_nothing() {
         pair.wait_access(active, "Standby");
         pair.wait_path(active);
         assert_eq!(pair.access(1 - active), "Active");
+        snapshot.check(&pair.disk);
     }
     println!("4 crashes; host: {}", host.finish());
 }
@@ -269,4 +352,139 @@ fn a_cut_channel_heals_and_wrong_orders_are_refused() {
     pair.wait_path(0);
     pair.wait_path(1);
     println!("host: {}", host.finish());
+}
+
+/// 7.7: a host that writes through both paths, whoever owns the LU, with planned moves, a crash and a cut channel.
+#[test]
+fn both_paths_write_under_the_policy_non_optimized() {
+    let mut pair = Pair::start();
+    must(&mut pair.tool(0, "aluaadm", &["policy", &pair.guid, "non-optimized"]));
+    let policy = |pair: &Pair, node: usize| must(&mut pair.tool(node, "aluaadm", &["policy", &pair.guid]));
+    wait_for("the policy holds on both nodes", || {
+        policy(&pair, 1) == "non-optimized\n"
+    });
+    assert!(
+        !run(&mut pair.tool(1, "aluaadm", &["policy", &pair.guid, "standby"]))
+            .status
+            .success(),
+        "only where the LU is active"
+    );
+    let host = pair.host_with(600, 4, &["both"]);
+    for round in 0..6 {
+        std::thread::sleep(Duration::from_millis(300));
+        pair.fail_over(round % 2);
+    }
+    pair.stop_proxy(1);
+    std::thread::sleep(Duration::from_millis(300));
+    pair.start_proxy(1);
+    pair.wait_path(1);
+    std::thread::sleep(Duration::from_millis(500));
+    pair.nodes[0].take().expect("running").kill();
+    must(&mut pair.tool(1, "aluaadm", &["fenced"]));
+    assert!(pair.import(1).status.success());
+    pair.start_stmfd(0);
+    pair.wait_access(0, "Standby");
+    pair.wait_path(0);
+    assert_eq!(policy(&pair, 0), "non-optimized\n");
+    std::thread::sleep(Duration::from_millis(500));
+    let figures = host.finish();
+    println!("host: {figures}");
+    let writes = figures
+        .split("writes ")
+        .nth(1)
+        .and_then(|rest| rest.split(',').next())
+        .expect("figures");
+    let counts: Vec<u32> = writes
+        .split(" and ")
+        .map(|count| count.parse().expect("number"))
+        .collect();
+    assert!(counts.iter().all(|count| *count > 20), "{counts:?}");
+}
+
+/// Hazard H24: ALUA is disabled while the LU moves; hazard H25: the other node's id.
+#[test]
+fn disabling_in_the_middle_of_a_move_loses_nothing() {
+    let pair = Pair::start();
+    let host = pair.host(600, 5);
+    std::thread::sleep(Duration::from_millis(300));
+    pair.standby(0);
+    must(&mut pair.tool(0, "aluaadm", &["disable"]));
+    assert_eq!(pair.access(0), "Active->Standby");
+    let imported = pair.import(1);
+    assert!(imported.status.success(), "{imported:?}");
+    let other = run(&mut pair.tool(1, "aluaadm", &["enable", "0"]));
+    assert!(!other.status.success(), "{other:?}");
+    must(&mut pair.tool(0, "aluaadm", &["enable", "0"]));
+    pair.wait_access(0, "Standby");
+    pair.wait_path(0);
+    pair.fail_over(1);
+    println!("host: {}", host.finish());
+}
+
+/// 1,000 LUs move at once, 32 at a time, each imported as soon as it is given up. How long it takes is printed.
+#[test]
+fn a_thousand_lus_move_at_once() {
+    const LUS: usize = 1000;
+    let pair = Pair::start();
+    let rpc = [0, 1].map(|node| Rpc::open(&pair.node_dir(node).join("door")).expect("a door"));
+    let listed = |node: usize| match rpc[node].ask(&Request::LuList) {
+        Response::Guids(guids) => guids,
+        other => panic!("{other:?}"),
+    };
+    let paths: Vec<String> = (0..LUS)
+        .map(|n| format!("{}/many{n}", pair.dir.path().display()))
+        .collect();
+    let created = at_once(&paths, |path| {
+        fs::File::create(path)
+            .and_then(|file| file.set_len(2 << 20))
+            .expect("disk");
+        let properties = LuProperties {
+            data_file: Some(path.clone()),
+            ..LuProperties::default()
+        };
+        match rpc[0].ask(&Request::LuCreate(Box::new(properties))) {
+            Response::Guid(guid) => (guid, path.clone()),
+            other => panic!("{path}: {other:?}"),
+        }
+    });
+    let lus: Vec<(Guid, String)> = created.into_iter().map(|(lu, _)| lu).collect();
+    wait_for("the other node knows them", || listed(1).len() == LUS + 1);
+
+    for (from, to) in [(0, 1), (1, 0)] {
+        let moved = at_once(&lus, |(guid, path)| {
+            let given_up = rpc[from].ask(&Request::LuStandby(*guid));
+            assert!(matches!(given_up, Response::Done), "{path}: {given_up:?}");
+            let imported = rpc[to].ask(&Request::LuImport(path.clone()));
+            assert!(matches!(imported, Response::Guid(_)), "{path}: {imported:?}");
+        });
+        let (first, last) = (moved[0].1, moved[LUS - 1].1);
+        println!("{LUS} LUs moved: the first after {first:?}, all after {last:?}");
+        let access = |node: usize, guid: &Guid| match rpc[node].ask(&Request::LuResource(*guid)) {
+            Response::Resource(report) => report.access,
+            other => panic!("{other:?}"),
+        };
+        for (guid, _) in &lus {
+            assert_eq!(access(to, guid), AccessState::Active);
+            wait_for("the former owner is Standby", || {
+                access(from, guid) == AccessState::Standby
+            });
+        }
+    }
+}
+
+/// Does something with each, 32 at a time; the results in the order in which they came, and when.
+fn at_once<T: Sync, R: Send>(items: &[T], each: impl Fn(&T) -> R + Sync) -> Vec<(R, Duration)> {
+    let (next, results) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let begin = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..32 {
+            scope.spawn(|| {
+                while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let result = each(item);
+                    results.lock().expect("no panic").push((result, begin.elapsed()));
+                }
+            });
+        }
+    });
+    results.into_inner().expect("no panic")
 }

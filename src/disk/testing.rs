@@ -102,6 +102,28 @@ pub fn execute_from(
     expected: Expected,
     data: &[u8],
 ) -> mpsc::Receiver<Outcome> {
+    begin(nexus, disk, cdb, expected, data, None)
+}
+
+/// As a write of the peer that must have begun at some boot time.
+pub fn execute_by(
+    disk: &Disk,
+    cdb: &[u8; 16],
+    expected: Expected,
+    data: &[u8],
+    by: Duration,
+) -> mpsc::Receiver<Outcome> {
+    begin(&Nexus::detached(1), disk, cdb, expected, data, Some(by))
+}
+
+fn begin(
+    nexus: &Arc<Nexus>,
+    disk: &Disk,
+    cdb: &[u8; 16],
+    expected: Expected,
+    data: &[u8],
+    start_by: Option<Duration>,
+) -> mpsc::Receiver<Outcome> {
     let (sender, receiver) = mpsc::channel();
     command::execute(Job {
         lu: Arc::clone(disk.lu()),
@@ -111,6 +133,7 @@ pub fn execute_from(
             nexus: nexus.id,
             tag: 1,
         },
+        start_by,
         nexus: Arc::clone(nexus),
         data: data.to_vec(),
         done: Box::new(move |outcome| sender.send(outcome).unwrap()),

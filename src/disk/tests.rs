@@ -2,7 +2,7 @@
 
 use super::Provider;
 use super::lu::Disk;
-use super::testing::{KEY, cdb, create, execute, properties, provider, read, run, write};
+use super::testing::{KEY, cdb, create, execute, execute_by, properties, provider, read, run, write};
 use crate::framework::alua::ownership::{Found, InstallationId, Record, lease_file_name};
 use crate::framework::{ImportError, Outcome, PeerView, Release, Unit};
 use crate::scsi::{ScsiStatus, Sense};
@@ -537,9 +537,14 @@ fn writes_wait_for_a_late_renewal_and_go_on_after_it() {
     disk.lu().gate().abort(KEY);
     assert_eq!(aborted.recv_timeout(LONG).unwrap().status, ScsiStatus::TaskAborted);
     let waiting = start(2);
+    // A write of the peer does not wait: its host may hear meanwhile that it did not happen (7.7).
+    let soon = Duration::from_nanos(super::sys::boottime_ns()) + Duration::from_millis(200);
+    let forwarded = execute_by(&disk, &cdb(&WRITE_BLOCK_0), write(512), &[3; 512], soon);
+    std::thread::sleep(Duration::from_millis(400));
     let reading = execute(&disk, &cdb(&READ_BLOCK_0), read(512), &[]);
     std::fs::remove_dir(lease).unwrap();
     assert_eq!(waiting.recv_timeout(LONG).unwrap().status, ScsiStatus::Good);
+    assert_eq!(forwarded.recv_timeout(LONG).unwrap().status, ScsiStatus::Busy);
     assert_eq!(reading.recv_timeout(LONG).unwrap().status, ScsiStatus::Good);
     assert_eq!(block_0(&disk), [2; 512]);
     assert!(!lost.load(std::sync::atomic::Ordering::SeqCst));

@@ -3,6 +3,7 @@
 
 use super::attention::Class;
 use super::dlun0::{self, INQUIRY, REPORT_LUNS, REQUEST_SENSE};
+use super::io::Running;
 use super::itl::{Itl, Refused};
 use super::live::LiveTask;
 use super::logical_unit::{LogicalUnit, Route};
@@ -69,7 +70,9 @@ fn begin(task: Task, live: LiveTask) -> Started {
 /// Hazard H12: the peer means another LU than the one that this node has under that number.
 fn wrong_unit(task: &Task, itl: &Itl) -> Option<Outcome> {
     match task.origin {
-        Origin::Peer { lun_id: Some(meant) } if meant != itl.lu.guid => {
+        Origin::Peer {
+            lun_id: Some(meant), ..
+        } if meant != itl.lu.guid => {
             log::error!(
                 "view entries of the two nodes disagree: the peer forwarded a command for LU {meant} from {} through {}, \
                  but that LUN is LU {} here; refused",
@@ -90,6 +93,9 @@ fn checks(framework: &Framework, task: &Task, itl: &Itl, route: &Route) -> Optio
         return in_transition(framework, task, itl, since);
     }
     let active = matches!(route, Route::Active(_));
+    if active && let Some(since) = itl.lu.draining() {
+        return in_transition(framework, task, itl, since);
+    }
     let exempt = matches!(opcode, INQUIRY | REQUEST_SENSE);
     if opcode == REQUEST_SENSE
         && let Some(sense) = pending(task, itl, Class::All, active)
@@ -178,6 +184,7 @@ fn pending(task: &Task, itl: &Itl, class: Class, active: bool) -> Option<Sense> 
 struct Completion {
     live: LiveTask,
     inquiry: Option<[u8; 16]>,
+    io: Option<Running>,
     done: Option<Done>,
 }
 
@@ -193,6 +200,9 @@ impl Completion {
         }
         learn_of_peer(&self.live.itl.lu, &outcome);
         let (outcome, waited) = self.live.state.end(outcome);
+        if let Some(running) = &self.io {
+            self.live.itl.lu.io.end(running, &outcome);
+        }
         if waited {
             self.live.itl.ended(self.live.key);
         }
@@ -232,6 +242,7 @@ pub(super) fn execute(ready: ReadyTask, data: Vec<u8>, done: Done) {
     };
     let completion = Completion {
         inquiry: (task.cdb.opcode() == INQUIRY).then(|| *task.cdb.head()),
+        io: Running::begin(task.cdb.opcode()),
         live,
         done: Some(done),
     };

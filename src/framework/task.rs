@@ -4,6 +4,7 @@ use super::{Nexus, Port};
 use crate::scsi::{ScsiStatus, Sense};
 use crate::types::Guid;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A CDB of 1 to 260 bytes (SPC-4 4.2). Bytes beyond the end read as zero.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,6 +89,9 @@ pub enum Origin {
     Peer {
         /// The LU that the peer meant (`icsc_lun_id`); `None` when it was zero. Must be the one mapped here (hazard H12).
         lun_id: Option<Guid>,
+        /// A write of the peer: it must not reach the medium for the first time at this boot time or later, for then its
+        /// host may have been told that it did not happen (`alua-proxy.md` 7.7). It ends with BUSY instead.
+        start_by: Option<Duration>,
     },
 }
 

@@ -74,7 +74,9 @@ pub(super) fn task_management(framework: &Framework, request: TmRequest, done: T
 /// Hazard H12, as for commands.
 fn wrong_unit(request: &TmRequest, itl: &Itl) -> bool {
     match request.origin {
-        Origin::Peer { lun_id: Some(meant) } if meant != itl.lu.guid => {
+        Origin::Peer {
+            lun_id: Some(meant), ..
+        } if meant != itl.lu.guid => {
             log::error!(
                 "the peer forwarded {:?} for LU {meant}; that LUN is LU {} here",
                 request.function,

@@ -37,4 +37,4 @@ pub use config::PROVIDER;
 pub use engine::heap::keep_buffers;
 pub use portal::PortalError;
 pub use provider::{ChangeError, Config, Provider, StartError};
-pub use reconfigure::key;
+pub use reconfigure::{check_data, key};

@@ -13,7 +13,7 @@ use super::target::{Control, Target};
 use super::worker::{self, Mail};
 use crate::framework::{Framework, ObjectState, PortSpec};
 use crate::store::StoreError;
-use crate::types::{Protocol, Status};
+use crate::types::{Protocol, Secret, Status};
 use arc_swap::ArcSwap;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use parking_lot::{Mutex, RwLock};
@@ -271,6 +271,11 @@ impl Provider {
             initiators: config.list_initiators(),
             defaults: config.list_defaults(),
         }
+    }
+
+    /// The CHAP secrets: `target/NAME` or `initiator/NAME`. For whoever can read the store anyway.
+    pub fn secrets(&self) -> Vec<(String, Secret)> {
+        self.node.config.load().all_secrets()
     }
 
     fn info(&self, target: &config::Target) -> TargetInfo {

@@ -256,7 +256,10 @@ impl Dispatcher {
             tag: command.id,
             attribute: attribute(command.attribute),
             expected: command.expected,
-            origin: Origin::Peer { lun_id: command.lun_id },
+            origin: Origin::Peer {
+                lun_id: command.lun_id,
+                start_by: command.start_by,
+            },
         };
         let ready = match framework.start(task) {
             Started::Done(outcome) => return Some(outcome),
@@ -291,6 +294,7 @@ impl Dispatcher {
             referenced_tag: management.referenced_tag,
             origin: Origin::Peer {
                 lun_id: management.lun_id,
+                start_by: None,
             },
         };
         let queue = self.shared.queue.clone();

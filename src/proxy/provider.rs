@@ -94,7 +94,7 @@ impl Proxy {
             last_door: AtomicU32::new(0),
             enabled: Mutex::new(None),
             published: RwLock::default(),
-            clock: Clock::start(),
+            clock: Clock,
         });
         let (chores, to_do) = mpsc::channel();
         let dispatcher = Dispatcher {

@@ -3,6 +3,7 @@ use super::message::Message;
 use crate::framework::{Announcement, Done, Outcome, TmDone, TmResponse};
 use crate::scsi::Sense;
 use crate::types::{DevId, NodeId, Status};
+use nix::time::ClockId;
 use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
 use std::sync::mpsc;
@@ -124,20 +125,18 @@ fn refuse(event: Event) {
     }
 }
 
-/// Time since the proxy was made, the engine's clock.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Clock(Instant);
+/// Time since boot, the engine's clock. It runs while the machine is suspended: what a forwarded write proves must not
+/// outlive that.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Clock;
 
 impl Clock {
-    pub fn start() -> Clock {
-        Clock(Instant::now())
-    }
-
     pub fn now(&self) -> Duration {
-        self.0.elapsed()
+        let time = nix::time::clock_gettime(ClockId::CLOCK_BOOTTIME);
+        Duration::from(time.expect("CLOCK_BOOTTIME exists since Linux 2.6.39"))
     }
 
     pub fn instant(&self, at: Duration) -> Instant {
-        self.0 + at
+        Instant::now() + at.saturating_sub(self.now())
     }
 }

@@ -40,6 +40,7 @@ impl World {
                     write,
                     durable,
                     started: None,
+                    start_by: None,
                     due,
                     forwarded: false,
                 });
@@ -47,6 +48,21 @@ impl World {
             // WRITE is refused with 02/04/0B, nothing happens.
             Some(AccessState::Standby) if write.is_none() && self.nodes[n].peer_up && self.nodes[n].enabled => {
                 self.send(n, Message::Read { op: id, block });
+            }
+            Some(AccessState::Standby) if self.non_optimized && self.nodes[n].peer_up && self.nodes[n].enabled => {
+                let Some(token) = self.nodes[n].peer_token else {
+                    return self.count("refused");
+                };
+                let generation = self.nodes[n].peer_generation;
+                let durable = self.rng.chance(30);
+                let message = Message::Write {
+                    op: id,
+                    block,
+                    durable,
+                    generation,
+                    token,
+                };
+                self.send(n, message);
             }
             _ => return self.count("refused"),
         }
@@ -97,6 +113,7 @@ impl World {
     /// A task ends without a result that its host could rely on.
     pub fn no_answer(&mut self, task: &Task) {
         if task.forwarded {
+            // Its host gives up in the end.
             return;
         }
         if let (Some(value), Some(_)) = (task.write, self.ops.remove(&task.op)) {
@@ -111,6 +128,19 @@ impl World {
             return Ok(());
         }
         self.read_ends(task.op, Some(value))
+    }
+
+    /// The answer of a forwarded write.
+    pub fn write_ends(&mut self, id: u64, done: bool) {
+        let Some(op) = self.ops.remove(&id) else { return };
+        match op.write {
+            // Not durable, and its cache is gone since: it may be lost, like any.
+            Some(value) if done && op.losses != self.checker.losses(op.block) => {
+                self.checker.uncertain(op.block, value);
+            }
+            Some(value) if done => self.checker.acknowledged(op.block, value, false),
+            _ => {}
+        }
     }
 
     /// Answers of commands that ended before are dropped.

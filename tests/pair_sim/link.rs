@@ -11,6 +11,8 @@ use stmf::types::AccessState;
 const ECHO: Duration = Duration::from_secs(2);
 const SILENCE: Duration = Duration::from_secs(6);
 const RESEND: Duration = Duration::from_secs(8);
+/// A forwarded write begins so long after its token was given out, or never.
+const WRITE_LIFE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone, Copy)]
 pub enum Message {
@@ -19,10 +21,25 @@ pub enum Message {
     Deregister,
     /// End of a registration round; was the LU mentioned?
     Round(bool),
-    Echo,
+    /// A probe, with its nonce.
+    Echo(u64),
     Read {
         op: u64,
         block: usize,
+    },
+    /// A write under the policy `non-optimized`.
+    Write {
+        op: u64,
+        block: usize,
+        durable: bool,
+        generation: u64,
+        /// Nonce of the receiver's newest probe.
+        token: u64,
+    },
+    /// `done`: GOOD, else it did not and will not happen.
+    WriteReply {
+        op: u64,
+        done: bool,
     },
     ReadReply {
         op: u64,
@@ -40,7 +57,7 @@ pub struct Envelope {
 impl World {
     /// Loses, repeats, delays and reorders.
     pub fn send(&mut self, from: usize, message: Message) {
-        if !self.nodes[from].enabled && !matches!(message, Message::Echo | Message::Deregister) {
+        if !self.nodes[from].enabled && !matches!(message, Message::Echo(_) | Message::Deregister) {
             return;
         }
         let mut copies = 1;
@@ -53,13 +70,20 @@ impl World {
                 self.count("message repeated");
             }
         }
-        for _ in 0..copies {
+        for copy in 0..copies {
+            // The second copy often comes when the first one has long been answered.
+            let behind = copy > 0 && self.rng.chance(40);
             let late = !self.quiet && self.rng.chance(5);
             if late {
                 self.count("message delayed");
             }
             self.channel.push(Envelope {
-                at: self.now + self.rng.ms(if late { 40_000 } else { 60 }),
+                at: self.now
+                    + self.rng.ms(match (late, behind) {
+                        (true, _) => 40_000,
+                        (_, true) => 5_000,
+                        _ => 60,
+                    }),
                 to: 1 - from,
                 incarnation: self.nodes[from].incarnation,
                 message,
@@ -104,8 +128,12 @@ impl World {
             self.round(n);
         }
         match envelope.message {
-            Message::Echo => Ok(()),
+            Message::Echo(token) => {
+                self.nodes[n].peer_token = self.nodes[n].peer_token.max(Some(token));
+                Ok(())
+            }
             Message::Active(generation) => {
+                self.nodes[n].peer_generation = self.nodes[n].peer_generation.max(generation);
                 self.nodes[n].says = Some(AccessState::Active);
                 self.registration(n, Some(generation))
             }
@@ -127,6 +155,7 @@ impl World {
                         write: None,
                         durable: false,
                         started: None,
+                        start_by: None,
                         due,
                         forwarded: true,
                     });
@@ -136,7 +165,54 @@ impl World {
                 Ok(())
             }
             Message::ReadReply { op, value } => self.read_ends(op, value),
+            Message::Write {
+                op,
+                block,
+                durable,
+                generation,
+                token,
+            } => {
+                self.forwarded_write(n, op, block, durable, generation, token);
+                Ok(())
+            }
+            Message::WriteReply { op, done } => {
+                self.write_ends(op, done);
+                Ok(())
+            }
         }
+    }
+
+    /// The owner's checks of 7.7.
+    fn forwarded_write(&mut self, n: usize, op: u64, block: usize, durable: bool, generation: u64, token: u64) {
+        if !self.nodes[n].seen.insert(op) && !self.broken(Rule::WriteOnce) {
+            return self.count("repeated write dropped");
+        }
+        let issued = self.nodes[n]
+            .tokens
+            .iter()
+            .find(|(nonce, _)| *nonce == token)
+            .map(|(_, at)| *at);
+        let start_by = match issued {
+            _ if self.broken(Rule::WriteToken) => Some(Duration::MAX),
+            issued => issued.map(|at| at + WRITE_LIFE).filter(|by| self.now < *by),
+        };
+        let ours = self.nodes[n].state.generation() == Some(generation);
+        if !self.nodes[n].active() || !ours || start_by.is_none() {
+            self.count("late write refused");
+            return self.send(n, Message::WriteReply { op, done: false });
+        }
+        let due = self.now + self.rng.ms(50);
+        self.count("forwarded write");
+        self.nodes[n].tasks.push(Task {
+            op,
+            block,
+            write: Some(op),
+            durable,
+            started: None,
+            start_by: start_by.filter(|_| !self.broken(Rule::WriteStart)),
+            due,
+            forwarded: true,
+        });
     }
 
     /// Held while the mode is disabled, the newest only.
@@ -179,7 +255,12 @@ impl World {
     pub fn liveness(&mut self, n: usize) -> Verdict {
         if self.now >= self.nodes[n].next_echo {
             self.nodes[n].next_echo = self.now + ECHO;
-            self.send(n, Message::Echo);
+            let nonce = self.next_value;
+            self.next_value += 1;
+            let (now, tokens) = (self.now, &mut self.nodes[n].tokens);
+            tokens.push_front((nonce, now));
+            tokens.truncate(8);
+            self.send(n, Message::Echo(nonce));
         }
         if self.now >= self.nodes[n].next_register && self.nodes[n].active() {
             self.nodes[n].next_register = self.now + RESEND;

@@ -1,7 +1,7 @@
 //! One node: the pure cores plus what a shell keeps.
 
 use crate::store::BLOCKS;
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 use stmf::framework::alua::machine::{Action, LuState};
 use stmf::framework::alua::ownership::{Claim, Fence, Found, InstallationId, Sighting};
@@ -27,6 +27,8 @@ pub struct Task {
     pub durable: bool,
     /// When its I/O was started; `None` while it waits for the lease.
     pub started: Option<Duration>,
+    /// A write of the peer begins before this, or not at all.
+    pub start_by: Option<Duration>,
     pub due: Duration,
     /// It came from the peer, the answer goes back there.
     pub forwarded: bool,
@@ -79,6 +81,12 @@ pub struct Node {
     pub says: Option<AccessState>,
     pub fenced: bool,
     pub next_echo: Duration,
+    /// Nonces of our latest probes, and the newest of the peer's.
+    pub tokens: VecDeque<(u64, Duration)>,
+    pub peer_token: Option<u64>,
+    pub peer_generation: u64,
+    /// Writes of the peer that have arrived.
+    pub seen: HashSet<u64>,
     pub next_register: Duration,
     pub active_sent: Option<Duration>,
     /// The newest registration that arrived while the mode was disabled.
@@ -113,6 +121,10 @@ impl Node {
             says: None,
             fenced: false,
             next_echo: Duration::ZERO,
+            tokens: VecDeque::new(),
+            peer_token: None,
+            peer_generation: 0,
+            seen: HashSet::new(),
             next_register: Duration::ZERO,
             active_sent: None,
             held: None,

@@ -39,10 +39,16 @@ pub enum Rule {
     RenewalChecks,
     /// A lease file that was renewed too late is not enough: the record is read again.
     RecordAfterLapse,
+    /// A repeated message is no second write.
+    WriteOnce,
+    /// A forwarded write that lingered on its way is refused.
+    WriteToken,
+    /// And one that lingered at the owner's fence.
+    WriteStart,
 }
 
 impl Rule {
-    pub const ALL: [Rule; 18] = [
+    pub const ALL: [Rule; 21] = [
         Rule::KillTasks,
         Rule::FlushBeforeRelease,
         Rule::FlushFailureKeepsActive,
@@ -61,5 +67,8 @@ impl Rule {
         Rule::FenceWriteback,
         Rule::RenewalChecks,
         Rule::RecordAfterLapse,
+        Rule::WriteOnce,
+        Rule::WriteToken,
+        Rule::WriteStart,
     ];
 }

@@ -209,6 +209,17 @@ impl World {
         let mut tasks = std::mem::take(&mut self.nodes[n].tasks);
         let mut waiting = Vec::new();
         while let Some(mut task) = tasks.pop() {
+            if task.started.is_none() && task.start_by.is_some_and(|by| self.now >= by) {
+                self.count("late write refused");
+                self.send(
+                    n,
+                    Message::WriteReply {
+                        op: task.op,
+                        done: false,
+                    },
+                );
+                continue;
+            }
             let fenced = task.write.is_some() || !self.broken(Rule::FenceReads);
             if task.started.is_none() && (self.may_touch(n) || !fenced) {
                 task.started = Some(self.now);
@@ -234,6 +245,20 @@ impl World {
             return self.answer_read(n, task, value);
         };
         self.land(n, task)?;
+        if task.forwarded {
+            // Acknowledged when the answer arrives; when its host has given up, it should not be here.
+            if self.ops.contains_key(&task.op) {
+                self.checker.uncertain(task.block, value);
+            }
+            self.send(
+                n,
+                Message::WriteReply {
+                    op: task.op,
+                    done: true,
+                },
+            );
+            return Ok(());
+        }
         self.checker.acknowledged(task.block, value, task.durable);
         self.end_op(task.op);
         Ok(())

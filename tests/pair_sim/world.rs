@@ -35,6 +35,8 @@ pub struct World {
     pub store: Store,
     pub channel: Vec<Envelope>,
     pub partitioned: bool,
+    /// Access policy (7.7): writes through the node that does not own the LU.
+    pub non_optimized: bool,
     pub ops: BTreeMap<u64, Op>,
     pub next_value: u64,
     pub checker: Checker,
@@ -49,7 +51,7 @@ pub struct World {
 impl World {
     pub fn new(seed: u64, broken: Option<Rule>) -> World {
         let mut rng = Rng::new(seed);
-        let (shared_locks, leases_in_directory) = (rng.chance(50), rng.chance(50));
+        let (shared_locks, leases_in_directory, non_optimized) = (rng.chance(50), rng.chance(50), rng.chance(60));
         World {
             now: Duration::from_secs(1),
             rng,
@@ -57,6 +59,7 @@ impl World {
             store: Store::new(shared_locks, leases_in_directory),
             channel: Vec::new(),
             partitioned: false,
+            non_optimized,
             ops: BTreeMap::new(),
             next_value: 1,
             checker: Checker::new(),

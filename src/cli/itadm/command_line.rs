@@ -2,8 +2,8 @@
 //! error and usage to standard output.
 
 use super::secret::{self, NoSecret};
-use crate::cli::Console;
-use crate::cli::command_line::Invocation;
+use crate::cli::command_line::{Invocation, JSON, is_added};
+use crate::cli::{Console, Service, document};
 use crate::types::Secret;
 use std::ops::Deref;
 
@@ -27,6 +27,7 @@ const OPTIONS: &[(char, &str, bool)] = &[
     ('r', "radius-server", true),
     ('t', "tpg-tag", true),
     ('v', "verbose", false),
+    (JSON, "json", false),
 ];
 
 /// What `itadm` does.
@@ -193,6 +194,11 @@ impl Subcommand {
         self.name().starts_with("list-")
     }
 
+    /// Does it take the option? `--json` is for every list.
+    fn takes(self, letter: char) -> bool {
+        self.row().2.contains(letter) || letter == JSON && self.lists()
+    }
+
     /// Its letters, and those of them that are refused by name.
     fn options(self) -> (&'static str, &'static str) {
         (self.row().2, self.row().3)
@@ -217,7 +223,12 @@ impl Deref for Parsed {
 }
 
 /// Parses, or says why not and returns the exit status.
-pub fn parse(arguments: &[String], posixly_correct: bool, console: &mut Console<'_>) -> Result<Parsed, u8> {
+pub fn parse(
+    arguments: &[String],
+    posixly_correct: bool,
+    service: &dyn Service,
+    console: &mut Console<'_>,
+) -> Result<Parsed, u8> {
     let Some((first, rest)) = arguments.split_first() else {
         overall_usage(console);
         return Err(1);
@@ -244,6 +255,7 @@ pub fn parse(arguments: &[String], posixly_correct: bool, console: &mut Console<
             scanned.check_operands()
         }
     });
+    let json = subcommand.lists() && document::asked(rest);
     match scanned {
         Ok(scanned) if scanned.help => {
             usage(subcommand, console);
@@ -251,8 +263,12 @@ pub fn parse(arguments: &[String], posixly_correct: bool, console: &mut Console<
         }
         Ok(scanned) => Ok(scanned.parsed),
         Err(complaint) => {
-            console.error_line(complaint.line);
-            usage(subcommand, console);
+            console.error_line(&complaint.line);
+            if json {
+                document::refused(subcommand.name(), &complaint.line, service, console);
+            } else {
+                usage(subcommand, console);
+            }
             Err(complaint.status)
         }
     }
@@ -294,6 +310,9 @@ impl Scanned {
                 Err(format!("Error, {name} accepts only a single operand").into())
             }
             (Operands::None, 1..) => Err(format!("Error, {name} does not support any operands").into()),
+            _ if self.parsed.has(JSON) && self.parsed.has('p') => {
+                Err("Option --json and -p exclude each other".to_owned().into())
+            }
             _ => Ok(self),
         }
     }
@@ -347,16 +366,19 @@ fn scan_long(long: &str, words: &mut std::slice::Iter<'_, String>, scanned: &mut
     }
 }
 
-/// A complete name wins; else a prefix that fits one name of the whole table. Names of one letter count once.
+/// A complete name wins; else a prefix that fits one name of the whole table. The names of the original come first
+/// (`cli.md` 10.0).
 fn long_name(name: &str) -> Option<(char, bool)> {
     if let Some((letter, _, argument)) = OPTIONS.iter().find(|(_, long, _)| *long == name) {
         return Some((*letter, *argument));
     }
-    let mut fitting = OPTIONS
-        .iter()
-        .filter(|(_, long, _)| !name.is_empty() && long.starts_with(name));
-    match (fitting.next(), fitting.next()) {
-        (Some((letter, _, argument)), None) => Some((*letter, *argument)),
+    let fitting = |added: bool| {
+        let fits =
+            move |row: &&(char, &str, bool)| is_added(row.0) == added && !name.is_empty() && row.1.starts_with(name);
+        OPTIONS.iter().filter(fits).collect::<Vec<_>>()
+    };
+    match (&fitting(false)[..], &fitting(true)[..]) {
+        ([(letter, _, argument)], _) | ([], [(letter, _, argument)]) => Some((*letter, *argument)),
         _ => None,
     }
 }
@@ -400,7 +422,7 @@ fn scan_letters(
 fn letter_option(letter: char) -> Option<(char, bool)> {
     OPTIONS
         .iter()
-        .find(|(known, _, _)| *known == letter)
+        .find(|(known, _, _)| *known == letter && !is_added(letter))
         .map(|(_, _, argument)| (letter, *argument))
 }
 
@@ -410,10 +432,10 @@ fn takes(subcommand: Subcommand, letter: char) -> bool {
 
 /// Takes an option; secrets are asked for and read here, in the order of the options (`cli.md` 4.1).
 fn accept(letter: char, word: &str, value: String, scanned: &mut Scanned) -> Result<(), Complaint> {
-    let (known, unserved) = scanned.parsed.subcommand.options();
+    let unserved = scanned.parsed.subcommand.options().1;
     match letter {
         'h' => scanned.help = true,
-        _ if !known.contains(letter) => return Err(format!("Unrecognized option {word}").into()),
+        _ if !scanned.parsed.subcommand.takes(letter) => return Err(format!("Unrecognized option {word}").into()),
         _ if unserved.contains(letter) => {
             return Err(format!("Error, option {word} is not available in this version").into());
         }
@@ -449,12 +471,18 @@ fn synopsis(subcommand: Subcommand, console: &mut Console<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::script::{Ran, ran};
+    use crate::cli::script::{Ran, Script, ran};
 
     fn refused(line: &str, posixly_correct: bool) -> Ran {
         let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let status = parse(&words, posixly_correct, &mut Console::new("itadm", &mut out, &mut err)).unwrap_err();
+        let status = parse(
+            &words,
+            posixly_correct,
+            &Script::new(),
+            &mut Console::new("itadm", &mut out, &mut err),
+        )
+        .unwrap_err();
         ran(
             status,
             &String::from_utf8(out).unwrap(),
@@ -465,7 +493,13 @@ mod tests {
     fn accepted(line: &str) -> (String, Vec<String>) {
         let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let parsed = parse(&words, false, &mut Console::new("itadm", &mut out, &mut err)).unwrap();
+        let parsed = parse(
+            &words,
+            false,
+            &Script::new(),
+            &mut Console::new("itadm", &mut out, &mut err),
+        )
+        .unwrap();
         assert!(out.is_empty() && err.is_empty());
         (
             parsed

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::cli::text::printable;
+use crate::iscsi::admin::GroupInfo;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// The registered port of iSCSI.
@@ -92,15 +93,20 @@ pub fn delete(parsed: &Parsed, service: &dyn Service) -> Result<(), Failure> {
     deleted.map(drop)
 }
 
-/// Nothing at all is printed when there is none.
-pub fn list(parsed: &Parsed, service: &dyn Service, console: &mut Console<'_>) -> Result<(), Failure> {
-    let mut groups = listing(parsed, service)?.groups;
+/// All, or the one that is named.
+pub fn wanted(parsed: &Parsed, mut groups: Vec<GroupInfo>) -> Result<Vec<GroupInfo>, Failure> {
     if let Some(name) = parsed.operands.first() {
         groups.retain(|group| group.name == *name);
         if groups.is_empty() {
-            return Err(failure(format!("Target Portal Group {name} not found!\n"), EPERM));
+            return Err(not_found(format!("Target Portal Group {name} not found!\n")));
         }
     }
+    Ok(groups)
+}
+
+/// Nothing at all is printed when there is none.
+pub fn list(parsed: &Parsed, service: &dyn Service, console: &mut Console<'_>) -> Result<(), Failure> {
+    let groups = wanted(parsed, listing(parsed, service)?.groups)?;
     let (parsable, verbose) = (parsed.has('p'), parsed.has('v'));
     if !parsable && !groups.is_empty() {
         console.line(format_args!("{:<30}{:<9}", "TARGET PORTAL GROUP", "PORTAL COUNT"));

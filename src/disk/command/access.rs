@@ -4,17 +4,20 @@
 use super::super::gate::{TaskKey, Verdict};
 use super::super::lu::Lu;
 use super::super::range::{Held, Share, Wish};
-use super::super::sys::Mode;
+use super::super::sys::{Mode, boottime_ns};
 use crate::framework::{Done, Outcome};
 use crate::scsi::{ScsiStatus, Sense};
 use std::fs::File;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What every access carries.
 pub struct Task {
     pub lu: Arc<Lu>,
     pub key: TaskKey,
+    /// See [`super::Job`].
+    pub start_by: Option<Duration>,
     pub done: Done,
 }
 
@@ -68,7 +71,13 @@ impl<A: Access> Access for Locked<A> {
     }
 }
 
-fn advance<A: Access>(task: Task, access: A, mode: Mode) {
+fn advance<A: Access>(mut task: Task, access: A, mode: Mode) {
+    if task
+        .start_by
+        .is_some_and(|by| u128::from(boottime_ns()) >= by.as_nanos())
+    {
+        return (task.done)(Outcome::status(ScsiStatus::Busy));
+    }
     let Task { lu, key, .. } = &task;
     match lu.gate().check() {
         Some(Verdict::Open) => {}
@@ -90,6 +99,10 @@ fn advance<A: Access>(task: Task, access: A, mode: Mode) {
         return refuse(task, Verdict::Closed);
     };
     let step = access.step(lu, file, mode);
+    if mode == Mode::Wait {
+        // Begun.
+        task.start_by = None;
+    }
     // Before the outcome is told: nobody may see the task as ended while it holds the file open.
     drop(open);
     match step {

@@ -83,6 +83,7 @@ fn flush(job: Job) {
     let task = Task {
         lu: job.lu,
         key: job.key,
+        start_by: job.start_by,
         done: job.done,
     };
     access::run(task, Flush);

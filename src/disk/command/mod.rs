@@ -29,6 +29,7 @@ use crate::framework::{Done, Expected, Nexus, Outcome, Start};
 use crate::scsi::vpd::TargetPort;
 use crate::scsi::{Extent, Sense, cdb};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Longest transfer of one command, bytes: bounds the memory of a task. Told in VPD page B0.
 pub const MAX_TRANSFER: u64 = 64 << 20;
@@ -84,6 +85,8 @@ pub struct Job {
     pub expected: Expected,
     /// Names the task.
     pub key: TaskKey,
+    /// It must not reach the store for the first time later than this ([`crate::framework::Origin::Peer`]).
+    pub start_by: Option<Duration>,
     /// The nexus.
     pub nexus: Arc<Nexus>,
     /// Data from the host, as many bytes as were wanted.
@@ -202,6 +205,7 @@ impl Job {
         access::Task {
             lu: self.lu,
             key: self.key,
+            start_by: self.start_by,
             done: self.done,
         }
     }

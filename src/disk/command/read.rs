@@ -51,6 +51,7 @@ fn read(job: Job) {
     let task = Task {
         lu: job.lu,
         key: job.key,
+        start_by: job.start_by,
         done: job.done,
     };
     access::run(task, read);

@@ -70,6 +70,7 @@ fn verify(job: Job) {
     let task = Task {
         lu: job.lu,
         key: job.key,
+        start_by: job.start_by,
         done: job.done,
     };
     access::run(task, compare);

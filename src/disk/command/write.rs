@@ -100,6 +100,7 @@ fn begin(job: Job, durable: bool, compare: bool) {
     let task = Task {
         lu: job.lu,
         key: job.key,
+        start_by: job.start_by,
         done: job.done,
     };
     // COMPARE AND WRITE and the like are atomic against this.

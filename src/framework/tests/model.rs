@@ -384,6 +384,7 @@ impl PeerLink for ModelLink {
             nexus: self.image_of(&peer, &task.nexus),
             origin: Origin::Peer {
                 lun_id: Some(self.send_lun_id.lock().unwrap_or(lu)),
+                start_by: None,
             },
             ..task
         };
@@ -404,7 +405,10 @@ impl PeerLink for ModelLink {
         };
         let request = TmRequest {
             nexus: self.image_of(&peer, &request.nexus),
-            origin: Origin::Peer { lun_id: None },
+            origin: Origin::Peer {
+                lun_id: None,
+                start_by: None,
+            },
             ..request
         };
         peer.task_management(request, done);

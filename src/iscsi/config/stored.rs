@@ -97,22 +97,27 @@ impl Config {
 
     /// The secrets as settings of the store.
     pub fn secrets(&self) -> BTreeMap<String, String> {
+        let all = self.all_secrets().into_iter();
+        all.map(|(name, secret)| (format!("{SECRETS}{name}"), chap::to_base64(secret.reveal())))
+            .collect()
+    }
+
+    /// The secrets by `target/NAME`, `initiator/NAME` or `radius`.
+    pub fn all_secrets(&self) -> Vec<(String, Secret)> {
         let targets = self
             .targets
             .iter()
-            .filter_map(|target| Some((format!("{SECRETS}target/{}", target.name), target.secret.as_ref()?)));
-        let initiators = self.initiators.iter().filter_map(|initiator| {
-            let key = format!("{SECRETS}initiator/{}", initiator.name);
-            Some((key, initiator.secret.as_ref()?))
-        });
+            .map(|target| ("target", &target.name, &target.secret));
+        let initiators = self.initiators.iter();
+        let initiators = initiators.map(|initiator| ("initiator", &initiator.name, &initiator.secret));
         targets
             .chain(initiators)
+            .filter_map(|(kind, name, secret)| Some((format!("{kind}/{name}"), secret.clone()?)))
             .chain(
                 self.radius_secret
                     .iter()
-                    .map(|secret| (format!("{SECRETS}radius"), secret)),
+                    .map(|secret| ("radius".to_owned(), secret.clone())),
             )
-            .map(|(key, secret)| (key, chap::to_base64(secret.reveal())))
             .collect()
     }
 }

@@ -43,6 +43,8 @@ pub(in super::super) struct Command {
     pub data: Vec<u8>,
     /// `icsc_lun_id`, `None` when zero.
     pub lun_id: Option<Guid>,
+    /// [`crate::framework::Origin::Peer`].
+    pub start_by: Option<Duration>,
 }
 
 /// A task management function of the peer, for the framework.

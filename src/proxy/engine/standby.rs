@@ -496,14 +496,14 @@ impl Standby {
         true
     }
 
+    /// For the answer of the peer, not for ever: but a write that is being aborted may still happen as long as the peer is
+    /// there and does not say otherwise.
     fn wait(&mut self, cx: &Context<'_>, id: u64, waiting: Waiting) {
-        self.management.insert(
-            id,
-            Management {
-                waiting,
-                deadline: cx.now + cx.config.management,
-            },
-        );
+        let deadline = match &waiting {
+            Waiting::Abort(task) if self.tasks.get(task).is_some_and(|task| task.proof.is_some()) => Duration::MAX,
+            _ => cx.now + cx.config.management,
+        };
+        self.management.insert(id, Management { waiting, deadline });
     }
 
     fn managed(&mut self, cx: &mut Context<'_>, id: u64, message: &StatusMessage) {

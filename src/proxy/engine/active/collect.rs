@@ -12,7 +12,10 @@ impl Active {
         }
         match cmd.total.map(|total| total as usize) {
             Some(total) if cmd.function == 0 && total > cmd.data.len() => self.begin_collecting(cx, cmd, total),
-            _ => self.start(cx, cmd),
+            _ => {
+                let proof = given_out.filter(|_| !forwarded_by_default(&cmd.cdb));
+                self.start(cx, cmd, proof);
+            }
         }
     }
 
@@ -106,7 +109,7 @@ impl Active {
             return;
         };
         match may_happen(cx, &collection.cmd, Some(collection.fresh), own) {
-            true => self.start(cx, collection.cmd),
+            true => self.start(cx, collection.cmd, Some(collection.fresh)),
             false => self.answer(cx, &collection.cmd, Outcome::status(ScsiStatus::Busy)),
         }
     }

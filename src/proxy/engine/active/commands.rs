@@ -35,7 +35,8 @@ impl Active {
         }
     }
 
-    pub(super) fn start(&mut self, cx: &mut Context<'_>, cmd: ScsiCmd) {
+    /// `proof`: when the peer certainly still had it, for a write.
+    pub(super) fn start(&mut self, cx: &mut Context<'_>, cmd: ScsiCmd, proof: Option<Duration>) {
         if cmd.function != 0 {
             return self.manage(cx, cmd);
         }
@@ -62,6 +63,7 @@ impl Active {
             attribute: cmd.flags & ScsiCmd::ATTRIBUTE,
             expected,
             lun_id: lun_id(cmd.guid),
+            start_by: proof.map(|at| at + cx.config.write_life),
             cdb: cmd.cdb,
             data: cmd.data,
         })));

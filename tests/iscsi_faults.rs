@@ -155,9 +155,9 @@ fn slow_readers_cost_bounded_memory_and_slow_nobody_else() {
         exercise(&mut other, 0, 2048, version);
     }
     let grown = served.memory().saturating_sub(before);
-    // Half of the pool of 1 GiB is for reads; the heap keeps up to 256 MiB.
+    // Half of the pool of 1 GiB is for reads, as much for commands beyond a share; 256 KiB more for each session.
     println!("{} slow readers: {grown} bytes", slow.len());
-    assert!(grown < 800 << 20, "{grown} bytes for {} slow readers", slow.len());
+    assert!(grown < 1200 << 20, "{grown} bytes for {} slow readers", slow.len());
     drop(slow);
     other.logout();
     served.wait_idle();
@@ -277,7 +277,9 @@ fn a_target_goes_offline_under_io_and_comes_back() {
     for &obedient in modes {
         let start = Instant::now();
         let acknowledged = under_writers(&served, obedient, || {
-            served.tool("stmfadm", &["offline-target", TARGET]);
+            // The tool waits for less time than initiators have that do not obey.
+            let outcome = served.try_tool("stmfadm", &["offline-target", TARGET]);
+            assert!(outcome || !obedient);
             wait_for("the target is offline", || served.targets().contains("\toffline\t0"));
         });
         assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());

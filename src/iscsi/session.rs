@@ -8,7 +8,7 @@
 //! What must stay true: a task is in `tasks` from the arrival of its command until its outcome has come back, so its tag
 //! cannot be used twice in the session (RFC 7143 4.2.2.1); data and status of a task go over the connection of its command
 //! and no other (connection allegiance, 4.2.5.1); everything that waits is bounded by the command window and the budgets
-//! of [`memory`].
+//! of the module `memory`.
 
 mod command;
 mod connection;

@@ -1,6 +1,6 @@
 //! A running `stmfd` with one target and two LUs: everybody sees the first, except one host, which sees the second alone.
 
-use super::common::{PATIENCE, Stmfd, must, wait_for};
+use super::common::{PATIENCE, Stmfd, must, run, wait_for};
 use super::initiator::{Initiator, read10, write10};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -57,6 +57,13 @@ impl Served {
 
     pub fn tool(&self, name: &str, arguments: &[&str]) -> String {
         must(&mut self.stmfd.as_ref().unwrap().tool(name, arguments))
+    }
+
+    /// The same; whether it succeeded.
+    pub fn try_tool(&self, name: &str, arguments: &[&str]) -> bool {
+        run(&mut self.stmfd.as_ref().unwrap().tool(name, arguments))
+            .status
+            .success()
     }
 
     pub fn targets(&self) -> String {

@@ -212,12 +212,9 @@ impl Session {
     pub(super) fn start_parked(&mut self) {
         self.release_large();
         while let Some(&itt) = self.parked.front() {
-            let share = self.share.read();
-            if self.unsent() + self.reading >= share {
-                return;
-            }
+            let (load, share) = (self.unsent() + self.reading, self.share.read());
             let length = self.tasks.get(&itt).map_or(0, Live::reading);
-            if length > share && !self.share.take_large(length) {
+            if load >= share || load + length > share && !self.share.take_large(length) {
                 return;
             }
             self.parked.pop_front();
@@ -228,6 +225,7 @@ impl Session {
                 live.stage = Stage::Starting;
                 self.actions.push_back(Action::Start(command));
             }
+            self.note_memory();
         }
     }
 
@@ -236,8 +234,13 @@ impl Session {
         unsent as u64
     }
 
-    /// What was taken for a command larger than a share goes back when the session is within it again.
+    fn note_memory(&mut self) {
+        self.share.note(self.unsent() + self.reading, self.writing);
+    }
+
+    /// What was taken for a command beyond the share goes back when the session is within it again.
     fn release_large(&mut self) {
+        self.note_memory();
         if self.share.has_large() && self.unsent() + self.reading + self.writing <= self.share.read() {
             self.share.release_large();
         }
@@ -347,6 +350,7 @@ impl Session {
                 self.writing += need;
                 live.reserved = Some(need);
                 self.solicit(itt);
+                self.note_memory();
             }
             self.unadmitted.pop_front();
         }

@@ -6,9 +6,9 @@
 //! | reads: started, and answers not sent | its share, 256 KiB to 8 MiB | half |
 //! | writes: data solicited | its share, 256 KiB to 16 MiB | a quarter |
 //! | writes: data that comes unasked | window x FirstBurstLength; the window shrinks to [`WINDOW_MIN`] | a quarter |
-//! | one command that is larger than a share | one at a time, while the pool has room | half, or one command |
+//! | a command that goes beyond the share | one at a time, while the pool has room | half, or one command |
 //!
-//! (The sums hold until the shares are at their lower ends.)
+//! Besides the sums each session has the lower end of its share, so that those who hold much cannot starve the others.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -28,6 +28,8 @@ pub struct Pool {
     limit: u64,
     sessions: Cell<u64>,
     large: Cell<u64>,
+    reading: Cell<u64>,
+    writing: Cell<u64>,
 }
 
 impl Pool {
@@ -37,6 +39,8 @@ impl Pool {
             limit,
             sessions: Cell::new(0),
             large: Cell::new(0),
+            reading: Cell::new(0),
+            writing: Cell::new(0),
         })
     }
 }
@@ -47,6 +51,8 @@ pub(super) struct Share {
     pool: Rc<Pool>,
     counted: bool,
     large: u64,
+    reading: u64,
+    writing: u64,
 }
 
 impl Share {
@@ -55,6 +61,8 @@ impl Share {
             pool,
             counted: false,
             large: 0,
+            reading: 0,
+            writing: 0,
         }
     }
 
@@ -65,28 +73,39 @@ impl Share {
         }
     }
 
-    fn part(&self, of: u64, most: u64) -> u64 {
+    /// What the session holds now, for the sums.
+    pub(super) fn note(&mut self, reading: u64, writing: u64) {
+        let pool = &self.pool;
+        pool.reading.set(pool.reading.get() - self.reading + reading);
+        pool.writing.set(pool.writing.get() - self.writing + writing);
+        (self.reading, self.writing) = (reading, writing);
+    }
+
+    fn part(&self, of: u64, most: u64, used: u64) -> u64 {
+        if used >= of {
+            return SHARE_MIN;
+        }
         (of / self.pool.sessions.get().max(1)).clamp(SHARE_MIN, most)
     }
 
     /// Bytes for reads.
     pub(super) fn read(&self) -> u64 {
-        self.part(self.pool.limit / 2, READ_BUDGET)
+        self.part(self.pool.limit / 2, READ_BUDGET, self.pool.reading.get())
     }
 
     /// Bytes for solicited data.
     pub(super) fn write(&self) -> u64 {
-        self.part(self.pool.limit / 4, WRITE_BUDGET)
+        self.part(self.pool.limit / 4, WRITE_BUDGET, self.pool.writing.get())
     }
 
     /// The command window, of at most `most` commands that bring `first_burst` bytes each.
     pub(super) fn window(&self, most: u32, first_burst: u32) -> u32 {
-        let part = self.part(self.pool.limit / 4, u64::MAX);
+        let part = self.part(self.pool.limit / 4, u64::MAX, 0);
         let commands = (part / u64::from(first_burst.max(1))).clamp(WINDOW_MIN, u64::from(most));
         u32::try_from(commands).unwrap_or(most)
     }
 
-    /// Takes room for a command that is larger than a share. One at a time; false: it has to wait.
+    /// Takes room for a command that goes beyond the share. One at a time; false: it has to wait.
     pub(super) fn take_large(&mut self, bytes: u64) -> bool {
         let taken = self.pool.large.get();
         let fits = taken == 0 || taken.saturating_add(bytes) <= self.pool.limit / 2;
@@ -113,6 +132,7 @@ impl Share {
 impl Drop for Share {
     fn drop(&mut self) {
         self.release_large();
+        self.note(0, 0);
         if self.counted {
             self.pool.sessions.set(self.pool.sessions.get() - 1);
         }
@@ -136,6 +156,18 @@ mod tests {
         assert_eq!(shares[0].window(128, 4096), 128);
         shares.truncate(1);
         assert_eq!(shares[0].read(), READ_BUDGET);
+    }
+
+    #[test]
+    fn when_the_sum_is_reached_the_others_keep_the_least_share() {
+        let pool = Pool::new(64 << 20);
+        let (mut early, late) = (Share::new(pool.clone()), Share::new(pool.clone()));
+        early.note(40 << 20, 0);
+        assert_eq!((late.read(), late.write()), (SHARE_MIN, WRITE_BUDGET));
+        early.note(31 << 20, 16 << 20);
+        assert_eq!((late.read(), late.write()), (READ_BUDGET, SHARE_MIN));
+        drop(early);
+        assert_eq!((late.read(), late.write()), (READ_BUDGET, WRITE_BUDGET));
     }
 
     #[test]

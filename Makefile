@@ -10,7 +10,7 @@ MAJOR   := 1
 PROGRAMS := stmfd stmfproxy stmfadm sbdadm itadm aluaadm
 
 .PHONY: all build deps demo check soak conformance lab-deps check-vm ocf-deps check-ocf bench bench-deps bench-iscsi bench-pair \
-	deb-deps deb check-deb install install-files clean
+	deb-deps deb check-deb check-docs install install-files clean
 
 all: build
 
@@ -90,6 +90,10 @@ deb: build deb-deps
 check-deb: deb
 	scripts/check-deb
 
+# Runs the commands of the guides and of the manual pages' examples on two such machines, and compares what they print.
+check-docs: deb
+	scripts/check-docs
+
 install: build install-files
 
 # What `install` copies, once it is built.
@@ -108,6 +112,7 @@ install-files:
 	install -d $(DESTDIR)$(PREFIX)/lib/ocf/resource.d/stmf
 	sed 's|/usr/sbin|$(SBINDIR)|' packaging/ocf/lu > $(DESTDIR)$(PREFIX)/lib/ocf/resource.d/stmf/lu
 	chmod 755 $(DESTDIR)$(PREFIX)/lib/ocf/resource.d/stmf/lu
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/stmf/schema docs/schema/*.json
 	install -d $(DESTDIR)$(UNITDIR)
 	for unit in packaging/systemd/*.service; do \
 		sed 's|/usr/sbin|$(SBINDIR)|' $$unit > $(DESTDIR)$(UNITDIR)/$${unit##*/} || exit 1; done

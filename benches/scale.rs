@@ -4,6 +4,7 @@
 //! number of LUs of `many` (default 100,000, or what the limit of open files allows), `STMF_BENCH_DIR` a directory for their
 //! files (default: the system's for temporary files).
 
+use nix::sys::resource::{Resource, getrlimit};
 use std::ffi::{CStr, CString};
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -16,6 +17,8 @@ use stmf::client;
 const TASK: &str = "STMF_BENCH_TASK";
 /// LUs of the failover and of the scan.
 const LUS: usize = 1000;
+const THOUSAND: usize = 1000;
+const MANY: usize = 100_000;
 const LU_SIZE: u64 = (1 << 20) + 65536;
 
 fn main() {
@@ -66,12 +69,14 @@ fn run(name: &str, label: &str, directory: &Path) {
     match name {
         "scan" => scan(label, directory),
         "failover" => failover(label, directory),
+        "many" => create_many(label, directory),
+        "list" => list_many(),
         other => panic!("{other}: no such measurement"),
     }
 }
 
 fn report(label: &str, what: &str, took: Duration, goal: &str) {
-    println!("{label:12} {what:66} {:9.3} s   {goal}", took.as_secs_f64());
+    println!("{label:12} {what:66} {:10.4} s  {goal}", took.as_secs_f64());
 }
 
 // --- LUs ------------------------------------------------------------------------------------------------------------
@@ -188,7 +193,106 @@ fn failover(label: &str, directory: &Path) {
     );
 }
 
-fn many() {}
+/// Creation, restart, memory and the list with many LUs. An Active LU keeps two files open: what the limit of open files does
+/// not allow is given up after its creation, and is Standby.
+fn many() {
+    let parent = std::env::var_os("STMF_BENCH_DIR").map_or_else(|| "/dev/shm".into(), PathBuf::from);
+    let directory = tempfile::tempdir_in(parent).expect("a directory");
+    let count = std::env::var("STMF_BENCH_LUS").map_or(MANY, |text| text.parse().expect("STMF_BENCH_LUS is a number"));
+    let (_, files) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit");
+    let active = usize::try_from(files / 2).map_or(count, |most| count.min(most - 500));
+    println!("stmfd        {count} LUs, {active} of them Active (limit of open files: {files})");
+    let mut daemon = Daemon::start(directory.path());
+    let empty = daemon.resident();
+    child(
+        "many",
+        &format!("{count},{active}"),
+        &daemon.endpoint(),
+        directory.path(),
+    );
+    let memory = |daemon: &Daemon| daemon.resident().saturating_sub(empty) as f64 / count as f64;
+    println!(
+        "stmfd        memory per LU after creation                    {:9.0} bytes  goal 8192",
+        memory(&daemon)
+    );
+    for kill in [true, false] {
+        let begin = Instant::now();
+        if kill {
+            daemon.kill()
+        } else {
+            daemon.stop()
+        }
+        let (how, ended) = (if kill { "kill" } else { "clean stop" }, begin.elapsed());
+        report("stmfd", how, ended, "");
+        let begin = Instant::now();
+        daemon = Daemon::start(directory.path());
+        report(
+            "stmfd",
+            &format!("restart after it, {count} LUs"),
+            begin.elapsed(),
+            "goal 10 s",
+        );
+        println!(
+            "stmfd        memory per LU after the restart                 {:9.0} bytes  goal 8192",
+            memory(&daemon)
+        );
+    }
+    child("list", "stmfd", &daemon.endpoint(), directory.path());
+    daemon.kill();
+}
+
+fn create_many(label: &str, directory: &Path) {
+    let (count, active) = label.split_once(',').expect("two numbers");
+    let (count, active): (usize, usize) = (count.parse().expect("a number"), active.parse().expect("a number"));
+    let names = paths(directory, count);
+    let mut times = Vec::new();
+    for (n, path) in names.iter().enumerate() {
+        let begin = Instant::now();
+        let mut guid = create(path);
+        times.push(begin.elapsed());
+        if n >= THOUSAND.min(active / 2) && n < count - active.saturating_sub(THOUSAND) {
+            // SAFETY: the GUID is a live variable.
+            unsafe { assert_eq!(stmfLuStandby(&mut guid), 0) };
+        }
+    }
+    let thousand = THOUSAND.min(count);
+    let (first, last) = (&times[..thousand], &times[count - thousand..]);
+    let median = |times: &[Duration]| {
+        let mut times = times.to_vec();
+        times.sort();
+        times[times.len() / 2].as_secs_f64() * 1e6
+    };
+    let (sum, last_sum) = (first.iter().sum::<Duration>(), last.iter().sum::<Duration>());
+    let ratio = last_sum.as_secs_f64() / sum.as_secs_f64();
+    report("stmfd", "creation of the first thousand", sum, "");
+    report("stmfd", "creation of the last thousand", last_sum, "");
+    println!(
+        "stmfd        last / first: {ratio:.2}, of medians {:.2}; goal 1.2",
+        median(last) / median(first)
+    );
+}
+
+/// `stmfGetLogicalUnitList` after a change each time, so that nothing is remembered.
+fn list_many() {
+    let mut times: Vec<Duration> = (0..51)
+        .map(|turn| {
+            let url = CString::new(format!("http://{turn}")).expect("a text");
+            // SAFETY: the text ends with NUL.
+            let set = unsafe { stmfSetGlobalLuProp(0, _stmfLuProp::STMF_LU_PROP_MGMT_URL as u32, url.as_ptr()) };
+            assert_eq!(set, 0);
+            let begin = Instant::now();
+            list();
+            begin.elapsed()
+        })
+        .collect();
+    times.sort();
+    report(
+        "stmfd",
+        "stmfGetLogicalUnitList, median of 51",
+        times[times.len() / 2],
+        "goal 0.050 s",
+    );
+}
 
 // --- stmfd ----------------------------------------------------------------------------------------------------------
 
@@ -220,6 +324,27 @@ impl Daemon {
 
     fn endpoint(&self) -> String {
         format!("daemon:{}", self.directory.join("door").display())
+    }
+
+    /// Bytes of memory in use.
+    fn resident(&self) -> usize {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).expect("it lives");
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("VmRSS:"))
+            .expect("Linux tells");
+        let kib: usize = line
+            .split_whitespace()
+            .nth(1)
+            .and_then(|n| n.parse().ok())
+            .expect("a number");
+        kib << 10
+    }
+
+    fn stop(&mut self) {
+        let pid = nix::unistd::Pid::from_raw(self.process.id().cast_signed());
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).expect("signal stmfd");
+        assert!(self.process.wait().expect("wait for stmfd").success());
     }
 
     fn kill(&mut self) {

@@ -1,7 +1,9 @@
 /*
  * The contract of the doors, row by row, through the C interface and between real processes.
  */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include <door.h>
 
 #include <errno.h>
@@ -13,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -30,7 +33,20 @@
 		errno = 0; \
 		CHECK((call) == -1); \
 		CHECK(errno == (error)); \
+		seen(#call, #error); \
 	} while (0)
+
+/* Notes, for the table of tested statuses, that a function has failed with this error. */
+static void seen(const char *call, const char *error)
+{
+	const char *path = getenv("STMF_COVERAGE"), *door = strncmp(call, "call(", 5) == 0 ? "door_" : "";
+	FILE *file;
+
+	if (path == NULL || (file = fopen(path, "a")) == NULL)
+		return;
+	fprintf(file, "%s%.*s %s\n", door, (int)strcspn(call, "("), call, error);
+	fclose(file);
+}
 
 /* ---- A server procedure that does what its first byte says ---- */
 
@@ -353,6 +369,7 @@ static void arguments_and_results(void)
 	int door = door_create(serve, NULL, 0);
 	char room[4096];
 	char same[64];
+	static door_desc_t many[1025];
 	door_arg_t arg;
 
 	CHECK(door >= 0);
@@ -381,11 +398,15 @@ static void arguments_and_results(void)
 	FAILS(call(door, (char *)16, 100, room, sizeof room, NULL), EFAULT);
 	FAILS(call(door, "e", 1, NULL, 10, NULL), EFAULT);
 	FAILS(call(door, room, ((size_t)1 << 30) + 1, NULL, 0, NULL), E2BIG);
+	arg.desc_ptr = many;
+	arg.desc_num = sizeof many / sizeof *many;
+	FAILS(door_call(door, &arg), E2BIG);
 	CHECK(door_revoke(door) == 0);
 	/* The results of a caller that takes none come back to the server. */
 	door = door_create(serve_no_results, NULL, 0);
 	CHECK(door_call(door, NULL) == 0);
 	CHECK(refused_results == E2BIG);
+	seen("door_return", "E2BIG");
 	CHECK(door_revoke(door) == 0);
 }
 
@@ -1129,6 +1150,58 @@ static void paths(void)
 	CHECK(door_revoke(door) == 0);
 }
 
+static void few_descriptors(struct rlimit *before)
+{
+	struct rlimit none;
+
+	CHECK(getrlimit(RLIMIT_NOFILE, before) == 0);
+	none = *before;
+	none.rlim_cur = 3;
+	CHECK(setrlimit(RLIMIT_NOFILE, &none) == 0);
+}
+
+/* A process that has no room for what a call gives it. */
+static void short_of_everything(void)
+{
+	char request[1 + sizeof(size_t)] = "b", room[64];
+	size_t wanted = (size_t)256 << 20;
+	int door = door_create(serve, NULL, 0), made;
+	struct rlimit before, memory = { (rlim_t)1 << 26, RLIM_INFINITY };
+
+	few_descriptors(&before);
+	errno = 0;
+	made = door_create(serve, NULL, 0);
+	int error = errno;
+	CHECK(setrlimit(RLIMIT_NOFILE, &before) == 0);
+	CHECK(made == -1 && error == EMFILE);
+	seen("door_create", "EMFILE");
+	few_descriptors(&before);
+	errno = 0;
+	made = door_xcreate(serve, NULL, 0, x_creator, NULL, NULL, 1);
+	error = errno;
+	CHECK(setrlimit(RLIMIT_NOFILE, &before) == 0);
+	CHECK(made == -1 && error == EMFILE);
+	seen("door_xcreate", "EMFILE");
+	pid_t child = fork();
+	if (child == 0) {
+		/* So that the thread has a channel to the door. */
+		CHECK(call(door, "c", 1, room, sizeof room, NULL) == 0);
+		memcpy(request + 1, &wanted, sizeof wanted);
+		CHECK(setrlimit(RLIMIT_AS, &memory) == 0);
+		FAILS(call(door, request, sizeof request, NULL, 0, NULL), EOVERFLOW);
+		few_descriptors(&before);
+		errno = 0;
+		made = call(door, "d", 1, room, sizeof room, NULL);
+		error = errno;
+		CHECK(setrlimit(RLIMIT_NOFILE, &before) == 0);
+		CHECK(made == -1 && error == EMFILE);
+		seen("door_call", "EMFILE");
+		_exit(0);
+	}
+	ends_well(child);
+	CHECK(door_revoke(door) == 0);
+}
+
 static void not_doors(void)
 {
 	int pair[2];
@@ -1166,6 +1239,7 @@ int main(int count, char **words)
 		{ "private pools", private_pools },
 		{ "xcreate", xcreate },
 		{ "paths", paths },
+		{ "short of everything", short_of_everything },
 		{ "not doors", not_doors },
 	};
 

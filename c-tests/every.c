@@ -107,7 +107,8 @@ static void configuration(void)
 
 static void objects(void)
 {
-	char file[] = "/nonexistent";
+	char file[] = "/nonexistent", *path = file;
+	int status = 0xeeee;
 	stmfLogicalUnitProperties props;
 	stmfDevid id = {5, "iqn.x"};
 	stmfGuid none = {{0}}, out = none;
@@ -123,6 +124,14 @@ static void objects(void)
 	FAILS(stmfModifyLu(&lu, STMF_LU_PROP_ALIAS, "x"));
 	FAILS(stmfModifyLuByFname(STMF_DISK, file, STMF_LU_PROP_ALIAS, "x"));
 	FAILS(stmfLuStandby(&lu));
+	FAILS(stmfxImportLus(1, &path, &out, &status));
+	FAILS(stmfxStandbyLus(1, &lu, &status));
+	FAILS(stmfxLuStandDown(&lu, 10));
+	FAILS(stmfxWaitLogicalUnit(&lu, STMF_LOGICAL_UNIT_ONLINE, 0));
+	FAILS(stmfxWaitLuAccess(&lu, STMF_ACCESS_ACTIVE, 0));
+	FAILS(stmfxWaitTarget(&id, STMF_TARGET_PORT_ONLINE, 0));
+	FAILS(stmfxWaitService(STMF_SERVICE_STATE_ONLINE, 0));
+	TRUE(status == 0xeeee);
 	CALL(stmfCreateLuResource(STMF_DISK, &created), STMF_STATUS_SUCCESS);
 	CALL(stmfSetLuProp(created, STMF_LU_PROP_FILENAME, file), STMF_STATUS_SUCCESS);
 	FAILS(stmfCreateLu(created, &out));

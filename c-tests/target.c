@@ -136,7 +136,7 @@ static void grouped_target(char *name)
 	wait_for(&id, STMF_TARGET_PORT_OFFLINE);
 	CALL(stmfRemoveFromTargetGroup(&group, &id), STMF_STATUS_SUCCESS);
 	CALL(stmfOnlineTarget(&id), STMF_STATUS_SUCCESS);
-	wait_for(&id, STMF_TARGET_PORT_ONLINE);
+	CALL(stmfxWaitTarget(&id, STMF_TARGET_PORT_ONLINE, 60000), STMF_STATUS_SUCCESS);
 	CALL(stmfDeleteTargetGroup(&group), STMF_STATUS_SUCCESS);
 }
 

@@ -7,6 +7,8 @@
  *   LIBSTMF_NO_NVPAIR           do not include <libnvpair.h>
  * They choose declarations only; one library serves all.
  *
+ * Functions that begin with stmfx, at the end, are additions of this library; the original never had them.
+ *
  * All functions that return int return STMF_STATUS_SUCCESS or one of the other statuses. Lists are released with
  * stmfFreeMemory. All functions may be called from any thread.
  *
@@ -1012,6 +1014,69 @@ int stmfSetStmfProp(uint8_t propType,
 // # Safety
 // As for `stmfAddViewEntry`.
 int stmfValidateView(stmfViewEntry *viewEntry);
+
+// Imports many LUs, side by side, as stmfImportLu does each: `count` files, a GUID and a status for each. Returns
+// STMF_STATUS_SUCCESS when all were imported, STMF_STATUS_ERROR when some were not, which the statuses tell; any other one when
+// nothing was done and nothing is filled in. A GUID is filled in
+// with STMF_STATUS_SUCCESS and STMF_ERROR_FILE_IN_USE, else it is zero.
+//
+// # Safety
+// `files` is NULL or points to `count` strings or NULLs, `lus` and `statuses` are NULL or have room for `count` elements.
+int stmfxImportLus(uint32_t count,
+                   char *const *files,
+                   stmfGuid *lus,
+                   int *statuses);
+
+// Gives an LU up in two phases: it takes no more commands (initiators are told to try again) and those that run come to
+// their end; then it becomes Standby, as with stmfLuStandby. When some still run after `milliseconds`, at most 50000, it
+// stays Active and STMF_ERROR_BUSY is returned. The caller neither waits nor polls.
+//
+// # Safety
+// `lu` is NULL or points to a GUID.
+int stmfxLuStandDown(const stmfGuid *lu,
+                     uint32_t milliseconds);
+
+// Makes many LUs Standby, side by side, as stmfLuStandby does each: `count` GUIDs and a status for each. Returns
+// STMF_STATUS_SUCCESS when all are, STMF_STATUS_ERROR when some are not, which the statuses tell; any other one when nothing
+// was done and nothing is filled in.
+//
+// # Safety
+// `lus` is NULL or points to `count` GUIDs, `statuses` is NULL or has room for `count` elements.
+int stmfxStandbyLus(uint32_t count,
+                    const stmfGuid *lus,
+                    int *statuses);
+
+// Waits until an LU has a state: STMF_LOGICAL_UNIT_ONLINE and its kin, STMF_LOGICAL_UNIT_UNREGISTERED for one that is not
+// there. STMF_ERROR_BUSY when it has another one after `milliseconds`, STMF_ERROR_NOT_FOUND when there is none then.
+//
+// # Safety
+// `lu` is NULL or points to a GUID.
+int stmfxWaitLogicalUnit(const stmfGuid *lu,
+                         int status,
+                         uint32_t milliseconds);
+
+// Waits until an LU has an access state on this node: one of the texts STMF_ACCESS_ACTIVE, .... STMF_ERROR_BUSY when it has
+// another one after `milliseconds`, STMF_ERROR_NOT_FOUND when there is no such LU then.
+//
+// # Safety
+// `lu` is NULL or points to a GUID; `state` is NULL or a string.
+int stmfxWaitLuAccess(const stmfGuid *lu,
+                      const char *state,
+                      uint32_t milliseconds);
+
+// Waits until the service has a state: STMF_SERVICE_STATE_ONLINE and its kin. STMF_ERROR_BUSY when it has another one after
+// `milliseconds`.
+int stmfxWaitService(int state,
+                     uint32_t milliseconds);
+
+// Waits until a target port has a state: STMF_TARGET_PORT_ONLINE and its kin. STMF_ERROR_BUSY when it has another one after
+// `milliseconds`, STMF_ERROR_NOT_FOUND when there is no such target then.
+//
+// # Safety
+// `target` is NULL or points to a devid.
+int stmfxWaitTarget(const stmfDevid *target,
+                    int status,
+                    uint32_t milliseconds);
 
 #ifdef __cplusplus
 }  // extern "C"

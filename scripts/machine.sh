@@ -1,4 +1,4 @@
-# Fresh Debian systems under systemd, in containers that share one network of their own, for tests of the packages. Sourced by
+# Fresh Debian systems under systemd, in containers with a network of their own, for tests of the packages. Sourced by
 # bash scripts with `set -euo pipefail`, which have set WORK to an empty directory. Needs root.
 # DEBIAN_CACHE: where the bare system is kept between runs. DEBIAN_MIRROR: where it comes from.
 
@@ -6,6 +6,7 @@ DEBIAN_CACHE=${DEBIAN_CACHE:-$PWD/target/debian}
 DEBIAN_MIRROR=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
 NETWORK=stmf-$$
 declare -A MACHINE LEADER
+MOUNTED=()
 
 fail() { printf '\nFAILED: %s\n' "$*" >&2; exit 1; }
 say()  { printf "\n== %s (%s s)\n" "$*" "$SECONDS"; }
@@ -20,26 +21,38 @@ until_true() {
     done
 }
 
-# machines_init ADDRESS...: the network, with these addresses on its loopback interface, and no other way out.
+# machines_init: a network of their own, 192.0.2.0/24, with the test at 192.0.2.100 and no other way out.
 machines_init() {
     trap machines_stop EXIT
     ip netns add "$NETWORK"
     ip -n "$NETWORK" link set lo up
-    local address
-    for address in "$@"; do ip -n "$NETWORK" address add "$address/32" dev lo; done
+    ip -n "$NETWORK" link add bridge type bridge
+    ip -n "$NETWORK" address add 192.0.2.100/24 dev bridge
+    ip -n "$NETWORK" link set bridge up
+}
+
+# plug NAME ADDRESS...: the machine's end of a cable to that network.
+plug() {
+    local name=$1 space=$NETWORK-$1 address
+    shift
+    ip netns add "$space"
+    ip -n "$NETWORK" link add "$name" type veth peer name eth0 netns "$space"
+    ip -n "$NETWORK" link set "$name" master bridge up
+    ip -n "$space" link set lo up
+    for address in "$@"; do ip -n "$space" address add "$address/24" dev eth0; done
+    ip -n "$space" link set eth0 up
 }
 
 # On the test's own side of that network.
 outside() { ip netns exec "$NETWORK" "$@"; }
 
-# base PACKAGE...: makes the bare system once, with what the packages depend on, downloaded but not installed.
+# base: makes the bare system, once.
 base() {
     [ -e "$DEBIAN_CACHE/.complete" ] && return
     rm -rf "$DEBIAN_CACHE"
     mkdir -p "$DEBIAN_CACHE"
     debootstrap --variant=minbase --components=main,contrib --include=systemd,systemd-sysv bookworm "$DEBIAN_CACHE" "$DEBIAN_MIRROR" \
         >"$WORK/debootstrap.log" 2>&1 || { tail -n 20 "$WORK/debootstrap.log" >&2; fail "debootstrap"; }
-    # Pages and documents are part of what is tested.
     chroot "$DEBIAN_CACHE" apt-get update -qq
     touch "$DEBIAN_CACHE/.complete"
 }
@@ -48,20 +61,25 @@ base() {
 machine() {
     local name=$1 root=$WORK/$1
     shift
-    cp -a "$DEBIAN_CACHE" "$root"
+    mkdir "$root" "$root.changes" "$root.work"
+    mount -t overlay overlay -o "lowerdir=$DEBIAN_CACHE,upperdir=$root.changes,workdir=$root.work" "$root"
+    MOUNTED+=("$root")
+    # It need not survive a crash of the test.
+    echo force-unsafe-io >"$root/etc/dpkg/dpkg.cfg.d/unsafe-io"
     echo "$name" >"$root/etc/hostname"
+    echo 'APT::Install-Recommends "false";' >"$root/etc/apt/apt.conf.d/00recommends"
     mkdir -p "$root/srv/packages"
     cp "$@" "$root/srv/packages/"
-    DEBIAN_FRONTEND=noninteractive chroot "$root" sh -c 'apt-get install -y -qq --download-only --no-install-recommends /srv/packages/*.deb' >"$WORK/$name.apt" 2>&1 ||
+    DEBIAN_FRONTEND=noninteractive chroot "$root" sh -c 'apt-get install -y -qq --download-only /srv/packages/*.deb' >"$WORK/$name.apt" 2>&1 ||
         { tail -n 20 "$WORK/$name.apt" >&2; fail "the dependencies cannot be had"; }
 }
 
-# boot NAME [NSPAWN-OPTION...]: starts it and waits until systemd is up.
+# boot NAME [NSPAWN-OPTION...]: starts it, once it is plugged, and waits until systemd is up.
 boot() {
     local name=$1
     shift
     systemd-nspawn --quiet --directory="$WORK/$name" --machine="$name-$$" --hostname="$name" --register=no --keep-unit --boot \
-        --network-namespace-path="/run/netns/$NETWORK" --link-journal=no --resolv-conf=off --console=pipe "$@" \
+        --network-namespace-path="/run/netns/$NETWORK-$name" --link-journal=no --resolv-conf=off --console=pipe "$@" \
         </dev/null >"$WORK/$name.console" 2>&1 &
     MACHINE[$name]=$!
     until_true 60 "$name has a first process" first_process "$name"
@@ -96,12 +114,13 @@ crash() {
 }
 
 machines_stop() {
-    local status=$? name
+    local status=$? name space root
     for name in "${!LEADER[@]}"; do
         [ $status = 0 ] || on "$name" journalctl --no-pager -n 40 -u stmfd -u stmfproxy >&2 || :
         kill -KILL "${LEADER[$name]}" || :
     done
     for name in "${!MACHINE[@]}"; do wait "${MACHINE[$name]}" || :; done
-    ip netns delete "$NETWORK"
+    for space in $(ip netns list | awk -v network="$NETWORK" 'index($1, network) == 1 { print $1 }'); do ip netns delete "$space"; done
+    for root in "${MOUNTED[@]}"; do umount "$root"; done
     rm -rf "$WORK"
 }

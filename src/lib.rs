@@ -4,14 +4,15 @@
 //!
 //! | floor | modules |
 //! |---|---|
-//! | 0 | [`types`], [`scsi`], [`nvlist`], [`logging`], [`signals`], [`systemd`] |
+//! | 0 | [`types`], [`scsi`], [`nvlist`], [`changes`], [`logging`], [`signals`], [`systemd`] |
 //! | 1 | [`store`], [`door`] |
 //! | 2 | [`framework`] |
 //! | 3 | [`disk`], [`proxy`], [`iscsi`] |
 //! | 4 | [`service`], [`client`] |
-//! | 5 | [`capi`], the programs in `bin/`, and what several of them need: [`cli`] |
+//! | 5 | [`capi`], [`web`], the programs in `bin/`, and what several of them need: [`cli`] |
 
 pub mod capi;
+pub mod changes;
 pub mod cli;
 pub mod client;
 pub mod disk;
@@ -27,3 +28,4 @@ pub mod signals;
 pub mod store;
 pub mod systemd;
 pub mod types;
+pub mod web;

@@ -27,7 +27,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Instant;
 use stmf::framework::GroupKind;
-use stmf::service::Response;
+use stmf::service::{Request, Response};
 use stmf::store::{Snapshot, Store};
 use stmf::types::{DevId, GroupName, Status};
 
@@ -197,6 +197,39 @@ fn a_store_on_a_read_only_file_system_is_refused_by_name_and_left_alone() {
     });
     must(Command::new("umount").arg("-l").arg(&state));
     result.expect("the reason is above");
+}
+
+/// What a caller remembers is over when anything changes, and when `stmfd` ends, however it ends.
+#[test]
+fn remembered_answers_end_with_changes_and_with_stmfd() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    for kill in [true, false] {
+        let stmfd = Stmfd::start_at(directory.path(), PORTAL);
+        let rpc = Rpc::open(&directory.path().join("door")).expect("stmfd is ready");
+        let watch = rpc.watch();
+        let quiet = || {
+            let mut stamp = None;
+            common::wait_for("nothing changes", || {
+                stamp = watch.quiet();
+                stamp.is_some()
+            });
+            stamp.expect("waited for")
+        };
+        let stamp = quiet();
+        rpc.ask(&Request::GetState);
+        assert!(watch.still(stamp), "a question is no change");
+        rpc.ask(&Request::GroupCreate(
+            GroupKind::Host,
+            GroupName::new(&[b'a' + u8::from(kill)]).expect("a name"),
+        ));
+        assert!(!watch.still(stamp), "a change");
+        let stamp = quiet();
+        match kill {
+            true => stmfd.kill(),
+            false => stmfd.stop(),
+        }
+        assert!(!watch.still(stamp) && watch.quiet().is_none(), "stmfd has ended");
+    }
 }
 
 /// The test of the test: what is lost, made up or half done does not pass.

@@ -176,19 +176,14 @@ fn secrets_on_the_terminal_are_checked_and_not_echoed() {
 }
 
 #[test]
-fn what_is_not_available_is_refused_and_changes_nothing() {
+fn what_is_incomplete_is_refused_and_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let stmfd = Stmfd::start(dir.path());
     must(&mut itadm(&stmfd, &format!("create-target -n {RACK}")));
-    let heading = "Error setting target properties: 22\n\tradius: not available in this version";
-    fails(&stmfd, &format!("modify-target -a radius {RACK}"), 22, heading);
-    let heading = "Error setting global properties: 22\n\tauth: radius is not available in this version";
+    let heading = "Error setting global properties: 22\n\tradiusserver: missing required property";
     fails(&stmfd, "modify-defaults -a radius", 22, heading);
-    let (status, _, err) = outcome(&stmfd, "modify-defaults -r 192.0.2.1");
-    assert_eq!(
-        (status, err.as_str()),
-        (1, "Error, option -r is not available in this version\n")
-    );
+    let heading = "Error setting global properties: 22\n\tradiussecret: missing required property";
+    fails(&stmfd, "modify-defaults -a radius -r 192.0.2.1", 22, heading);
     let out = must(&mut itadm(&stmfd, &format!("list-target -pv {RACK}")));
     assert!(out.contains("\tnone (defaults)\t"), "{out}");
     stmfd.stop();

@@ -45,6 +45,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
         while let Some(action) = session.next_action() {
             match action {
                 Action::Establish(_) => session.established(Ok(1)),
+                Action::Verify(_) => session.verified(Ok(())),
                 Action::Start(command) => session.ready(command.itt, command.expected.length.min(4096)),
                 Action::Execute { itt, data } => session.finished(itt, Outcome::data_in(data)),
                 Action::Manage { itt, .. } => session.managed(itt, TmResponse::Complete),

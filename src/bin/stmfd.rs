@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use stmf::service::{Options, Service};
-use stmf::{door, logging, signals, systemd};
+use stmf::{changes, door, logging, signals, systemd, web};
 
-const USAGE: &str = "Usage: stmfd [--foreground] [--state-dir DIR] [--door PATH] [--iscsi-portal ADDR:PORT]...";
+const USAGE: &str =
+    "Usage: stmfd [--foreground] [--state-dir DIR] [--door PATH] [--iscsi-portal ADDR:PORT]... [--web [ADDR:]PORT]";
 
 /// Wrong usage or configuration. Do not restart.
 const EXIT_USAGE: u8 = 96;
@@ -21,6 +22,7 @@ struct Flags {
     state_dir: PathBuf,
     door: PathBuf,
     portals: Vec<SocketAddr>,
+    web: Option<SocketAddr>,
 }
 
 fn parse() -> Result<Option<Flags>, lexopt::Error> {
@@ -30,6 +32,7 @@ fn parse() -> Result<Option<Flags>, lexopt::Error> {
         state_dir: "/var/lib/stmf".into(),
         door: stmf::client::DEFAULT_DOOR.into(),
         portals: Vec::new(),
+        web: None,
     };
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
@@ -38,6 +41,7 @@ fn parse() -> Result<Option<Flags>, lexopt::Error> {
             Long("state-dir") => flags.state_dir = parser.value()?.into(),
             Long("door") => flags.door = parser.value()?.into(),
             Long("iscsi-portal") => flags.portals.push(parser.value()?.parse()?),
+            Long("web") => flags.web = Some(parser.value()?.parse_with(web::address)?),
             Long("help") | Short('h') => return Ok(None),
             other => return Err(other.unexpected()),
         }
@@ -82,6 +86,7 @@ fn run(flags: Flags) -> Result<(), Box<dyn std::error::Error>> {
     stmf::iscsi::keep_buffers();
     raise_descriptor_limit();
     let stop = signals::block_termination()?;
+    changes::share()?;
     let group = nix::unistd::Group::from_name(DOOR_GROUP)?.map(|group| group.gid);
     let service = Service::start(Options {
         state_dir: Some(flags.state_dir),
@@ -104,13 +109,21 @@ fn run(flags: Flags) -> Result<(), Box<dyn std::error::Error>> {
     if group.is_some() {
         nix::unistd::chown(&flags.door, None, group)?;
     }
+    let page = flags
+        .web
+        .map(|address| {
+            web::Server::start(service.framework(), address).map_err(|e| format!("status page at {address}: {e}"))
+        })
+        .transpose()?;
     eprintln!("stmfd: ready");
     systemd::notify("READY=1");
 
     let signal = stop.wait()?;
     log::info!("stopping on {signal}");
     systemd::notify("STOPPING=1");
+    drop(page);
     door.revoke();
+    changes::end();
     service.stop();
     Ok(())
 }

@@ -52,9 +52,9 @@ pub unsafe extern "C" fn stmfGetLuResource(luGuid: *mut stmfGuid, hdl: *mut luRe
     barrier!({
         let hdl = output(hdl)?;
         // SAFETY: the caller's promise.
-        let report = client::lu_resource(unsafe { guid(luGuid) }?)?;
+        let resource = client::lu_snapshot(unsafe { guid(luGuid) }?)?;
         // SAFETY: not NULL, and the caller's promise.
-        unsafe { hdl.write(resources::insert(report.into())) };
+        unsafe { hdl.write(resources::insert(resource)) };
         Ok(())
     })
 }

@@ -51,6 +51,7 @@ const fn subcommand(
     Subcommand {
         name,
         options: "",
+        added: &[],
         required: "",
         operands,
         help,

@@ -4,15 +4,24 @@
 //! table, an option's argument may begin with a dash, and most complaints go to standard output.
 #![forbid(unsafe_code)]
 
-use super::{Console, Service, usage};
+use super::{Console, Service, document, usage};
 
 /// Longest option argument, in bytes (`cli.md` 1.3).
 const MAX_ARGUMENT: usize = 512;
 
+/// `--json`, in the tables of all tools.
+pub const JSON: char = '\u{e000}';
+
+/// Options that the original does not have are long only (`cli.md` 10.0): in place of a letter they have a character of
+/// Unicode's private use area, which stands for them within the tool and is no letter on a command line.
+pub const fn is_added(letter: char) -> bool {
+    '\u{e000}' <= letter && letter <= '\u{f8ff}'
+}
+
 /// An option of a tool.
 #[derive(Debug)]
 pub struct OptionSpec {
-    /// Short form.
+    /// Short form; see [`is_added`].
     pub letter: char,
     /// Long form, without the dashes.
     pub long: &'static str,
@@ -39,6 +48,8 @@ pub struct Subcommand {
     pub name: &'static str,
     /// Letters it takes, in the order of the usage text.
     pub options: &'static str,
+    /// Options it takes that the original does not have; its usage text does not change (`cli.md` 10.9).
+    pub added: &'static [char],
     /// Letters it requires.
     pub required: &'static str,
     /// Operands it takes.
@@ -47,6 +58,18 @@ pub struct Subcommand {
     pub help: &'static str,
     /// Does it; returns the exit status.
     pub run: fn(&Invocation, &dyn Service, &mut Console<'_>) -> u8,
+}
+
+impl Subcommand {
+    /// The same row with long-only options.
+    pub const fn with(self, added: &'static [char]) -> Subcommand {
+        Subcommand { added, ..self }
+    }
+
+    /// Does this command line ask for a JSON document, so that nothing else may come on standard output?
+    fn wants_document(&self, arguments: &[String]) -> bool {
+        self.added.contains(&JSON) && document::asked(arguments)
+    }
 }
 
 /// A tool: the one table that drives the parser and the usage text.
@@ -169,24 +192,37 @@ impl Tool {
         service: &dyn Service,
         console: &mut Console<'_>,
     ) -> u8 {
-        let invocation = match self.scan(arguments) {
-            Ok(invocation) => invocation,
+        let scanned = self.scan(arguments);
+        let complaint = match &scanned {
             Err(ScanEnd::Help) => {
                 usage::block(self, subcommand, console);
                 return 0;
             }
-            Err(ScanEnd::TooLong) => {
-                let line = format!("{}: option too long", console.tool());
-                console.line(line);
-                return 1;
+            Err(ScanEnd::TooLong) => Some("option too long".to_owned()),
+            Err(ScanEnd::Bad(complaint)) => Some(complaint.clone()),
+            Ok(invocation) => self.check(subcommand, invocation).err(),
+        };
+        if let Some(complaint) = complaint.filter(|_| subcommand.wants_document(arguments)) {
+            match scanned {
+                Err(_) => console.error_line(format_args!("{typed}: {complaint}")),
+                Ok(_) => console.error(&complaint),
             }
+            return document::refused(subcommand.name, &complaint, service, console);
+        }
+        let invocation = match scanned {
+            Ok(invocation) => invocation,
             Err(ScanEnd::Bad(complaint)) => {
                 console.error_line(format_args!("{typed}: {complaint}"));
                 usage::block(self, subcommand, console);
                 return 1;
             }
+            Err(ScanEnd::TooLong | ScanEnd::Help) => {
+                let line = format!("{}: option too long", console.tool());
+                console.line(line);
+                return 1;
+            }
         };
-        if let Err(complaint) = check(subcommand, &invocation) {
+        if let Err(complaint) = self.check(subcommand, &invocation) {
             // Check 8 alone goes to standard error (`cli.md` 1.4, D-26).
             if complaint.ends_with("takes no operands") {
                 console.error(complaint);
@@ -245,23 +281,26 @@ impl Tool {
         }
     }
 
-    /// A complete name wins; else a prefix that fits one name of the whole table, `help` included.
+    /// A complete name wins; else a prefix that fits one name of the whole table, `help` included. The names of the
+    /// original come first, so that what could be shortened before still means the same (`cli.md` 10.0).
     fn long_name(&self, name: &str) -> Result<(char, bool), &'static str> {
-        let table = || {
-            self.options
+        let options = self.options.iter().map(|o| (o.long, o.letter, o.argument.is_some()));
+        let (added, mut original): (Vec<_>, Vec<_>) = options.partition(|(_, letter, _)| is_added(*letter));
+        original.push(("help", '?', false));
+        for table in [original, added] {
+            if let Some((_, letter, argument)) = table.iter().find(|(long, _, _)| *long == name) {
+                return Ok((*letter, *argument));
+            }
+            let mut fitting = table
                 .iter()
-                .map(|o| (o.long, o.letter, o.argument.is_some()))
-                .chain([("help", '?', false)])
-        };
-        if let Some((_, letter, argument)) = table().find(|(long, _, _)| *long == name) {
-            return Ok((letter, argument));
+                .filter(|(long, _, _)| !name.is_empty() && long.starts_with(name));
+            match (fitting.next(), fitting.next()) {
+                (Some((_, letter, argument)), None) => return Ok((*letter, *argument)),
+                (Some(_), Some(_)) => return Err("ambiguous option"),
+                (None, _) => {}
+            }
         }
-        let mut fitting = table().filter(|(long, _, _)| !name.is_empty() && long.starts_with(name));
-        match (fitting.next(), fitting.next()) {
-            (Some((_, letter, argument)), None) => Ok((letter, argument)),
-            (Some(_), Some(_)) => Err("ambiguous option"),
-            (None, _) => Err("illegal option"),
-        }
+        Err("illegal option")
     }
 
     fn scan_letters(
@@ -274,7 +313,8 @@ impl Tool {
             if letter == '?' {
                 return Err(ScanEnd::Help);
             }
-            let Some(option) = self.options.iter().find(|o| o.letter == letter) else {
+            let known = |o: &&OptionSpec| o.letter == letter && !is_added(letter);
+            let Some(option) = self.options.iter().find(known) else {
                 return Err(ScanEnd::Bad(format!("illegal option -- {letter}")));
             };
             if option.argument.is_none() {
@@ -295,6 +335,41 @@ impl Tool {
         }
         Ok(())
     }
+
+    /// The checks after scanning, in the order of `cli.md` 1.4.
+    fn check(&self, subcommand: &Subcommand, invocation: &Invocation) -> Result<(), String> {
+        let (name, given) = (subcommand.name, &invocation.options);
+        for (letter, _) in given {
+            if subcommand.added.contains(letter) {
+                continue;
+            }
+            if let Some(option) = self.options.iter().find(|o| o.letter == *letter && is_added(*letter)) {
+                return Err(format!("'--{}': invalid option", option.long));
+            }
+            if subcommand.options.is_empty() {
+                return Err("no options permitted".to_owned());
+            }
+            if !subcommand.options.contains(*letter) {
+                return Err(format!("'-{letter}': invalid option"));
+            }
+        }
+        if given.is_empty() && !subcommand.required.is_empty() {
+            return Err("at least one option required".to_owned());
+        }
+        let required = given
+            .iter()
+            .filter(|(letter, _)| subcommand.required.contains(*letter))
+            .count();
+        if required != subcommand.required.len() {
+            return Err(format!("Following option(s) required: {}", subcommand.required));
+        }
+        match (subcommand.operands, invocation.operands.len()) {
+            (Operands::One(_) | Operands::Many(_), 0) => Err(format!("{name} requires an operand")),
+            (Operands::None, 1..) => Err(format!("{name} takes no operands")),
+            (Operands::One(_), 2..) => Err(format!("{name} accepts only a single operand")),
+            _ => Ok(()),
+        }
+    }
 }
 
 fn bounded(value: &str) -> Result<String, ScanEnd> {
@@ -302,35 +377,6 @@ fn bounded(value: &str) -> Result<String, ScanEnd> {
         Err(ScanEnd::TooLong)
     } else {
         Ok(value.to_owned())
-    }
-}
-
-/// The checks after scanning, in the order of `cli.md` 1.4.
-fn check(subcommand: &Subcommand, invocation: &Invocation) -> Result<(), String> {
-    let (name, given) = (subcommand.name, &invocation.options);
-    for (letter, _) in given {
-        if subcommand.options.is_empty() {
-            return Err("no options permitted".to_owned());
-        }
-        if !subcommand.options.contains(*letter) {
-            return Err(format!("'-{letter}': invalid option"));
-        }
-    }
-    if given.is_empty() && !subcommand.required.is_empty() {
-        return Err("at least one option required".to_owned());
-    }
-    let required = given
-        .iter()
-        .filter(|(letter, _)| subcommand.required.contains(*letter))
-        .count();
-    if required != subcommand.required.len() {
-        return Err(format!("Following option(s) required: {}", subcommand.required));
-    }
-    match (subcommand.operands, invocation.operands.len()) {
-        (Operands::One(_) | Operands::Many(_), 0) => Err(format!("{name} requires an operand")),
-        (Operands::None, 1..) => Err(format!("{name} takes no operands")),
-        (Operands::One(_), 2..) => Err(format!("{name} accepts only a single operand")),
-        _ => Ok(()),
     }
 }
 
@@ -357,6 +403,7 @@ mod tests {
         Subcommand {
             name,
             options,
+            added: &[],
             required,
             operands,
             help: "",

@@ -1,8 +1,20 @@
 //! Where a tool's output goes.
 #![forbid(unsafe_code)]
 
+use crate::types::Status;
 use std::fmt::Display;
 use std::io::{self, Write};
+
+/// A failure that a JSON document tells as well (`cli.md` 10.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The operand that it belongs to.
+    pub operand: Option<String>,
+    /// `None` for one that the service did not tell: a wrong command line.
+    pub status: Option<Status>,
+    /// What standard error says, without the names in front.
+    pub message: String,
+}
 
 /// The two streams of a tool, and the names it goes by.
 ///
@@ -13,6 +25,7 @@ pub struct Console<'a> {
     out: &'a mut dyn Write,
     err: &'a mut dyn Write,
     failure: Option<io::Error>,
+    failures: Vec<Failure>,
 }
 
 impl<'a> Console<'a> {
@@ -23,6 +36,7 @@ impl<'a> Console<'a> {
             out,
             err,
             failure: None,
+            failures: Vec::new(),
         }
     }
 
@@ -58,6 +72,32 @@ impl<'a> Console<'a> {
     pub fn error(&mut self, message: impl Display) {
         let line = format!("{}: {message}", self.tool());
         self.error_line(line);
+    }
+
+    /// `T: message`, and remembered for [`Console::failures`].
+    pub fn fail(&mut self, status: Status, message: impl Display) {
+        self.error(&message);
+        self.remember(None, Some(status), message);
+    }
+
+    /// `T: operand: message`, and remembered.
+    pub fn fail_operand(&mut self, operand: &str, status: Status, message: impl Display) {
+        self.error(format_args!("{operand}: {message}"));
+        self.remember(Some(operand), Some(status), message);
+    }
+
+    /// Remembers a failure that has been printed in a form of its own.
+    pub fn remember(&mut self, operand: Option<&str>, status: Option<Status>, message: impl Display) {
+        self.failures.push(Failure {
+            operand: operand.map(str::to_owned),
+            status,
+            message: message.to_string().trim_end().to_owned(),
+        });
+    }
+
+    /// What was remembered so far, in order.
+    pub fn failures(&self) -> &[Failure] {
+        &self.failures
     }
 
     /// One line on standard error, as it is. There is nobody to tell when that fails.

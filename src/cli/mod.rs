@@ -6,6 +6,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`command_line`], [`usage`] | the common subcommand parser of `cli.md` 1.3 to 1.5, driven by one table a tool |
+//! | `document` | the JSON document of a list (`cli.md` 10.1) |
 //! | [`values`], [`lu_property`], [`local_time`] | text to value and back |
 //! | [`stmfadm`], [`sbdadm`], [`itadm`], [`aluaadm`] | the tools |
 //! | [`stmfproxy`] | the peer daemon |
@@ -13,6 +14,7 @@
 pub mod aluaadm;
 pub mod command_line;
 mod console;
+mod document;
 pub mod itadm;
 pub mod local_time;
 pub mod lu_property;
@@ -25,7 +27,7 @@ mod text;
 pub mod usage;
 pub mod values;
 
-pub use console::Console;
+pub use console::{Console, Failure};
 pub use service::{Daemon, Service};
 
 #[cfg(test)]

@@ -3,11 +3,14 @@
 
 use crate::client;
 use crate::framework::{
-    AccessReport, AluaReport, GroupKind, LuInfo, NexusInfo, PortInfo, ServiceState, ViewEntry, ViewRequest,
+    AccessReport, AluaReport, DefaultState, GroupKind, LuInfo, NexusInfo, PortInfo, ProviderData, ServiceState,
+    ViewEntry, ViewRequest,
 };
 use crate::iscsi::admin as iscsi;
 use crate::service::AluaInfo;
-use crate::types::{DevId, GroupName, Guid, LuChange, LuProperties, NodeId, Status};
+use crate::types::{
+    DevId, GroupName, Guid, LuChange, LuProperties, NodeId, PersistMethod, ProviderKey, Secret, Status,
+};
 use std::time::Duration;
 
 /// This process's endpoint ([`crate::client`]).
@@ -90,6 +93,17 @@ service! {
     alua() -> AluaInfo;
     alua_report() -> AluaReport;
     peer_fenced() -> ();
+    default_state(which: DefaultState) -> bool;
+    set_default_state(which: DefaultState, online: bool) -> ();
+    mgmt_url() -> Option<String>;
+    set_mgmt_url(url: Option<String>) -> ();
+    service_persist_method() -> PersistMethod;
+    set_service_persist_method(method: PersistMethod) -> ();
+    provider_data(key: ProviderKey) -> ProviderData;
+    set_provider_data(key: ProviderKey, data: Vec<u8>, token: Option<u64>) -> u64;
+    clear_provider_data(key: ProviderKey) -> ();
+    provider_data_list() -> Vec<ProviderKey>;
+    iscsi_secrets() -> Vec<(String, Secret)>;
     lu_policy(guid: Guid) -> bool;
     set_lu_policy(guid: Guid, non_optimized: bool) -> ();
     standby_reads() -> bool;

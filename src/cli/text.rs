@@ -37,6 +37,16 @@ pub fn state_word(state: ObjectState) -> &'static str {
     }
 }
 
+/// As in `list-state` and in JSON.
+pub fn state_lower(state: ObjectState) -> &'static str {
+    match state {
+        ObjectState::Offline => "offline",
+        ObjectState::Offlining => "offlining",
+        ObjectState::Online => "online",
+        ObjectState::Onlining => "onlining",
+    }
+}
+
 /// As in listings of LUs.
 pub fn access_word(state: AccessState) -> &'static str {
     match state {

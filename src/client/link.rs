@@ -2,6 +2,7 @@
 
 use super::endpoint::{DEFAULT_DOOR, Endpoint};
 use super::signals::SignalsBlocked;
+use crate::changes::Watch;
 use crate::door::{self, Credentials};
 use crate::service::{Call, Options, Request, Response, Service, decode_response, encode_call};
 use crate::types::{PersistMethod, Status};
@@ -10,7 +11,7 @@ use nix::unistd::{Gid, Pid, Uid};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 /// Resolved at the first call; what it resolved to stays for the life of the process. In particular a process that has
 /// found a daemon never falls back to a framework of its own, where its changes would vanish unseen.
@@ -27,8 +28,19 @@ enum State {
     Daemon {
         path: PathBuf,
         door: Option<Arc<OwnedFd>>,
+        /// Asked for once for each door.
+        watch: Option<Watching>,
     },
     Embedded(Arc<Service>),
+}
+
+/// The counts of changes behind a door.
+#[derive(Clone)]
+struct Watching {
+    /// `None`: the service does not give them.
+    watch: Option<Arc<Watch>>,
+    /// The effective user who got them.
+    user: Uid,
 }
 
 /// What a call needs, so that it can run without the lock.
@@ -45,6 +57,17 @@ impl Link {
         request: &Request,
         descriptors: &[BorrowedFd<'_>],
     ) -> Result<Response, Status> {
+        self.send_for_descriptors(persist, request, descriptors)
+            .map(|(response, _)| response)
+    }
+
+    /// [`Link::send`], with the descriptors that come back.
+    fn send_for_descriptors(
+        &self,
+        persist: Option<PersistMethod>,
+        request: &Request,
+        descriptors: &[BorrowedFd<'_>],
+    ) -> Result<(Response, Vec<OwnedFd>), Status> {
         match self.route()? {
             Route::Local(service) => local(&service, persist, request, descriptors),
             Route::Door(door) => {
@@ -64,12 +87,19 @@ impl Link {
         }
     }
 
-    fn finish(&self, door: &Arc<OwnedFd>, outcome: io::Result<door::Reply>) -> Result<Response, Status> {
+    fn finish(
+        &self,
+        door: &Arc<OwnedFd>,
+        outcome: io::Result<door::Reply>,
+    ) -> Result<(Response, Vec<OwnedFd>), Status> {
         match outcome {
-            Ok(reply) => decode_response(&reply.data).map_err(|error| {
-                log::error!("response of stmfd: {error}");
-                error.status()
-            }),
+            Ok(reply) => match decode_response(&reply.data) {
+                Ok(response) => Ok((response, reply.descriptors)),
+                Err(error) => {
+                    log::error!("response of stmfd: {error}");
+                    Err(error.status())
+                }
+            },
             Err(error) => {
                 self.forget(door);
                 Err(call_failed(&error))
@@ -84,7 +114,7 @@ impl Link {
         }
         match &mut *state {
             State::Embedded(service) => Ok(Route::Local(Arc::clone(service))),
-            State::Daemon { path, door } => {
+            State::Daemon { path, door, .. } => {
                 if door.is_none() {
                     *door = Some(Arc::new(door::open(path).map_err(|error| open_failed(path, &error))?));
                 }
@@ -94,11 +124,50 @@ impl Link {
         }
     }
 
+    /// The counts of changes of the service that this process talks to. `None`: it does not give them to this user, or
+    /// cannot be reached.
+    pub(super) fn watch(&self) -> Option<Arc<Watch>> {
+        static OWN: LazyLock<Arc<Watch>> = LazyLock::new(|| Arc::new(Watch::own()));
+        let known = match &*self.state.lock().unwrap_or_else(PoisonError::into_inner) {
+            State::Embedded(_) => return Some(Arc::clone(&OWN)),
+            State::Daemon { watch, .. } => watch.clone(),
+            State::Unresolved => None,
+        };
+        match known {
+            Some(watching) if watching.user == Uid::effective() => watching.watch,
+            _ => self.ask_for_watch(),
+        }
+    }
+
+    fn ask_for_watch(&self) -> Option<Arc<Watch>> {
+        let user = Uid::effective();
+        let Ok(Route::Door(used)) = self.route() else {
+            return None;
+        };
+        let (_, descriptors) = self.send_for_descriptors(None, &Request::Watch, &[]).ok()?;
+        let watch = descriptors.into_iter().next().map(Watch::from_descriptor).transpose();
+        let watch = watch.unwrap_or_else(|error| {
+            log::debug!("counts of changes: {error}");
+            None
+        });
+        let watch = watch.map(Arc::new);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let State::Daemon { door, watch: known, .. } = &mut *state
+            && door.as_ref().is_some_and(|door| Arc::ptr_eq(door, &used))
+        {
+            let watch = watch.clone();
+            *known = Some(Watching { watch, user });
+        }
+        watch
+    }
+
     /// The next call opens the door anew, unless another thread has done so already.
     fn forget(&self, used: &Arc<OwnedFd>) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if let State::Daemon { door, .. } = &mut *state {
-            door.take_if(|door| Arc::ptr_eq(door, used));
+        if let State::Daemon { door, watch, .. } = &mut *state
+            && door.take_if(|door| Arc::ptr_eq(door, used)).is_some()
+        {
+            *watch = None;
         }
     }
 }
@@ -109,12 +178,17 @@ fn resolve() -> Result<State, Status> {
         Status::ServiceNotFound
     })?;
     match endpoint {
-        Endpoint::Daemon(path) => Ok(State::Daemon { path, door: None }),
+        Endpoint::Daemon(path) => Ok(State::Daemon {
+            path,
+            door: None,
+            watch: None,
+        }),
         Endpoint::Embedded(directory) => embedded(directory),
         Endpoint::Auto => match door::open(Path::new(DEFAULT_DOOR)) {
             Ok(door) => Ok(State::Daemon {
                 path: DEFAULT_DOOR.into(),
                 door: Some(Arc::new(door)),
+                watch: None,
             }),
             Err(error) if nobody_there(&error) => {
                 let state = embedded(None)?;
@@ -149,7 +223,7 @@ fn local(
     persist: Option<PersistMethod>,
     request: &Request,
     descriptors: &[BorrowedFd<'_>],
-) -> Result<Response, Status> {
+) -> Result<(Response, Vec<OwnedFd>), Status> {
     let _blocked = SignalsBlocked::new();
     let copies: io::Result<Vec<OwnedFd>> = descriptors.iter().map(|fd| fd.try_clone_to_owned()).collect();
     let copies = copies.map_err(|error| {
@@ -162,7 +236,7 @@ fn local(
         gid: Gid::effective().as_raw(),
     };
     let request = request.clone();
-    Ok(service.dispatch(Call { persist, request }, copies, caller).0)
+    Ok(service.dispatch(Call { persist, request }, copies, caller))
 }
 
 fn is(error: &io::Error, errno: Errno) -> bool {
@@ -211,9 +285,9 @@ impl Link {
     pub(super) fn abandon(&self) {
         // A lock that another thread of the parent held at the fork is never released here.
         if let Ok(mut state) = self.state.try_lock()
-            && let State::Daemon { door, .. } = &mut *state
+            && let State::Daemon { door, watch, .. } = &mut *state
         {
-            *door = None;
+            (*door, *watch) = (None, None);
         }
     }
 }

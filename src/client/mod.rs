@@ -2,9 +2,11 @@
 //!
 //! Nothing happens before the first call: no thread, no connection (programs fork after loading the library).
 
+mod answers;
 mod at_exit;
 mod devid;
 mod endpoint;
+mod extras;
 mod handles;
 mod link;
 mod modify;
@@ -16,6 +18,7 @@ mod size;
 
 pub use devid::{MAX_ISCSI_NAME, devid_from_iscsi_name, devid_from_wwn};
 pub use endpoint::{DEFAULT_DOOR, ENDPOINT_VARIABLE, Endpoint, InvalidEndpoint, require_daemon};
+pub use extras::{lu_import_many, lu_stand_down, lu_standby_many, wait_for};
 pub use modify::{global_lu_property, lu_change, lu_modify, lu_modify_file, set_global_lu_property};
 pub use persist::{persist_method, service_persist_method, set_persist_method, set_service_persist_method};
 pub use resource::{LuProperty, LuResource};
@@ -28,7 +31,7 @@ use crate::framework::{
 };
 use crate::iscsi::admin as iscsi;
 use crate::service::{AluaInfo, Request, Response};
-use crate::types::{DevId, GroupName, Guid, LuProperties, Lun, NodeId, ProviderKey, ProviderKind, Status};
+use crate::types::{DevId, GroupName, Guid, LuProperties, Lun, NodeId, ProviderKey, ProviderKind, Secret, Status};
 use handles::Door;
 use process::Process;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -68,11 +71,9 @@ calls! {
     online() -> () = Request::Online, Response::Done => ();
     /// `stmfOffline`.
     offline() -> () = Request::Offline, Response::Done => ();
-    /// `stmfGetLogicalUnitList`.
-    lu_list() -> Vec<Guid> = Request::LuList, Response::Guids(l) => l;
     /// `stmfGetLogicalUnitProperties`.
     lu_info(guid: Guid) -> LuInfo = Request::LuInfo(guid), Response::Lu(l) => l;
-    /// `stmfGetLuResource`.
+    /// What [`lu_snapshot`] is made of.
     lu_resource(guid: Guid) -> AccessReport = Request::LuResource(guid), Response::Resource(r) => *r;
     /// `stmfCreateLu`.
     lu_create(properties: LuProperties) -> Guid = Request::LuCreate(Box::new(properties)), Response::Guid(g) => g;
@@ -153,9 +154,36 @@ calls! {
     set_standby_reads(forward: bool) -> () = Request::SetStandbyReads(forward), Response::Done => ();
     /// `itadm list-…`.
     iscsi_listing() -> iscsi::Listing = Request::IscsiListing, Response::IscsiListing(l) => *l;
+    /// The management URL of LUs without one of their own.
+    mgmt_url() -> Option<String> = Request::GetMgmtUrl, Response::MgmtUrl(u) => u;
+    /// Sets or removes it.
+    set_mgmt_url(url: Option<String>) -> () = Request::SetMgmtUrl(url), Response::Done => ();
+    /// CHAP secrets, `target/NAME` or `initiator/NAME`.
+    iscsi_secrets() -> Vec<(String, Secret)> = Request::IscsiSecrets, Response::IscsiSecrets(s) => s;
     /// The other subcommands of `itadm`: the name of the object, or why not.
     iscsi_change(change: iscsi::Change) -> Result<String, iscsi::Refusal> =
         Request::IscsiChange(Box::new(change)), Response::IscsiChanged(r) => r;
+}
+
+/// `stmfGetLogicalUnitList`.
+pub fn lu_list() -> Result<Vec<Guid>, Status> {
+    Process::current().remembered(
+        |answers| answers.list(),
+        || match send(&Request::LuList, &[])? {
+            Response::Guids(list) => Ok(list),
+            other => unexpected(other),
+        },
+        |answers, list| answers.keep_list(list),
+    )
+}
+
+/// `stmfGetLuResource`.
+pub fn lu_snapshot(guid: Guid) -> Result<LuResource, Status> {
+    Process::current().remembered(
+        |answers| answers.resource(&guid),
+        || lu_resource(guid).map(LuResource::from),
+        |answers, resource| answers.keep_resource(guid, resource),
+    )
 }
 
 /// A group that cannot exist, because its name is none, in a view entry: `missing`, unless the service cannot be reached

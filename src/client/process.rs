@@ -2,6 +2,7 @@
 //! connects anew, an embedded volatile framework is a fresh one, and its parent's handles are not valid.
 #![forbid(unsafe_code)]
 
+use super::answers::Answers;
 use super::handles::Handles;
 use super::link::Link;
 use crate::logging;
@@ -9,8 +10,8 @@ use crate::service::{Request, Response};
 use crate::types::{PersistMethod, Status};
 use arc_swap::ArcSwapOption;
 use std::os::fd::BorrowedFd;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// State of one process.
 pub(super) struct Process {
@@ -19,6 +20,7 @@ pub(super) struct Process {
     pub(super) handles: Handles,
     /// Number of the process's own persist method, 0 for none.
     persist: AtomicU8,
+    answers: Mutex<Answers>,
 }
 
 // No lock guards this: one that another thread held at a fork would stay locked in the child for ever.
@@ -28,6 +30,28 @@ impl Process {
     /// Sends one request, with the process's own persist method if it has one.
     pub(super) fn send(&self, request: &Request, descriptors: &[BorrowedFd<'_>]) -> Result<Response, Status> {
         self.link.send(self.persist(), request, descriptors)
+    }
+
+    /// An answer that is remembered and still true, or a new one, which is remembered if nothing changes meanwhile.
+    pub(super) fn remembered<T: Clone>(
+        &self,
+        recall: impl FnOnce(&Answers) -> Option<T>,
+        ask: impl FnOnce() -> Result<T, Status>,
+        keep: impl FnOnce(&mut Answers, T),
+    ) -> Result<T, Status> {
+        let Some(watch) = self.link.watch() else { return ask() };
+        let answers = || self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(answer) = answers().valid(&watch).and_then(recall) {
+            return Ok(answer);
+        }
+        let stamp = watch.quiet();
+        let answer = ask()?;
+        if let Some(stamp) = stamp {
+            let mut answers = answers();
+            answers.begin(&watch, stamp);
+            keep(&mut answers, answer.clone());
+        }
+        Ok(answer)
     }
 
     /// The process's own persist method, if it ever set one.
@@ -57,6 +81,7 @@ impl Process {
                         pid,
                         link: Link::default(),
                         handles: Handles::default(),
+                        answers: Mutex::default(),
                         // The one thing that a child keeps, as every other variable of the program.
                         persist: AtomicU8::new(other.as_ref().map_or(0, |p| p.persist.load(Ordering::Relaxed))),
                     });

@@ -4,6 +4,7 @@
 use super::size::parse_size;
 use crate::framework::AccessReport;
 use crate::types::{AccessState, Guid, LuProperties, Status};
+use std::sync::Arc;
 
 /// Numbers above are refused when set; other wrong block sizes when the LU is created.
 const MAX_BLOCK_SIZE_TEXT: u32 = 65535;
@@ -64,14 +65,15 @@ impl LuProperty {
 pub struct LuResource {
     /// Of the LU that was snapshot; `None` for a set that was made to be filled.
     access: Option<AccessState>,
-    properties: LuProperties,
+    /// Shared with other snapshots that say the same.
+    properties: Arc<LuProperties>,
 }
 
 impl From<AccessReport> for LuResource {
     fn from(report: AccessReport) -> Self {
         LuResource {
             access: Some(report.access),
-            properties: report.properties,
+            properties: Arc::new(report.properties),
         }
     }
 }
@@ -80,7 +82,7 @@ impl LuResource {
     /// `stmfSetLuProp`. A failed set leaves the earlier value.
     pub fn set(&mut self, number: u32, text: &[u8]) -> Result<(), Status> {
         let property = LuProperty::from_number(number).ok_or(Status::InvalidProp)?;
-        let p = &mut self.properties;
+        let p = Arc::make_mut(&mut self.properties);
         match property {
             LuProperty::Alias => p.alias = Some(limited(text, LuProperties::MAX_ALIAS)?),
             LuProperty::BlockSize => p.block_size = Some(block_size(text)?),
@@ -140,7 +142,7 @@ impl LuResource {
     /// What `stmfCreateLu` sends; the data file is the one property without a default.
     pub fn for_create(&self) -> Result<LuProperties, Status> {
         match self.properties.data_file {
-            Some(_) => Ok(self.properties.clone()),
+            Some(_) => Ok(LuProperties::clone(&self.properties)),
             None => Err(Status::MissingPropVal),
         }
     }

@@ -3,9 +3,11 @@
 
 use super::metadata::{AREA_OFFSET, AREA_SIZE, Metadata, MetadataError, Slot};
 use super::sys;
+use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, PosixFadviseAdvice, fcntl, posix_fadvise};
+use nix::sys::uio::preadv;
 use std::fs::{File, Metadata as Attributes, OpenOptions};
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -215,24 +217,32 @@ impl BlockFile {
     /// Block `n`; zeros beyond the end of the file.
     pub fn read_block(&self, n: u64) -> io::Result<Box<Block>> {
         let mut block = Box::new(Block([0; BLOCK]));
+        self.read_blocks(n, std::slice::from_mut(&mut *block))?;
+        Ok(block)
+    }
+
+    /// Blocks of zeros become those from `first` on, as far as the file goes: one access of the device.
+    fn read_blocks(&self, first: u64, blocks: &mut [Block]) -> io::Result<()> {
         if !self.direct {
             invalidate(&self.file)?;
         }
+        let whole = blocks.len() * BLOCK;
         let mut filled = 0;
-        while filled < BLOCK {
+        while filled < whole {
+            let mut rest: Vec<IoSliceMut<'_>> = blocks.iter_mut().map(|block| IoSliceMut::new(&mut block.0)).collect();
+            let mut rest = rest.as_mut_slice();
+            IoSliceMut::advance_slices(&mut rest, filled);
+            let offset = i64::try_from(first * BLOCK as u64 + filled as u64).map_err(io::Error::other)?;
             // After a short read only the end of the file remains, so an unaligned rest is never read past the cache.
-            match self
-                .file
-                .read_at(&mut block.0[filled..], n * BLOCK as u64 + filled as u64)
-            {
+            match preadv(&self.file, rest, offset) {
                 Ok(0) => break,
                 Ok(count) => filled += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if filled > 0 && error.raw_os_error() == Some(libc::EINVAL) => break,
-                Err(error) => return Err(error),
+                Err(Errno::EINTR) => {}
+                Err(Errno::EINVAL) if filled > 0 => break,
+                Err(error) => return Err(error.into()),
             }
         }
-        Ok(block)
+        Ok(())
     }
 
     /// Writes block `n` whole.
@@ -249,10 +259,9 @@ impl BlockFile {
     pub fn read_metadata(&self) -> io::Result<Result<Metadata, MetadataError>> {
         let available = usize::try_from(self.size()?.saturating_sub(AREA_OFFSET)).unwrap_or(usize::MAX);
         let length = available.min(AREA_SIZE);
-        let mut area = Vec::with_capacity(AREA_SIZE);
-        for n in area_blocks().take(length.div_ceil(BLOCK)) {
-            area.extend_from_slice(&self.read_block(n)?.0);
-        }
+        let mut blocks = vec![Block([0; BLOCK]); length.div_ceil(BLOCK)];
+        self.read_blocks(AREA_OFFSET / BLOCK as u64, &mut blocks)?;
+        let mut area: Vec<u8> = blocks.iter().flat_map(|block| block.0).collect();
         area.truncate(length);
         Ok(Metadata::decode(&area))
     }

@@ -10,7 +10,7 @@ use super::{LeaseTimes, sys};
 use crate::framework::alua::ownership::{Claim, Found, InstallationId, RECORD_SIZE, Record, lease_file_name};
 use crate::types::NodeId;
 use parking_lot::{Condvar, Mutex};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
@@ -59,7 +59,8 @@ pub struct Lease {
     validity: Arc<Validity>,
     times: LeaseTimes,
     renewal: Mutex<RenewalState>,
-    members: Mutex<Vec<Weak<Ownership>>>,
+    /// By address.
+    members: Mutex<BTreeMap<usize, Weak<Ownership>>>,
 }
 
 enum Place {
@@ -151,7 +152,7 @@ impl Leases {
     /// `lease` no longer protects `owner`. The last one out takes the lease away.
     pub fn leave(&self, lease: &Arc<Lease>, owner: *const Ownership) {
         let mut state = self.inner.state.lock();
-        lease.members.lock().retain(|member| member.as_ptr() != owner);
+        lease.members.lock().remove(&owner.addr());
         let mut renewal = lease.renewal.lock();
         renewal.users -= 1;
         if renewal.users > 0 {
@@ -256,7 +257,9 @@ impl Lease {
 
     /// The LU depends on this lease from now on.
     pub fn join(&self, owner: &Arc<Ownership>) {
-        self.members.lock().push(Arc::downgrade(owner));
+        self.members
+            .lock()
+            .insert(Arc::as_ptr(owner).addr(), Arc::downgrade(owner));
     }
 
     fn renew(&self, identity: &Identity) -> io::Result<()> {
@@ -332,8 +335,8 @@ impl Lease {
 
     fn members(&self) -> Vec<Arc<Ownership>> {
         let mut members = self.members.lock();
-        members.retain(|member| member.strong_count() > 0);
-        members.iter().filter_map(Weak::upgrade).collect()
+        members.retain(|_, member| member.strong_count() > 0);
+        members.values().filter_map(Weak::upgrade).collect()
     }
 
     fn name(&self) -> String {

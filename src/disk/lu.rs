@@ -11,6 +11,7 @@ use super::pool::Pool;
 use super::range::Locks;
 use super::registry::Registration;
 use super::reservations::{self, Reservations};
+use crate::changes::Change;
 use crate::framework::{Done, Handler, Inquiry, LuNexuses, Nexus, Origin, Release, Start, Task, Unit};
 use crate::scsi::vpd::TargetPort;
 use crate::scsi::{Sense, mode};
@@ -90,6 +91,7 @@ impl Lu {
 
     /// Follows a change of the metadata.
     pub fn update_info(&self, change: impl Fn(&mut LuInfo)) {
+        let _change = Change::begin();
         self.info.rcu(|info| {
             let mut next = LuInfo::clone(info);
             change(&mut next);
@@ -136,11 +138,13 @@ impl Lu {
 
     /// State of the write cache until a reset.
     pub fn set_write_cache(&self, enabled: bool) {
+        let _change = Change::begin();
         self.write_cache.store(enabled, Ordering::Relaxed);
     }
 
     /// MODE SELECT: state of the write cache, and software write protect.
     pub fn set_mode(&self, write_cache: bool, software_protected: bool) {
+        let _change = Change::begin();
         self.write_cache.store(write_cache, Ordering::Relaxed);
         self.software_protected.store(software_protected, Ordering::Relaxed);
     }

@@ -53,8 +53,8 @@ pub struct Ownership {
 /// A claim that is on record.
 struct Tenure {
     claim: Claim,
-    /// The record that the claim replaced.
-    previous: Box<Block>,
+    /// The record that the claim replaced, until the LU is open.
+    previous: Mutex<Option<Box<Block>>>,
     lease: Arc<Lease>,
     /// Generation whose handover data this claim inherits (6.5).
     handover: Option<u64>,
@@ -120,7 +120,7 @@ pub fn claim(
     });
     let tenure = Tenure {
         claim: record.claim(),
-        previous,
+        previous: Mutex::new(Some(previous)),
         lease,
         handover: match found {
             Found::Valid(old) if old.handover_valid() && !peer.cold_start => Some(old.handover),
@@ -367,15 +367,25 @@ impl Ownership {
         self.leave();
     }
 
-    /// Takes the claim back: the record becomes what it was.
+    /// The LU is open: the claim is not taken back any more.
+    pub fn settle(&self) {
+        if let Some(tenure) = &self.tenure {
+            *tenure.previous.lock() = None;
+        }
+    }
+
+    /// Takes the claim back before [`Ownership::settle`]: the record becomes what it was.
     pub fn undo(&self) {
         self.leave();
-        let restored = self.with_file(|file| match &self.tenure {
-            Some(tenure) if tenure.claim.holds(&Found::decode(&file.read_block(0)?.0)) => {
-                file.write_block(0, &tenure.previous)?;
-                file.sync()
+        let restored = self.with_file(|file| {
+            let Some(tenure) = &self.tenure else { return Ok(()) };
+            if let Some(previous) = &*tenure.previous.lock()
+                && tenure.claim.holds(&Found::decode(&file.read_block(0)?.0))
+            {
+                file.write_block(0, previous)?;
+                file.sync()?;
             }
-            _ => Ok(()),
+            Ok(())
         });
         if let Err(error) = restored {
             log::error!("{}: the claim could not be undone: {error}", self.path);

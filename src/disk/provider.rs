@@ -13,6 +13,7 @@ use super::pool::Pool;
 use super::registry::{Registration, Registry};
 use super::reservations::Reservations;
 use super::size;
+use crate::changes::Change;
 use crate::framework::alua::ownership::InstallationId;
 use crate::framework::{ImportError, LuProvider, PeerView, Unit};
 use crate::types::{Guid, LuProperties, Status};
@@ -63,6 +64,7 @@ impl Provider {
         let medium = Medium::new(path.to_owned(), data, data_offset(&metadata.info), metadata.info.size);
         let reservations = Reservations::load(&metadata, owner.handover())?;
         let pool = Arc::clone(&self.pool);
+        owner.settle();
         Ok(Arc::new(Disk::new(Lu::new(
             metadata,
             medium,
@@ -106,6 +108,7 @@ impl LuProvider for Provider {
     }
 
     fn set_mgmt_url(&self, url: Option<&str>) {
+        let _change = Change::begin();
         self.mgmt_url.store(url.map(|url| Arc::new(url.to_owned())));
     }
 

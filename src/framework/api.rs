@@ -3,7 +3,7 @@
 
 use super::cell::Cell;
 use super::peer_events::PeerEvents;
-use super::state::State;
+use super::state::StateLock;
 use super::*;
 use crate::store::Store;
 use crate::types::*;
@@ -149,7 +149,7 @@ pub struct ProviderData {
 /// Units, ports and the link are called without `state` held, except for short questions that take no lock of ours.
 pub struct Framework {
     pub(super) store: Store,
-    pub(super) state: Mutex<State>,
+    pub(super) state: StateLock,
     /// Access state of each LU.
     pub(super) cells: Mutex<HashMap<Guid, Arc<Cell>>>,
     pub(super) provider: OnceLock<Arc<dyn LuProvider>>,
@@ -176,7 +176,7 @@ impl Framework {
     pub fn new(store: Store) -> Arc<Framework> {
         Arc::new_cyclic(|weak| Framework {
             store,
-            state: Mutex::default(),
+            state: StateLock::default(),
             cells: Mutex::default(),
             provider: OnceLock::new(),
             link: ArcSwapOption::empty(),

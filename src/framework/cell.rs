@@ -3,6 +3,7 @@
 //! caller's thread; what happens meanwhile is noted by the machine.
 
 use super::alua::machine::{self, Action, Attention, Event, ImportFailure, LuState, Notice};
+use super::changes;
 use super::live::Stop;
 use super::logical_unit::{LogicalUnit, NexusesOf, Route};
 use super::standby::Forwarder;
@@ -406,6 +407,7 @@ impl Framework {
         lu.set_policy(state.non_optimized.contains(&lu.guid));
         state.names.insert(lu.name(), lu.guid);
         state.lus.insert(lu.guid, lu.clone());
+        changes::note();
         let unmapped = state.remap_lu(&lu);
         drop(state);
         unmapped.stop_unattended();

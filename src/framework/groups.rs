@@ -1,10 +1,9 @@
 //! Calls on groups and view entries: check, store, apply (`libstmf-api.md` 3.4 to 3.6).
 
-use super::state::State;
+use super::state::{State, StateGuard};
 use super::{ConfigState, Framework, GroupKind, ObjectState, ViewEntry, ViewRequest};
 use crate::store::{Change, GroupTable, ViewRow};
 use crate::types::{DevId, GroupName, Guid, Lun, Status};
-use parking_lot::MutexGuard;
 
 impl GroupKind {
     fn table(self) -> GroupTable {
@@ -25,7 +24,7 @@ fn check_port(state: &State, kind: GroupKind, member: &DevId) -> Result<(), Stat
 
 impl Framework {
     /// The state with the configuration loaded (auto-load, `libstmf-api.md` 1.7).
-    pub(super) fn configured(&self) -> Result<MutexGuard<'_, State>, Status> {
+    pub(super) fn configured(&self) -> Result<StateGuard<'_>, Status> {
         let state = self.state.lock();
         if state.config == ConfigState::InitDone {
             return Ok(state);
@@ -119,7 +118,7 @@ impl Framework {
     }
 }
 
-fn member_changed(state: MutexGuard<'_, State>, kind: GroupKind, member: &DevId) {
+fn member_changed(state: StateGuard<'_>, kind: GroupKind, member: &DevId) {
     // The port of a target is offline: it has no nexuses.
     if kind == GroupKind::Host {
         let unmapped = state.remap_nexuses(|nexus| nexus.initiator == *member);

@@ -195,6 +195,13 @@ impl Itl {
         })
     }
 
+    /// `finale` is held by every task until it is gone.
+    pub fn when_idle(&self, finale: &Arc<Finale>) {
+        for entry in self.tasks.lock().entries.iter_mut().flatten() {
+            entry.at_response.push(finale.clone());
+        }
+    }
+
     fn stop_with(&self, how: Stop, which: impl Fn(&TaskState) -> bool, hold: impl Fn(&mut Entry)) -> usize {
         let mut count = 0;
         let mut told = Vec::new();

@@ -1,9 +1,12 @@
 //! A logical unit as the framework sees it: state, where its commands go, its nexuses.
 
+use super::changes;
 use super::identity::Identity;
+use super::io::IoCounters;
 use super::itl::{Itl, Refused};
 use super::live::{Finale, Stop};
 use super::{Framework, Handler, LuNexuses, Nexus, ObjectState, Unit};
+use crate::changes::Change;
 use crate::scsi::Sense;
 use crate::types::{AccessState, DevId, Guid, Lun};
 use arc_swap::{ArcSwap, Guard};
@@ -40,6 +43,8 @@ pub(super) struct LogicalUnit {
     pub provider: &'static str,
     /// What INQUIRY says while nobody else can be asked.
     pub identity: Identity,
+    /// What hosts have read and written.
+    pub io: IoCounters,
     name: Mutex<String>,
     state: AtomicU8,
     access: AtomicU8,
@@ -49,6 +54,9 @@ pub(super) struct LogicalUnit {
     changed: AtomicBool,
     /// Access policy `non-optimized` (`alua-proxy.md` 7.7).
     non_optimized: AtomicBool,
+    /// Nothing is admitted although the LU is Active, since then.
+    draining: AtomicBool,
+    draining_since: Mutex<Option<Instant>>,
     route: ArcSwap<Route>,
     itls: Mutex<Itls>,
 }
@@ -60,12 +68,15 @@ impl LogicalUnit {
             guid,
             provider,
             identity,
+            io: IoCounters::default(),
             name: Mutex::new(name),
             state: AtomicU8::new(ObjectState::Offline as u8),
             access: AtomicU8::new(UNKNOWN),
             peer_says: AtomicU8::new(UNKNOWN),
             changed: AtomicBool::new(false),
             non_optimized: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
+            draining_since: Mutex::new(None),
             route: ArcSwap::from_pointee(route),
             itls: Mutex::default(),
         })
@@ -77,6 +88,7 @@ impl LogicalUnit {
     }
 
     pub fn rename(&self, name: &str) {
+        let _change = Change::begin();
         name.clone_into(&mut self.name.lock());
     }
 
@@ -86,6 +98,7 @@ impl LogicalUnit {
 
     pub fn set_state(&self, state: ObjectState) {
         self.state.store(state as u8, Ordering::Release);
+        changes::note();
     }
 
     /// Access state on this node.
@@ -94,10 +107,12 @@ impl LogicalUnit {
     }
 
     pub fn set_access(&self, access: AccessState) {
+        let _change = Change::begin();
         let before = self.access.swap(access as u8, Ordering::AcqRel);
         if before != UNKNOWN && before != access as u8 {
             self.changed.store(true, Ordering::Release);
         }
+        changes::note();
     }
 
     pub fn peer_says(&self) -> Option<AccessState> {
@@ -134,6 +149,7 @@ impl LogicalUnit {
     }
 
     pub fn set_route(&self, route: Route) {
+        let _change = Change::begin();
         self.route.store(Arc::new(route));
     }
 
@@ -149,7 +165,7 @@ impl LogicalUnit {
     /// checked for.
     pub fn handler(&self, checked: &Arc<Route>) -> Option<Arc<dyn Handler>> {
         let now = self.route.load();
-        if !Arc::ptr_eq(&now, checked) {
+        if !Arc::ptr_eq(&now, checked) || self.draining.load(Ordering::Acquire) {
             return None;
         }
         match &**now {
@@ -157,6 +173,39 @@ impl LogicalUnit {
             Route::Standby(forwarder) => Some(forwarder.clone()),
             Route::Transition(_) => None,
         }
+    }
+
+    // --- draining ---------------------------------------------------------------------------------------------------
+
+    /// Admits no more tasks; false when that is so already.
+    pub fn begin_drain(&self) -> bool {
+        let mut since = self.draining_since.lock();
+        if since.is_some() {
+            return false;
+        }
+        *since = Some(Instant::now());
+        self.draining.store(true, Ordering::Release);
+        true
+    }
+
+    /// Admits tasks again.
+    pub fn end_drain(&self) {
+        let mut since = self.draining_since.lock();
+        *since = None;
+        self.draining.store(false, Ordering::Release);
+    }
+
+    /// Since when nothing is admitted.
+    pub fn draining(&self) -> Option<Instant> {
+        match self.draining.load(Ordering::Acquire) {
+            true => *self.draining_since.lock(),
+            false => None,
+        }
+    }
+
+    /// `finale` is held until the tasks that are there are gone.
+    pub fn when_idle(&self, finale: &Arc<Finale>) {
+        self.itls().iter().for_each(|itl| itl.when_idle(finale));
     }
 
     // --- nexuses ----------------------------------------------------------------------------------------------------

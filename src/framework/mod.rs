@@ -9,6 +9,7 @@
 //! | the contract with the neighbours | `api`, `task`, `unit`, `peer`, `port` |
 //! | the way of a command | `routing`, then `dlun0` (no LU), `standby` (to the peer), `identity` (INQUIRY in their stead) |
 //! | one nexus on one LU | `itl`, `attention` (unit attentions), `live` (tasks), `task_management` |
+//! | what hosts did with an LU | `io` (totals) |
 //! | who sees what | `views` (pure), `groups` (the calls), `mapping`, `lun_map` |
 //! | management | `state`, `service`, `lus`, `modify`, `ports`, `providers` with `sbd_data`, `defaults`, `persistence` |
 //! | access state | `alua` (pure), `cell` (performs its actions for one LU), `alua_mode`, `peer_events`, `alua_report` |
@@ -20,10 +21,12 @@ mod alua_report;
 mod api;
 mod attention;
 mod cell;
+mod changes;
 mod defaults;
 mod dlun0;
 mod groups;
 mod identity;
+mod io;
 mod itl;
 mod live;
 mod logical_unit;
@@ -41,6 +44,7 @@ mod providers;
 mod routing;
 mod sbd_data;
 mod service;
+mod stand_down;
 mod standby;
 mod state;
 mod task;
@@ -53,12 +57,15 @@ pub use api::{
     AccessReport, ConfigState, DefaultState, Framework, GroupKind, LuInfo, NexusInfo, PortInfo, ProviderData,
     ServiceState, ViewEntry, ViewRequest,
 };
+pub use changes::Wanted;
+pub use io::IoTotals;
 pub use live::LiveTask;
 pub use lun_map::LunMap;
 pub use peer::{AnnouncedLu, Announcement, MessageCount, PeerEvent, PeerLink, PeerReport, PeerStatus, PeerView};
-pub use persistence::with_persist_method;
+pub use persistence::{method_of_call, with_persist_method};
 pub use port::{Nexus, NexusSpec, ObjectState, Port, PortControl, PortSpec};
 pub use providers::MAX_PROVIDER_DATA;
+pub use sbd_data::lu_files;
 pub use standby::forwarded_by_default;
 pub use task::{
     Cdb, Done, Expected, Handler, Origin, Outcome, ReadyTask, Residual, Start, Started, Task, TaskAttribute,

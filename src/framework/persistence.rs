@@ -24,6 +24,11 @@ pub fn with_persist_method<T>(method: Option<PersistMethod>, call: impl FnOnce()
     call()
 }
 
+/// The method of the call that runs on this thread, for threads that work for it.
+pub fn method_of_call() -> Option<PersistMethod> {
+    OF_CALL.get()
+}
+
 impl Framework {
     /// The call that runs on this thread writes the configuration.
     pub(super) fn persists(&self) -> bool {

@@ -1,5 +1,6 @@
 //! Target ports and nexuses.
 
+use super::changes;
 use super::live::Finale;
 use super::mapping::Unmapped;
 use super::state::State;
@@ -19,6 +20,7 @@ const TASKS_PATIENCE: Duration = Duration::from_secs(10);
 impl Port {
     fn set_state(&self, state: ObjectState) {
         self.state.store(state as u8, Ordering::Release);
+        changes::note();
     }
 
     fn info(&self) -> PortInfo {
@@ -118,6 +120,7 @@ impl Framework {
             control: spec.control,
         });
         state.ports.push(port.clone());
+        changes::note();
         if image {
             state.peer_ports.insert(port.devid.clone(), rtpid);
         }

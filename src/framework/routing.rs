@@ -3,6 +3,7 @@
 
 use super::attention::Class;
 use super::dlun0::{self, INQUIRY, REPORT_LUNS, REQUEST_SENSE};
+use super::io::Running;
 use super::itl::{Itl, Refused};
 use super::live::LiveTask;
 use super::logical_unit::{LogicalUnit, Route};
@@ -92,6 +93,9 @@ fn checks(framework: &Framework, task: &Task, itl: &Itl, route: &Route) -> Optio
         return in_transition(framework, task, itl, since);
     }
     let active = matches!(route, Route::Active(_));
+    if active && let Some(since) = itl.lu.draining() {
+        return in_transition(framework, task, itl, since);
+    }
     let exempt = matches!(opcode, INQUIRY | REQUEST_SENSE);
     if opcode == REQUEST_SENSE
         && let Some(sense) = pending(task, itl, Class::All, active)
@@ -180,6 +184,7 @@ fn pending(task: &Task, itl: &Itl, class: Class, active: bool) -> Option<Sense> 
 struct Completion {
     live: LiveTask,
     inquiry: Option<[u8; 16]>,
+    io: Option<Running>,
     done: Option<Done>,
 }
 
@@ -195,6 +200,9 @@ impl Completion {
         }
         learn_of_peer(&self.live.itl.lu, &outcome);
         let (outcome, waited) = self.live.state.end(outcome);
+        if let Some(running) = &self.io {
+            self.live.itl.lu.io.end(running, &outcome);
+        }
         if waited {
             self.live.itl.ended(self.live.key);
         }
@@ -234,6 +242,7 @@ pub(super) fn execute(ready: ReadyTask, data: Vec<u8>, done: Done) {
     };
     let completion = Completion {
         inquiry: (task.cdb.opcode() == INQUIRY).then(|| *task.cdb.head()),
+        io: Running::begin(task.cdb.opcode()),
         live,
         done: Some(done),
     };

@@ -81,6 +81,11 @@ impl SbdData {
     }
 }
 
+/// The file of each LU in a packed list; `None` for bytes that are none.
+pub fn lu_files(packed: &[u8]) -> Option<BTreeMap<Guid, String>> {
+    SbdData::split(packed).ok().map(|data| data.lus)
+}
+
 fn be32(bytes: &[u8], at: usize) -> Option<u32> {
     bytes.get(at..at + 4)?.first_chunk().map(|b| u32::from_be_bytes(*b))
 }

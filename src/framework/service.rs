@@ -3,6 +3,7 @@
 use super::alua::machine::Event;
 use super::cell::Source;
 
+use super::changes;
 use super::ports::{begin_port_change, tell};
 use super::providers::key_of;
 use super::state::{
@@ -209,6 +210,7 @@ impl Framework {
         lus.iter().for_each(|lu| lu.set_state(ObjectState::Online));
         let unmapped = state.remap_nexuses(|_| true);
         state.changing = false;
+        changes::note();
         drop(state);
         unmapped.stop_unattended();
         Ok(())
@@ -234,6 +236,7 @@ impl Framework {
             }
         }
         self.state.lock().changing = false;
+        changes::note();
         Ok(())
     }
 

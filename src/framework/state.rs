@@ -4,9 +4,12 @@
 use super::logical_unit::LogicalUnit;
 use super::views::Views;
 use super::{ConfigState, Framework, Nexus, ObjectState, Port};
+use crate::changes;
 use crate::store::{Change, LuRow, ProviderRow, StoreError};
 use crate::types::{DevId, Guid, NodeId, ProviderKey, Status};
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 /// The two default states (`stmfSetStmfProp`) as settings; value `online` or `offline`, missing means online.
@@ -99,6 +102,40 @@ impl Default for State {
             fences: 0,
             fenced: None,
         }
+    }
+}
+
+/// The lock on the state. Whoever gets at it for writing makes a change of it, however little.
+#[derive(Default)]
+pub(super) struct StateLock(Mutex<State>);
+
+/// The state, locked.
+pub(super) struct StateGuard<'a> {
+    state: MutexGuard<'a, State>,
+    change: Option<changes::Change>,
+}
+
+impl StateLock {
+    pub fn lock(&self) -> StateGuard<'_> {
+        StateGuard {
+            state: self.0.lock(),
+            change: None,
+        }
+    }
+}
+
+impl Deref for StateGuard<'_> {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        &self.state
+    }
+}
+
+impl DerefMut for StateGuard<'_> {
+    fn deref_mut(&mut self) -> &mut State {
+        self.change.get_or_insert_with(changes::Change::begin);
+        &mut self.state
     }
 }
 

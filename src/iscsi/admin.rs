@@ -13,7 +13,7 @@ pub enum Auth {
     None,
     /// By CHAP, with secrets stored here.
     Chap,
-    /// By CHAP, verified by a RADIUS server. Not available in this version: logins fail.
+    /// By CHAP, verified by a RADIUS server.
     Radius,
 }
 
@@ -84,6 +84,31 @@ pub struct InitiatorChange {
     pub secret: Option<Secret>,
 }
 
+/// What holds where a target says nothing, and the servers around.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DefaultsChange {
+    /// Authentication.
+    pub auth: Option<Auth>,
+    /// RADIUS server.
+    pub radius_server: Set<SocketAddr>,
+    /// Secret shared with it.
+    pub radius_secret: Option<Secret>,
+    /// Is iSNS to be used?
+    pub isns: Option<bool>,
+    /// The complete list of iSNS servers.
+    pub isns_servers: Option<Vec<SocketAddr>>,
+}
+
+impl DefaultsChange {
+    /// A change of the authentication alone.
+    pub fn auth(auth: Auth) -> DefaultsChange {
+        DefaultsChange {
+            auth: Some(auth),
+            ..DefaultsChange::default()
+        }
+    }
+}
+
 /// One change of the configuration: all of it or nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs)]
@@ -118,8 +143,7 @@ pub enum Change {
     DeleteInitiator {
         name: String,
     },
-    /// Authentication where the target says nothing.
-    DefaultAuth(Auth),
+    Defaults(DefaultsChange),
 }
 
 /// Why a change was refused. Nothing has changed.

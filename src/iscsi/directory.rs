@@ -41,13 +41,24 @@ pub enum AuthPolicy {
     Chap(Box<ChapPolicy>),
 }
 
+/// Who knows whether a response is right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verifier {
+    /// We do: the initiator's secret; without one its login fails.
+    Secret(Option<Secret>),
+    /// The RADIUS server.
+    Radius,
+}
+
 /// What a CHAP exchange is about, and what is random in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChapPolicy {
     /// CHAP_N that the initiator must send.
     pub user: String,
-    /// The initiator's secret; without one its login fails.
-    pub secret: Option<Secret>,
+    /// Who knows whether a response is right.
+    pub verifier: Verifier,
+    /// The target's name.
+    pub target: String,
     /// CHAP_N that the target sends.
     pub target_user: String,
     /// The target's secret; without one mutual authentication fails.

@@ -4,6 +4,7 @@ use super::directory::{AuthPolicy, Directory, LoginStatus, SessionKey, TargetVie
 use super::name;
 use super::parameters::{Answer, Parameters, RECEIVE_MAX, is_leading_only};
 use super::pdu::{Header, LoginRequest};
+use super::radius::Question;
 use super::security::{Security, is_security_key};
 use super::text::{self, Pair, TEXT_MAX};
 use std::collections::HashSet;
@@ -58,6 +59,9 @@ pub struct Login {
     parameters: Parameters,
     declared: bool,
     introduced: Option<TargetView>,
+    question: Option<Question>,
+    /// The reply that waits for the answer to it.
+    waiting: Option<Reply>,
 }
 
 /// What every request must repeat.
@@ -92,6 +96,8 @@ impl Login {
             parameters: Parameters::default(),
             declared: false,
             introduced: None,
+            question: None,
+            waiting: None,
         }
     }
 
@@ -105,8 +111,14 @@ impl Login {
         &self.parameters
     }
 
-    /// Takes one request. When the reply grants [`FULL_FEATURE`] the login is complete.
-    pub fn request(&mut self, header: &Header, data: &[u8], directory: &dyn Directory) -> Result<Reply, LoginStatus> {
+    /// Takes one request. When the reply grants [`FULL_FEATURE`] the login is complete. `None`: somebody has to be asked
+    /// first ([`Login::question`]).
+    pub fn request(
+        &mut self,
+        header: &Header,
+        data: &[u8],
+        directory: &dyn Directory,
+    ) -> Result<Option<Reply>, LoginStatus> {
         let request = LoginRequest(header);
         self.check_header(&request)?;
         let stage = request.current_stage();
@@ -121,7 +133,7 @@ impl Login {
             text: Vec::new(),
         };
         if header.continues() {
-            return Ok(reply);
+            return Ok(Some(reply));
         }
         let bytes = std::mem::take(&mut self.text);
         let pairs = text::parse(&bytes).map_err(|_| LoginStatus::INITIATOR_ERROR)?;
@@ -152,6 +164,26 @@ impl Login {
             reply.next = request.next_stage();
             self.stage = Some(reply.next);
         }
+        self.question = self.security.question();
+        if self.question.is_some() {
+            self.waiting = Some(reply);
+            return Ok(None);
+        }
+        Ok(Some(reply))
+    }
+
+    /// What the RADIUS server is to be asked; [`Login::verified`] follows when it says yes.
+    pub fn question(&mut self) -> Option<Question> {
+        self.question.take()
+    }
+
+    /// The initiator is who it says: the reply that has waited for that.
+    pub fn verified(&mut self) -> Result<Reply, LoginStatus> {
+        let mut reply = self.waiting.take().ok_or(LoginStatus::INVALID_REQUEST)?;
+        let answers = self.security.verified()?;
+        answers
+            .iter()
+            .for_each(|(key, value)| text::push(&mut reply.text, key, value));
         Ok(reply)
     }
 

@@ -52,7 +52,7 @@ fn names() -> Vec<(&'static str, &'static str)> {
 }
 
 fn ask(login: &mut Login, header: Header, pairs: &[(&str, &str)]) -> Result<(Reply, String), LoginStatus> {
-    let reply = login.request(&header, &text(pairs), &OneTarget)?;
+    let reply = login.request(&header, &text(pairs), &OneTarget)?.unwrap();
     let shown = String::from_utf8(reply.text.clone()).unwrap().replace('\0', " ");
     Ok((reply, shown))
 }
@@ -107,6 +107,7 @@ fn text_is_collected_over_several_requests() {
     let all = text(&names());
     let reply = login
         .request(&header(false, true, 0, 0), &all[..20], &OneTarget)
+        .unwrap()
         .unwrap();
     assert_eq!(
         reply,
@@ -120,6 +121,7 @@ fn text_is_collected_over_several_requests() {
     assert!(login.identity().is_none());
     let reply = login
         .request(&header(true, false, 0, 1), &all[20..], &OneTarget)
+        .unwrap()
         .unwrap();
     assert!(reply.transit && login.identity().is_some());
 }

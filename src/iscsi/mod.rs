@@ -2,7 +2,7 @@
 //!
 //! | floor | modules |
 //! |---|---|
-//! | pure | [`admin`], [`pdu`], [`decoder`], [`output`], [`text`], [`name`], [`parameters`], [`chap`], [`security`], [`login`], [`window`], [`directory`], [`session`] |
+//! | pure | [`admin`], [`pdu`], [`decoder`], [`output`], [`text`], [`name`], [`parameters`], [`chap`], [`radius`], [`security`], [`login`], [`window`], [`directory`], [`session`] |
 //! | shell | `engine` (sockets), `worker` (connections), `portal` (listeners), `janitor` (what may wait), `sessions`, `target`, `config` (targets, groups, initiators; persistence), [`Provider`], `reconfigure` (from one configuration to another) |
 
 pub mod admin;
@@ -14,13 +14,16 @@ pub mod name;
 pub mod output;
 pub mod parameters;
 pub mod pdu;
+pub mod radius;
 pub mod security;
 pub mod session;
 pub mod text;
 pub mod window;
 
+mod authenticator;
 mod config;
 mod engine;
+mod isns;
 mod janitor;
 mod node;
 mod portal;
@@ -34,4 +37,4 @@ pub use config::PROVIDER;
 pub use engine::heap::keep_buffers;
 pub use portal::PortalError;
 pub use provider::{ChangeError, Config, Provider, StartError};
-pub use reconfigure::key;
+pub use reconfigure::{check_data, key};

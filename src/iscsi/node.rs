@@ -3,8 +3,11 @@
 use super::admin::Auth;
 use super::chap::CHALLENGE;
 use super::config::{self, Config, DEFAULT_TAG};
-use super::directory::{AuthPolicy, ChapPolicy, Directory, LoginStatus, SessionKey, TargetRecord, TargetView};
+use super::directory::{
+    AuthPolicy, ChapPolicy, Directory, LoginStatus, SessionKey, TargetRecord, TargetView, Verifier,
+};
 use super::engine::mailbox::Mailbox;
+use super::isns;
 use super::janitor::Job;
 use super::session::ConnectionId;
 use super::sessions::Sessions;
@@ -43,6 +46,10 @@ pub struct Node {
     pub acceptor: EventFd,
     /// False: the accepting thread is to end.
     pub accepting: AtomicBool,
+    /// Tells the iSNS client that something has changed; false when it has ended.
+    pub isns: Mutex<Option<Box<dyn Fn() -> bool + Send>>>,
+    /// Questions to the RADIUS server under way.
+    pub questions: AtomicUsize,
     /// Bytes of data that all sessions together may hold.
     pub memory_max: u64,
     /// Open connections.
@@ -91,6 +98,11 @@ impl Node {
         if let Err(error) = self.acceptor.write(1) {
             log::error!("waking the iSCSI listeners: {error}");
         }
+        if let Some(tell) = &*self.isns.lock()
+            && !tell()
+        {
+            log::error!("the iSNS client has ended");
+        }
     }
 
     /// Portals of the groups that online targets use and that no listener of the default group serves.
@@ -126,26 +138,58 @@ impl Node {
         Some(binding.tag)
     }
 
-    /// `addr:port,tag` of every portal of a target.
-    fn addresses(&self, config: &Config, target: &config::Target, local: SocketAddr) -> Vec<String> {
+    /// Tags and portals of a target.
+    fn groups(
+        &self,
+        config: &Config,
+        target: &config::Target,
+        local: Option<SocketAddr>,
+    ) -> Vec<(u16, Vec<SocketAddr>)> {
         if target.bindings.is_empty() {
-            return group_addresses(&self.portals.read(), local, DEFAULT_TAG);
+            return vec![(DEFAULT_TAG, group_addresses(&self.portals.read(), local))];
         }
         let of = |binding: &config::Binding| {
             let portals = config.group(&binding.group).map_or(&[][..], |group| &group.portals);
-            group_addresses(portals, local, binding.tag)
+            (binding.tag, group_addresses(portals, local))
         };
-        target.bindings.iter().flat_map(of).collect()
+        target.bindings.iter().map(of).collect()
+    }
+
+    /// `addr:port,tag` of every portal of a target.
+    fn addresses(&self, config: &Config, target: &config::Target, local: SocketAddr) -> Vec<String> {
+        let groups = self.groups(config, target, Some(local)).into_iter();
+        let lines = |(tag, portals): (u16, Vec<SocketAddr>)| {
+            let line = move |portal: SocketAddr| format!("{portal},{tag}");
+            portals.into_iter().map(line)
+        };
+        groups.flat_map(lines).collect()
+    }
+
+    /// The online targets as iSNS is to know them.
+    pub fn isns_records(&self) -> Vec<isns::Record> {
+        let config = self.config.load();
+        let targets = self.targets.read();
+        let record = |target: &Arc<Target>| {
+            let online = target.state() == TargetState::Online;
+            let settings = config.target(&target.name).filter(|_| online)?;
+            Some(isns::Record {
+                name: target.name.clone(),
+                alias: settings.alias.clone(),
+                auth: match config.auth(settings) {
+                    Auth::None => "None",
+                    Auth::Chap | Auth::Radius => "CHAP",
+                },
+                groups: self.groups(&config, settings, None),
+            })
+        };
+        targets.values().filter_map(record).collect()
     }
 }
 
-/// `addr:port,tag` of the portals of a group, the one of `local` first. A wildcard portal stands for every address of the
-/// host but loopback.
-fn group_addresses(portals: &[SocketAddr], local: SocketAddr, tag: u16) -> Vec<String> {
+/// The portals of a group, the one of `local` first. A wildcard portal stands for every address of the host but loopback.
+fn group_addresses(portals: &[SocketAddr], local: Option<SocketAddr>) -> Vec<SocketAddr> {
     let mut all: Vec<SocketAddr> = Vec::new();
-    if portals.iter().any(|portal| config::covers(*portal, local)) {
-        all.push(local);
-    }
+    all.extend(local.filter(|local| portals.iter().any(|portal| config::covers(*portal, *local))));
     for portal in portals {
         if !portal.ip().is_unspecified() {
             all.push(*portal);
@@ -157,16 +201,18 @@ fn group_addresses(portals: &[SocketAddr], local: SocketAddr, tag: u16) -> Vec<S
     }
     let mut seen = std::collections::HashSet::new();
     all.retain(|address| seen.insert(*address));
-    all.iter().map(|address| format!("{address},{tag}")).collect()
+    all
 }
 
 /// What is asked of an initiator that logs in to a target.
 fn policy(config: &Config, target: &config::Target, initiator: &str) -> Result<AuthPolicy, LoginStatus> {
     match config.auth(target) {
         Auth::None => Ok(AuthPolicy::None),
-        // Stored by another version: there is nobody to ask, so nobody comes in.
-        Auth::Radius => Err(LoginStatus::TARGET_ERROR),
-        Auth::Chap => {
+        Auth::Radius if config.radius().is_none() => {
+            log::error!("target {}: no RADIUS server, or no secret of it, is set", target.name);
+            Err(LoginStatus::TARGET_ERROR)
+        }
+        auth @ (Auth::Chap | Auth::Radius) => {
             let mut random = [0; 1 + CHALLENGE];
             getrandom::fill(&mut random).map_err(|error| {
                 log::error!("no random numbers for a CHAP challenge: {error}");
@@ -177,7 +223,11 @@ fn policy(config: &Config, target: &config::Target, initiator: &str) -> Result<A
             let user = context.map(|context| context.chap_user.as_ref().unwrap_or(&context.name));
             Ok(AuthPolicy::Chap(Box::new(ChapPolicy {
                 user: user.cloned().unwrap_or_default(),
-                secret: context.and_then(|context| context.secret.clone()),
+                verifier: match auth {
+                    Auth::Radius => Verifier::Radius,
+                    _ => Verifier::Secret(context.and_then(|context| context.secret.clone())),
+                },
+                target: target.name.clone(),
                 target_user: target.chap_user.as_ref().unwrap_or(&target.name).clone(),
                 target_secret: target.secret.clone(),
                 identifier,

@@ -3,6 +3,7 @@
 use super::admin::{Change, Listing, Refusal, Set, TargetChange, TargetInfo};
 use super::config::{self, PROVIDER, StoredError, TARGETS_MAX};
 use super::engine::{mailbox::Mailbox, thread};
+use super::isns;
 use super::janitor::{self, Job, devid};
 use super::name;
 use super::node::Node;
@@ -12,7 +13,7 @@ use super::target::{Control, Target};
 use super::worker::{self, Mail};
 use crate::framework::{Framework, ObjectState, PortSpec};
 use crate::store::StoreError;
-use crate::types::{Protocol, Status};
+use crate::types::{Protocol, Secret, Status};
 use arc_swap::ArcSwap;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use parking_lot::{Mutex, RwLock};
@@ -131,6 +132,7 @@ impl std::error::Error for StartError {}
 /// What runs between start and stop.
 struct Threads {
     acceptor: Acceptor,
+    isns: isns::Client,
     workers: Vec<JoinHandle<()>>,
 }
 
@@ -165,6 +167,8 @@ impl Provider {
             portals: RwLock::new(Vec::new()),
             acceptor: EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?,
             accepting: AtomicBool::new(false),
+            isns: Mutex::new(None),
+            questions: AtomicUsize::new(0),
             memory_max: config.memory_max,
             connections: AtomicUsize::new(0),
         });
@@ -197,6 +201,7 @@ impl Provider {
         let acceptor = Acceptor::start(portals, self.node.clone(), self.config.connections_max);
         *threads = Some(Threads {
             acceptor: acceptor.map_err(StartError::System)?,
+            isns: isns::Client::start(&self.node).map_err(StartError::System)?,
             workers,
         });
         Ok(())
@@ -209,6 +214,8 @@ impl Provider {
             return;
         };
         threads.acceptor.stop();
+        // Nobody is sent here any more.
+        threads.isns.stop(&self.node);
         self.node.post_all(|| Mail::Stop);
         for worker in threads.workers {
             if worker.join().is_err() {
@@ -264,6 +271,11 @@ impl Provider {
             initiators: config.list_initiators(),
             defaults: config.list_defaults(),
         }
+    }
+
+    /// The CHAP secrets: `target/NAME` or `initiator/NAME`. For whoever can read the store anyway.
+    pub fn secrets(&self) -> Vec<(String, Secret)> {
+        self.node.config.load().all_secrets()
     }
 
     fn info(&self, target: &config::Target) -> TargetInfo {

@@ -27,6 +27,11 @@ pub fn key() -> ProviderKey {
     }
 }
 
+/// Can this be the provider's data? Nothing is known of what a node has.
+pub fn check_data(packed: &[u8]) -> Result<(), Refusal> {
+    Settings::default().replaced(packed).map(drop)
+}
+
 impl Provider {
     /// `stmfSetProviderData(Prot)` of this provider: puts the configuration in force that the data describes, and stores it.
     /// Gives the new token. `ProvDataStale` when the token is not the current one. A target that is to go must be offline

@@ -3,9 +3,13 @@
 //! What must stay true: a target that demands CHAP lets a login leave the stage only after a right response.
 
 use super::chap::{self, Algorithm};
-use super::directory::{AuthPolicy, ChapPolicy, LoginStatus};
+use super::directory::{AuthPolicy, ChapPolicy, LoginStatus, Verifier};
+use super::radius::Question;
 use super::text::Pair;
 use subtle::ConstantTimeEq;
+
+/// Bytes of an MD5 response.
+const MD5_LENGTH: usize = 16;
 
 /// Keys of this stage.
 pub fn is_security_key(key: &str) -> bool {
@@ -23,6 +27,8 @@ enum Progress {
     Chosen,
     /// The challenge is sent.
     Challenged(Algorithm),
+    /// Somebody else is asked whether the response is right.
+    Asking,
     /// Nothing more to prove.
     Done,
     /// The initiator offered only other methods.
@@ -34,6 +40,9 @@ enum Progress {
 pub struct Security {
     policy: AuthPolicy,
     progress: Progress,
+    asked: Option<Question>,
+    /// CHAP_I and CHAP_C of the initiator, to be answered when its own response was right.
+    mutual: Option<(Option<String>, Option<String>)>,
 }
 
 /// Keys and values to be answered.
@@ -45,6 +54,8 @@ impl Security {
         Security {
             policy,
             progress: Progress::Start,
+            asked: None,
+            mutual: None,
         }
     }
 
@@ -55,8 +66,14 @@ impl Security {
         let answers = match &self.policy {
             AuthPolicy::None => self.without(pairs)?,
             AuthPolicy::Chap(policy) => {
-                let (answers, progress) = chap(policy, self.progress, pairs)?;
+                let (answers, progress, question) = chap(policy, self.progress, pairs)?;
                 self.progress = progress;
+                if question.is_some() {
+                    let own = |key| value(pairs, key).map(str::to_owned);
+                    self.mutual = Some((own("CHAP_I"), own("CHAP_C")));
+                    self.asked = question;
+                    return Ok((answers, transit));
+                }
                 answers
             }
         };
@@ -65,6 +82,22 @@ impl Security {
             return Err(LoginStatus::AUTHENTICATION_FAILED);
         }
         Ok((answers, transit && self.proved()))
+    }
+
+    /// What the RADIUS server is to be asked now; [`Security::verified`] follows.
+    pub fn question(&mut self) -> Option<Question> {
+        self.asked.take()
+    }
+
+    /// The response was right. Gives what is left to be answered.
+    pub fn verified(&mut self) -> Result<Answers, LoginStatus> {
+        let (AuthPolicy::Chap(policy), Progress::Asking, Some((identifier, challenge))) =
+            (&self.policy, self.progress, self.mutual.take())
+        else {
+            return Err(LoginStatus::INVALID_REQUEST);
+        };
+        self.progress = Progress::Done;
+        prove(policy, Algorithm::Md5, identifier.as_deref(), challenge.as_deref())
     }
 
     /// May the login be in a later stage?
@@ -99,9 +132,13 @@ fn value<'a>(pairs: &[Pair<'a>], key: &str) -> Option<&'a str> {
 }
 
 /// One request of a CHAP exchange.
-fn chap(policy: &ChapPolicy, mut progress: Progress, pairs: &[Pair<'_>]) -> Result<(Answers, Progress), LoginStatus> {
+fn chap(
+    policy: &ChapPolicy,
+    mut progress: Progress,
+    pairs: &[Pair<'_>],
+) -> Result<(Answers, Progress, Option<Question>), LoginStatus> {
     let known = ["AuthMethod", "CHAP_A", "CHAP_N", "CHAP_R", "CHAP_I", "CHAP_C"];
-    if policy.secret.is_none() {
+    if policy.verifier == Verifier::Secret(None) {
         return Err(LoginStatus::AUTHENTICATION_FAILED);
     }
     if pairs.iter().any(|pair| !known.contains(&pair.key)) {
@@ -131,41 +168,63 @@ fn chap(policy: &ChapPolicy, mut progress: Progress, pairs: &[Pair<'_>]) -> Resu
         if !matches!(progress, Progress::Proposed | Progress::Chosen) {
             return Err(LoginStatus::INVALID_REQUEST);
         }
-        let algorithm = Algorithm::choose(list).ok_or(LoginStatus::AUTHENTICATION_FAILED)?;
+        let algorithm = match policy.verifier {
+            Verifier::Secret(_) => Algorithm::choose(list),
+            // RADIUS has CHAP with MD5 only (RFC 2865 2.2).
+            Verifier::Radius => list.split(',').find(|item| *item == "5").map(|_| Algorithm::Md5),
+        };
+        let algorithm = algorithm.ok_or(LoginStatus::AUTHENTICATION_FAILED)?;
         answers.push(("CHAP_A", algorithm.number().to_string()));
         answers.push(("CHAP_I", policy.identifier.to_string()));
         answers.push(("CHAP_C", chap::encode(&policy.challenge)));
-        return Ok((answers, Progress::Challenged(algorithm)));
+        return Ok((answers, Progress::Challenged(algorithm), None));
     }
     if !pairs.iter().any(|pair| pair.key.starts_with("CHAP_")) {
-        return Ok((answers, progress));
+        return Ok((answers, progress, None));
     }
     let Progress::Challenged(algorithm) = progress else {
         return Err(LoginStatus::INVALID_REQUEST);
     };
-    verify(policy, algorithm, pairs)?;
-    Ok((prove(policy, algorithm, pairs)?, Progress::Done))
+    if let Some(question) = verify(policy, algorithm, pairs)? {
+        return Ok((answers, Progress::Asking, Some(question)));
+    }
+    let answers = prove(policy, algorithm, value(pairs, "CHAP_I"), value(pairs, "CHAP_C"))?;
+    Ok((answers, Progress::Done, None))
 }
 
-/// The initiator's response to our challenge.
-fn verify(policy: &ChapPolicy, algorithm: Algorithm, pairs: &[Pair<'_>]) -> Result<(), LoginStatus> {
+/// The initiator's response to our challenge; or what is to be asked about it.
+fn verify(policy: &ChapPolicy, algorithm: Algorithm, pairs: &[Pair<'_>]) -> Result<Option<Question>, LoginStatus> {
     let (Some(user), Some(response)) = (value(pairs, "CHAP_N"), value(pairs, "CHAP_R")) else {
         return Err(LoginStatus::MISSING_PARAMETER);
     };
-    let (Some(response), Some(secret)) = (chap::decode(response), &policy.secret) else {
-        return Err(LoginStatus::AUTHENTICATION_FAILED);
+    let failed = Err(LoginStatus::AUTHENTICATION_FAILED);
+    let Some(response) = chap::decode(response) else {
+        return failed;
     };
-    let right = algorithm.verify(&response, policy.identifier, secret, &policy.challenge);
-    if user == policy.user && right {
-        Ok(())
-    } else {
-        Err(LoginStatus::AUTHENTICATION_FAILED)
+    match &policy.verifier {
+        Verifier::Radius if response.len() == MD5_LENGTH => Ok(Some(Question {
+            user: user.to_owned(),
+            identifier: policy.identifier,
+            challenge: policy.challenge.to_vec(),
+            response,
+            target: policy.target.clone(),
+        })),
+        Verifier::Secret(Some(secret)) => {
+            let right = algorithm.verify(&response, policy.identifier, secret, &policy.challenge);
+            if user == policy.user && right { Ok(None) } else { failed }
+        }
+        Verifier::Radius | Verifier::Secret(None) => failed,
     }
 }
 
 /// Our response to the initiator's challenge, if it sent one.
-fn prove(policy: &ChapPolicy, algorithm: Algorithm, pairs: &[Pair<'_>]) -> Result<Answers, LoginStatus> {
-    let (identifier, challenge) = match (value(pairs, "CHAP_I"), value(pairs, "CHAP_C")) {
+fn prove(
+    policy: &ChapPolicy,
+    algorithm: Algorithm,
+    identifier: Option<&str>,
+    challenge: Option<&str>,
+) -> Result<Answers, LoginStatus> {
+    let (identifier, challenge) = match (identifier, challenge) {
         (None, None) => return Ok(Vec::new()),
         (Some(identifier), Some(challenge)) => (identifier, challenge),
         _ => return Err(LoginStatus::MISSING_PARAMETER),

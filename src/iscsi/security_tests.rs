@@ -10,7 +10,8 @@ const CHALLENGE: [u8; chap::CHALLENGE] = [9; chap::CHALLENGE];
 fn demands_chap(target_secret: bool) -> Security {
     Security::new(AuthPolicy::Chap(Box::new(ChapPolicy {
         user: "0xuser".into(),
-        secret: Some(secret("initiator secret")),
+        verifier: Verifier::Secret(Some(secret("initiator secret"))),
+        target: "iqn.2026-11.example:t".into(),
         target_user: "target".into(),
         target_secret: target_secret.then(|| secret("target secret")),
         identifier: 200,
@@ -149,7 +150,8 @@ fn a_proposal_may_be_answered() {
 fn an_initiator_without_a_secret_fails_at_once() {
     let mut policy = ChapPolicy {
         user: "u".into(),
-        secret: None,
+        verifier: Verifier::Secret(None),
+        target: String::new(),
         target_user: "t".into(),
         target_secret: None,
         identifier: 0,

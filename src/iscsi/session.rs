@@ -28,6 +28,7 @@ use super::login::Identity;
 use super::output::Output;
 use super::parameters::Parameters;
 use super::pdu::{Header, NO_TAG, RejectReason, opcode};
+use super::radius::Question;
 use super::window::{Arrival, WINDOW, Window};
 use crate::framework::{Cdb, Expected, Outcome, TaskAttribute, TmFunction, TmResponse};
 use crate::scsi::ScsiStatus;
@@ -75,6 +76,8 @@ pub enum Action {
     /// The login is granted. With TSIH 0: register a session and call [`Session::established`]. Otherwise: take the
     /// connection ([`Session::leave`]) to the session with that TSIH.
     Establish(Box<Identity>),
+    /// Ask the RADIUS server and call [`Session::verified`].
+    Verify(Box<Question>),
     /// Hand the command to the framework and call [`Session::ready`] or [`Session::finished`].
     Start(Command),
     /// Execute a command that was ready; [`Session::finished`] follows.
@@ -338,6 +341,11 @@ impl Session {
         self.management_finished(itt, response);
     }
 
+    /// The RADIUS server has answered, or could not be asked.
+    pub fn verified(&mut self, verdict: Result<(), LoginStatus>) {
+        self.login_verified(verdict);
+    }
+
     /// The session is registered, under this TSIH, or is not to be.
     pub fn established(&mut self, result: Result<u16, LoginStatus>) {
         self.login_established(result);
@@ -353,7 +361,7 @@ impl Session {
         let Some(connection) = self.at(id) else { return };
         match connection.phase {
             Phase::Login(_) if op == opcode::LOGIN => return self.login_request(id, &pdu),
-            Phase::Login(_) | Phase::Establishing(_) => {
+            Phase::Login(_) | Phase::Verifying(..) | Phase::Establishing(_) => {
                 return connection.fail("a request before the login is complete".into());
             }
             Phase::LoggingOut => return,

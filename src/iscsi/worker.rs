@@ -65,6 +65,8 @@ pub enum Mail {
     Accept(TcpStream, SocketAddr),
     /// The answer to a login.
     Established(ConnectionId, Result<Established, LoginStatus>),
+    /// The RADIUS server's answer about a login.
+    Verified(ConnectionId, Result<(), LoginStatus>),
     /// The other answer to a login: this connection goes to that session.
     Join(ConnectionId, ConnectionId),
     /// A connection comes.
@@ -249,6 +251,7 @@ impl<P: Poller> Worker<P> {
         match mail {
             Mail::Accept(stream, local) => self.accept(stream, local),
             Mail::Established(id, result) => self.established(id, result),
+            Mail::Verified(id, verdict) => self.with(id, |hosted, _| hosted.core.verified(verdict)),
             Mail::Join(id, home) => self.leave(id, home),
             Mail::Adopt(transfer) => self.adopt(*transfer),
             Mail::Finished(id, itt, outcome) => self.with(id, |hosted, _| hosted.finished(itt, outcome)),

@@ -1,11 +1,18 @@
 //! Runs a request against the node: one arm for each request, no policy.
 
 use super::{AluaInfo, Call, Request, Response, Service, privilege, wire};
+use crate::changes;
 use crate::door::Credentials;
 use crate::framework::with_persist_method;
 use crate::types::{Guid, LuProperties, NodeId, ProviderKey, ProviderKind, ProviderName, Status};
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+/// Longest wait of one request; the library asks again.
+const WAIT_MAX: Duration = Duration::from_secs(1);
+/// Longest time in which an LU takes no commands and is not yet given up.
+const STAND_DOWN_MAX: Duration = Duration::from_secs(50);
 
 impl Service {
     /// Runs one request of a caller. The descriptors returned travel with the response.
@@ -20,6 +27,12 @@ impl Service {
             return (Response::Failed(Status::Perm), Vec::new());
         }
         let Call { persist, request } = call.into();
+        if matches!(request, Request::Watch) {
+            return (Response::Done, self.watch(caller));
+        }
+        if matches!(request, Request::IscsiSecrets) && !privilege::owner(caller) {
+            return (Response::Failed(Status::Perm), Vec::new());
+        }
         let response = with_persist_method(persist, || self.run(request, descriptors)).unwrap_or_else(Response::Failed);
         (response, Vec::new())
     }
@@ -147,7 +160,22 @@ impl Service {
             }
             Request::PostProxyMsg(handle, message) => done(self.doors.post(handle, &message))?,
 
+            // Answered with a descriptor, by `dispatch`.
+            Request::Watch => Response::Done,
+
             Request::IscsiListing => Response::IscsiListing(Box::new(self.iscsi()?.listing())),
+            Request::WaitFor(wanted, milliseconds) => {
+                let patience = Duration::from_millis(milliseconds.into());
+                done(f.wait_for(&wanted, patience.min(WAIT_MAX)))?
+            }
+            Request::LuStandDown(guid, milliseconds) => {
+                let patience = Duration::from_millis(milliseconds.into());
+                done(f.lu_stand_down(&guid, patience.min(STAND_DOWN_MAX)))?
+            }
+            Request::LuImportMany(files) => Response::LuOutcomes(self.import_many(&files)?),
+            Request::LuStandbyMany(lus) => Response::LuOutcomes(self.standby_many(&lus)?),
+
+            Request::IscsiSecrets => Response::IscsiSecrets(self.iscsi()?.secrets()),
             Request::IscsiChange(change) => {
                 let changed = self.iscsi()?.change(*change);
                 Response::IscsiChanged(changed.map_err(|error| {
@@ -164,6 +192,18 @@ impl Service {
         }
         let node = NodeId::new(node).ok_or(Status::InvalidArg)?;
         self.framework.set_alua(true, Some(node))
+    }
+
+    /// What a caller remembers he is not asked again whether he may know. So only those get the counts who always may.
+    fn watch(&self, caller: Credentials) -> Vec<OwnedFd> {
+        let descriptor = changes::descriptor().filter(|_| privilege::allowed(caller, None));
+        let copy = descriptor.map(|descriptor| descriptor.try_clone_to_owned()).transpose();
+        copy.unwrap_or_else(|error| {
+            log::warn!("no descriptor of the counts of changes: {error}");
+            None
+        })
+        .into_iter()
+        .collect()
     }
 
     /// A registered LU of the disk provider: `NotFound`, `InvalidArg`.

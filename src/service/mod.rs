@@ -2,6 +2,7 @@
 //! one-byte protocol version; descriptors travel beside it.
 #![forbid(unsafe_code)]
 
+mod batch;
 mod dispatch;
 mod privilege;
 mod provider_data;
@@ -10,6 +11,7 @@ mod request;
 mod start;
 mod wire;
 
+pub use batch::{BATCH_MAX, LuOutcome};
 pub use request::{AluaInfo, Call, PROTOCOL_VERSION, ProxyHandle, Request, Response};
 pub use start::{Options, Service, StartError};
 pub use wire::{

@@ -5,11 +5,14 @@ use crate::door::Credentials;
 use nix::unistd::{Gid, Uid, User, getgrouplist};
 use std::ffi::CString;
 
+/// True for the super-user and the service's own user, who can read the store anyway.
+pub(super) fn owner(caller: Credentials) -> bool {
+    caller.uid == 0 || caller.uid == Uid::effective().as_raw()
+}
+
 /// True when the caller may use the service; `group` owns the control door.
 pub(super) fn allowed(caller: Credentials, group: Option<u32>) -> bool {
-    caller.uid == 0
-        || caller.uid == Uid::effective().as_raw()
-        || group.is_some_and(|group| caller.gid == group || is_member(caller, group))
+    owner(caller) || group.is_some_and(|group| caller.gid == group || is_member(caller, group))
 }
 
 /// Membership comes from the user database, not from the process: its own supplementary groups could only be read by pid,

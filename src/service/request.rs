@@ -1,12 +1,13 @@
 //! What a client may ask of a service, and what it answers.
 
+use super::LuOutcome;
 use crate::framework::{
     AccessReport, AluaReport, DefaultState, GroupKind, LuInfo, NexusInfo, PortInfo, ProviderData, ServiceState,
-    ViewEntry, ViewRequest,
+    ViewEntry, ViewRequest, Wanted,
 };
 use crate::iscsi::admin as iscsi;
 use crate::types::{
-    DevId, GroupName, Guid, LuChange, LuProperties, Lun, PersistMethod, ProviderKey, ProviderKind, Status,
+    DevId, GroupName, Guid, LuChange, LuProperties, Lun, PersistMethod, ProviderKey, ProviderKind, Secret, Status,
 };
 use serde::{Deserialize, Serialize};
 
@@ -84,6 +85,8 @@ pub enum Request {
     IscsiListing,
     /// itadm: change it.
     IscsiChange(Box<iscsi::Change>),
+    /// stmfadm export-config: the secrets. For the super-user and the service's own user alone.
+    IscsiSecrets,
     /// `stmfadm list-alua`.
     AluaReport,
     /// Access policy `non-optimized` of an LU.
@@ -92,6 +95,16 @@ pub enum Request {
     /// READ on Standby LUs is forwarded.
     GetStandbyReads,
     SetStandbyReads(bool),
+    /// The counts of changes ([`crate::changes`]): their descriptor comes back, or none.
+    Watch,
+    /// `stmfxWait...`: at most this many milliseconds.
+    WaitFor(Wanted, u32),
+    /// `stmfxLuStandDown`: how many milliseconds the commands that run may take.
+    LuStandDown(Guid, u32),
+    /// `stmfxImportLus`, at most [`super::BATCH_MAX`].
+    LuImportMany(Vec<String>),
+    /// `stmfxStandbyLus`, at most [`super::BATCH_MAX`].
+    LuStandbyMany(Vec<Guid>),
 }
 
 /// A request and how its caller wants changes to be kept.
@@ -149,7 +162,11 @@ pub enum Response {
     IscsiListing(Box<iscsi::Listing>),
     /// The name of the object in the form it has now.
     IscsiChanged(Result<String, iscsi::Refusal>),
+    /// `target/NAME` or `initiator/NAME`, and its secret.
+    IscsiSecrets(Vec<(String, Secret)>),
     AluaReport(Box<AluaReport>),
     LuPolicy(bool),
     StandbyReads(bool),
+    /// For each LU of a batch, in order.
+    LuOutcomes(Vec<LuOutcome>),
 }

@@ -20,7 +20,7 @@ pub const NVPAIR: [&str; 5] = [
     "-D_GNU_SOURCE",
 ];
 /// Programs that need no argument and end with "N passed, 0 failed".
-pub const PROGRAMS: [&str; 11] = [
+pub const PROGRAMS: [&str; 12] = [
     "abi",
     "compat",
     "seed",
@@ -31,6 +31,7 @@ pub const PROGRAMS: [&str; 11] = [
     "settings",
     "provider",
     "threads",
+    "extras",
     "bad_input",
 ];
 

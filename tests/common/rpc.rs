@@ -4,6 +4,7 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
+use stmf::changes::Watch;
 use stmf::door;
 use stmf::service::{Request, Response, decode_response, encode_request};
 
@@ -20,6 +21,17 @@ impl Rpc {
     pub fn call(&self, request: &Request) -> io::Result<Response> {
         let reply = door::call(self.0.as_fd(), &encode_request(request), &[])?;
         Ok(decode_response(&reply.data).unwrap_or_else(|error| panic!("{request:?}: {error}")))
+    }
+
+    /// The counts of changes.
+    pub fn watch(&self) -> Watch {
+        let reply = door::call(self.0.as_fd(), &encode_request(&Request::Watch), &[]).expect("an answer");
+        let descriptor = reply
+            .descriptors
+            .into_iter()
+            .next()
+            .expect("root and the own user get a descriptor");
+        Watch::from_descriptor(descriptor).expect("a page")
     }
 
     /// One call that must be answered.

@@ -4,7 +4,7 @@ use super::HOST;
 use super::initiator::Initiator;
 use super::node::{Node, TARGET, wait};
 use super::tools::run_with;
-use stmf::iscsi::admin::{Auth, Change, InitiatorChange, Set, TargetChange};
+use stmf::iscsi::admin::{Auth, Change, DefaultsChange, InitiatorChange, Set, TargetChange};
 use stmf::iscsi::chap::{Algorithm, decode, encode};
 use stmf::iscsi::pdu::{Header, opcode};
 use stmf::iscsi::{Config, Provider};
@@ -113,7 +113,9 @@ fn the_default_method_holds_where_the_target_has_none() {
     context(&node.provider, USER);
     let credentials = format!("{USER}%{SECRET}@");
     assert!(inquire(&node, "", "", &[]).0);
-    node.provider.change(Change::DefaultAuth(Auth::Chap)).unwrap();
+    node.provider
+        .change(Change::Defaults(DefaultsChange::auth(Auth::Chap)))
+        .unwrap();
     assert!(!inquire(&node, "", "", &[]).0);
     assert!(inquire(&node, &credentials, "", &[]).0);
     let auth = Set::To(Auth::None);

@@ -9,6 +9,7 @@ mod initiator;
 mod node;
 mod odd;
 mod replaced;
+mod services;
 mod tools;
 
 use initiator::{Initiator, read10, write10};

@@ -60,7 +60,8 @@ pub fn work(number: u32, seed: u64, calls: u32, mortal: bool) -> Vec<Lane> {
     let mut rng = Rng::new(seed);
     let mut lanes = vec![Lane::new()];
     let mut token = None;
-    for call in 0..calls {
+    let mut call = 0;
+    while call < calls {
         let op = choose(&mut rng, number << 20 | call, token, mortal);
         let start = now();
         let outcome = perform(&op);
@@ -78,6 +79,7 @@ pub fn work(number: u32, seed: u64, calls: u32, mortal: bool) -> Vec<Lane> {
             Outcome::Failed(Status::Error) if mortal => None,
             other => Some(other),
         };
+        call += 1;
         let lost = outcome.is_none();
         let lane = lanes.last_mut().expect("never empty");
         lane.push(Event {
@@ -172,12 +174,10 @@ fn try_perform(op: &Op) -> Result<Outcome, Status> {
             )
         }
         Op::AliasSet(number, value) => done(client::lu_modify(lu(number), LuChange::Alias(value.to_string()))?),
-        Op::AliasGet(number) => Outcome::Value(
-            client::lu_resource(lu(number))?
-                .properties
-                .alias
-                .map(|text| parse(&text)),
-        ),
+        Op::AliasGet(number) => {
+            let alias = client::lu_snapshot(lu(number))?.get(client::LuProperty::Alias as u32)?;
+            Outcome::Value(Some(parse(&alias)))
+        }
         Op::LuOnline(number, true) => done(client::lu_online(lu(number))?),
         Op::LuOnline(number, false) => done(client::lu_offline(lu(number))?),
         Op::LuState(number) => Outcome::Online(client::lu_info(lu(number))?.state == Some(ObjectState::Online)),

@@ -4,9 +4,9 @@ use crate::transcript::{Case, Outcome};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, RwLock};
 use stmf::door;
-use stmf::framework::ObjectState;
+use stmf::framework::{ConfigState, ObjectState};
 use stmf::service::{Options, Response, Service, decode_request, encode_response};
 use stmf::types::{AccessState, Status};
 
@@ -27,11 +27,15 @@ enum Effect {
     State(ObjectState),
     /// Run, and the LU is said to be in this access state.
     Access(AccessState),
-    /// Run, and the configuration is said not to be loaded.
-    Unconfigured,
+    /// Run, and the configuration is said to be in this state.
+    Config(ConfigState),
     /// Run, and the provider is said to have this name.
     Provider(&'static str),
 }
+
+/// Held by whoever serves a request; a program is started while nobody does. Between fork and exec the child has copies of
+/// all descriptors, and with them the locks of LUs that are just being deleted.
+static SERVING: RwLock<()> = RwLock::new(());
 
 type Rules = Arc<Mutex<Vec<Rule>>>;
 
@@ -59,6 +63,7 @@ impl Bench {
         let server = {
             let (service, rules) = (service.clone(), rules.clone());
             door::Server::create(0, move |call| {
+                let _serving = SERVING.read();
                 let request = decode_request(call.data).unwrap().request;
                 let name = format!("{request:?}");
                 let rule = rules
@@ -97,19 +102,33 @@ impl Bench {
             self.obey(directive);
         }
         let programs = Path::new(env!("CARGO_BIN_EXE_stmfadm")).parent().unwrap();
+        let helpers = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools_transcripts");
         let directory = self.directory.path().to_str().unwrap();
-        let output = Command::new("sh")
+        let mut command = Command::new("sh");
+        command
             .args(["-c", &case.command])
             .current_dir(directory)
             .env_clear()
-            .env("PATH", format!("{}:/usr/bin:/bin:/usr/sbin:/sbin", programs.display()))
+            .env(
+                "PATH",
+                format!(
+                    "{}:{}:/usr/bin:/bin:/usr/sbin:/sbin",
+                    programs.display(),
+                    helpers.display()
+                ),
+            )
             .env("DIR", directory)
             .env("STMF_ENDPOINT", format!("daemon:{}", self.door.display()))
             // Decimal comma, other names of months (`cli.md` 1.11, 12.5).
             .envs([("LC_ALL", "de_DE.UTF-8"), ("LANG", "de_DE.UTF-8"), ("TZ", "UTC")])
             .stdin(Stdio::null())
-            .output()
-            .unwrap();
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let started = {
+            let _nobody = SERVING.write();
+            command.spawn().unwrap()
+        };
+        let output = started.wait_with_output().unwrap();
         // A temporary directory has another name each time.
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().replace(directory, "/DIR");
         Outcome {
@@ -139,7 +158,10 @@ impl Bench {
                 let all = [Active, Standby, TransitionToActive, TransitionToStandby];
                 ("LuResource", Effect::Access(by_name(&all, state)))
             }
-            ["unconfigured"] => ("GetState", Effect::Unconfigured),
+            ["config", state] => {
+                use ConfigState::{Init, InitDone, None};
+                ("GetState", Effect::Config(by_name(&[None, Init, InitDone], state)))
+            }
             ["provider", "none"] => ("LuInfo", Effect::Provider("")),
             ["provider", "other"] => ("LuInfo", Effect::Provider("other")),
             _ => panic!("no such directive: {directive}"),
@@ -186,8 +208,8 @@ fn amend(response: Response, effect: Option<Effect>) -> Response {
             service.operational = state;
             Response::State(service)
         }
-        (Response::State(mut service), Some(Effect::Unconfigured)) => {
-            service.config = stmf::framework::ConfigState::None;
+        (Response::State(mut service), Some(Effect::Config(state))) => {
+            service.config = state;
             Response::State(service)
         }
         (Response::Resource(mut report), Some(Effect::Access(access))) => {

@@ -87,9 +87,6 @@ pub fn document(root: &Path, cases: &[Case]) -> String {
             assert!(source.contains(&format!("fn {test}")), "no {test} in {file}");
             shown.push(format!("`{file}`: `{test}`"));
         }
-        if number == 9 && shown.is_empty() {
-            shown.push("not there yet".to_owned());
-        }
         assert!(!shown.is_empty(), "nothing shows item {number}: {item}");
         writeln!(text, "| {number}. {item} | {} |", shown.join("; ").replace('|', "\\|")).unwrap();
     }
@@ -123,10 +120,8 @@ pub fn document(root: &Path, cases: &[Case]) -> String {
 fn coverage(cases: &[Case]) -> String {
     let mut subcommands: BTreeMap<(&str, String), [bool; 2]> = BTreeMap::new();
     for tool in ["stmfadm", "sbdadm", "aluaadm"] {
-        let usage = cases
-            .iter()
-            .find(|case| case.command == tool)
-            .expect("each tool shows its usage");
+        let shows_usage = |case: &&Case| case.command.starts_with(&format!("{tool} | head -n "));
+        let usage = cases.iter().find(shows_usage).expect("each tool shows its usage");
         for line in usage.expected.out.lines() {
             let words: Vec<&str> = line.split_whitespace().collect();
             if let [_, _, name, "[-?]"] = words[..] {

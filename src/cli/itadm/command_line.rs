@@ -2,11 +2,13 @@
 //! error and usage to standard output.
 
 use super::secret::{self, NoSecret};
-use crate::cli::Console;
-use crate::cli::command_line::Invocation;
+use crate::cli::command_line::{Invocation, JSON, is_added};
+use crate::cli::{Console, Service, document};
 use crate::types::Secret;
 use std::ops::Deref;
 
+/// iSNS servers that may be named.
+const ISNS_SERVERS_MAX: usize = 8;
 /// Letter, long name, takes an argument.
 const OPTIONS: &[(char, &str, bool)] = &[
     ('l', "alias", true),
@@ -25,6 +27,7 @@ const OPTIONS: &[(char, &str, bool)] = &[
     ('r', "radius-server", true),
     ('t', "tpg-tag", true),
     ('v', "verbose", false),
+    (JSON, "json", false),
 ];
 
 /// What `itadm` does.
@@ -156,14 +159,14 @@ const SUBCOMMANDS: &[Row] = &[
         Operands::One,
         "<initiator-node-name>",
     ),
-    // RADIUS and iSNS have no client in this version.
     (
         Subcommand::ModifyDefaults,
         "modify-defaults",
         "ardDiI",
-        "rdDiI",
+        "",
         Operands::None,
-        "[-a radius|chap|none]",
+        "[-a radius|chap|none] [-r <IP-address>[:<port>]] [-d] [-D <radius-secret-path>] [-i enable|disable] \
+         [-I <IP-address>[:<port>][,<IP-address>[:<port>]]...]",
     ),
     (
         Subcommand::ListDefaults,
@@ -191,6 +194,11 @@ impl Subcommand {
         self.name().starts_with("list-")
     }
 
+    /// Does it take the option? `--json` is for every list.
+    fn takes(self, letter: char) -> bool {
+        self.row().2.contains(letter) || letter == JSON && self.lists()
+    }
+
     /// Its letters, and those of them that are refused by name.
     fn options(self) -> (&'static str, &'static str) {
         (self.row().2, self.row().3)
@@ -215,7 +223,12 @@ impl Deref for Parsed {
 }
 
 /// Parses, or says why not and returns the exit status.
-pub fn parse(arguments: &[String], posixly_correct: bool, console: &mut Console<'_>) -> Result<Parsed, u8> {
+pub fn parse(
+    arguments: &[String],
+    posixly_correct: bool,
+    service: &dyn Service,
+    console: &mut Console<'_>,
+) -> Result<Parsed, u8> {
     let Some((first, rest)) = arguments.split_first() else {
         overall_usage(console);
         return Err(1);
@@ -242,6 +255,7 @@ pub fn parse(arguments: &[String], posixly_correct: bool, console: &mut Console<
             scanned.check_operands()
         }
     });
+    let json = subcommand.lists() && document::asked(rest);
     match scanned {
         Ok(scanned) if scanned.help => {
             usage(subcommand, console);
@@ -249,8 +263,12 @@ pub fn parse(arguments: &[String], posixly_correct: bool, console: &mut Console<
         }
         Ok(scanned) => Ok(scanned.parsed),
         Err(complaint) => {
-            console.error_line(complaint.line);
-            usage(subcommand, console);
+            console.error_line(&complaint.line);
+            if json {
+                document::refused(subcommand.name(), &complaint.line, service, console);
+            } else {
+                usage(subcommand, console);
+            }
             Err(complaint.status)
         }
     }
@@ -292,6 +310,9 @@ impl Scanned {
                 Err(format!("Error, {name} accepts only a single operand").into())
             }
             (Operands::None, 1..) => Err(format!("Error, {name} does not support any operands").into()),
+            _ if self.parsed.has(JSON) && self.parsed.has('p') => {
+                Err("Option --json and -p exclude each other".to_owned().into())
+            }
             _ => Ok(self),
         }
     }
@@ -345,16 +366,19 @@ fn scan_long(long: &str, words: &mut std::slice::Iter<'_, String>, scanned: &mut
     }
 }
 
-/// A complete name wins; else a prefix that fits one name of the whole table. Names of one letter count once.
+/// A complete name wins; else a prefix that fits one name of the whole table. The names of the original come first
+/// (`cli.md` 10.0).
 fn long_name(name: &str) -> Option<(char, bool)> {
     if let Some((letter, _, argument)) = OPTIONS.iter().find(|(_, long, _)| *long == name) {
         return Some((*letter, *argument));
     }
-    let mut fitting = OPTIONS
-        .iter()
-        .filter(|(_, long, _)| !name.is_empty() && long.starts_with(name));
-    match (fitting.next(), fitting.next()) {
-        (Some((letter, _, argument)), None) => Some((*letter, *argument)),
+    let fitting = |added: bool| {
+        let fits =
+            move |row: &&(char, &str, bool)| is_added(row.0) == added && !name.is_empty() && row.1.starts_with(name);
+        OPTIONS.iter().filter(fits).collect::<Vec<_>>()
+    };
+    match (&fitting(false)[..], &fitting(true)[..]) {
+        ([(letter, _, argument)], _) | ([], [(letter, _, argument)]) => Some((*letter, *argument)),
         _ => None,
     }
 }
@@ -398,7 +422,7 @@ fn scan_letters(
 fn letter_option(letter: char) -> Option<(char, bool)> {
     OPTIONS
         .iter()
-        .find(|(known, _, _)| *known == letter)
+        .find(|(known, _, _)| *known == letter && !is_added(letter))
         .map(|(_, _, argument)| (letter, *argument))
 }
 
@@ -408,15 +432,23 @@ fn takes(subcommand: Subcommand, letter: char) -> bool {
 
 /// Takes an option; secrets are asked for and read here, in the order of the options (`cli.md` 4.1).
 fn accept(letter: char, word: &str, value: String, scanned: &mut Scanned) -> Result<(), Complaint> {
-    let (known, unserved) = scanned.parsed.subcommand.options();
+    let unserved = scanned.parsed.subcommand.options().1;
     match letter {
         'h' => scanned.help = true,
-        _ if !known.contains(letter) => return Err(format!("Unrecognized option {word}").into()),
+        _ if !scanned.parsed.subcommand.takes(letter) => return Err(format!("Unrecognized option {word}").into()),
         _ if unserved.contains(letter) => {
             return Err(format!("Error, option {word} is not available in this version").into());
         }
-        's' => scanned.parsed.secret = Some(secret::ask()?),
-        'S' => scanned.parsed.secret = Some(secret::read_file(&value)?),
+        's' => scanned.parsed.secret = Some(secret::ask("CHAP")?),
+        'd' => scanned.parsed.secret = Some(secret::ask("RADIUS")?),
+        'i' if !"enable".starts_with(value.as_str()) && !"disable".starts_with(value.as_str()) || value.is_empty() => {
+            return Err("invalid value for -i".to_owned().into());
+        }
+        'I' if value.split(',').count() > ISNS_SERVERS_MAX => {
+            let most = ISNS_SERVERS_MAX;
+            return Err(format!("Too many iSNS servers specified, maximum of {most} allowed").into());
+        }
+        'S' | 'D' => scanned.parsed.secret = Some(secret::read_file(&value)?),
         _ => scanned.parsed.given.options.push((letter, value)),
     }
     Ok(())
@@ -439,12 +471,18 @@ fn synopsis(subcommand: Subcommand, console: &mut Console<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::script::{Ran, ran};
+    use crate::cli::script::{Ran, Script, ran};
 
     fn refused(line: &str, posixly_correct: bool) -> Ran {
         let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let status = parse(&words, posixly_correct, &mut Console::new("itadm", &mut out, &mut err)).unwrap_err();
+        let status = parse(
+            &words,
+            posixly_correct,
+            &Script::new(),
+            &mut Console::new("itadm", &mut out, &mut err),
+        )
+        .unwrap_err();
         ran(
             status,
             &String::from_utf8(out).unwrap(),
@@ -455,7 +493,13 @@ mod tests {
     fn accepted(line: &str) -> (String, Vec<String>) {
         let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let parsed = parse(&words, false, &mut Console::new("itadm", &mut out, &mut err)).unwrap();
+        let parsed = parse(
+            &words,
+            false,
+            &Script::new(),
+            &mut Console::new("itadm", &mut out, &mut err),
+        )
+        .unwrap();
         assert!(out.is_empty() && err.is_empty());
         (
             parsed
@@ -469,7 +513,9 @@ mod tests {
 
     const CREATE: &str = "usage:\n\tcreate-target\t[-a radius|chap|none|default] [-s] [-S <chap-secret-path>] \
                           [-u <chap-user-name>] [-n <target-node-name>] [-l <alias>] [-t <tpg-name>[,<tpg-name>]...]\n";
-    const DEFAULTS: &str = "usage:\n\tmodify-defaults\t[-a radius|chap|none]\n";
+    const DEFAULTS: &str = "usage:\n\tmodify-defaults\t[-a radius|chap|none] [-r <IP-address>[:<port>]] [-d] \
+                            [-D <radius-secret-path>] [-i enable|disable] \
+                            [-I <IP-address>[:<port>][,<IP-address>[:<port>]]...]\n";
     const INITIATOR: &str =
         "usage:\n\tcreate-initiator\t[-s] [-S <chap-secret-path>] [-u <chap-username>] <initiator-node-name>\n";
     const DELETE: &str = "usage:\n\tdelete-target\t[-f] <target-node-name>\n";
@@ -507,15 +553,11 @@ mod tests {
                 CREATE,
                 "Error, create-target does not support any operands\n",
             ),
+            ("modify-defaults -i x", DEFAULTS, "invalid value for -i\n"),
             (
-                "modify-defaults -r 192.0.2.1",
+                "modify-defaults -I 1,2,3,4,5,6,7,8,9",
                 DEFAULTS,
-                "Error, option -r is not available in this version\n",
-            ),
-            (
-                "modify-defaults --isns-server none",
-                DEFAULTS,
-                "Error, option --isns-server is not available in this version\n",
+                "Too many iSNS servers specified, maximum of 8 allowed\n",
             ),
             ("create-initiator -a chap", INITIATOR, "Unrecognized option -a\n"),
             (
@@ -560,7 +602,8 @@ mod tests {
              \tcreate-tpg\t<tpg-name> <IP-address>[:<port>]...\n\tdelete-tpg\t[-f] <tpg-name>\n\
              \tlist-tpg\t[-pv] [<tpg-name>]\n\tcreate-initiator\t{initiator}\n\tmodify-initiator\t{initiator}\n\
              \tlist-initiator\t[-pv] [<initiator-node-name>]\n\tdelete-initiator\t<initiator-node-name>\n\
-             \tmodify-defaults\t[-a radius|chap|none]\n\tlist-defaults\t[-p]\n"
+             \tmodify-defaults\t[-a radius|chap|none] [-r <IP-address>[:<port>]] [-d] [-D <radius-secret-path>] \
+             [-i enable|disable] [-I <IP-address>[:<port>][,<IP-address>[:<port>]]...]\n\tlist-defaults\t[-p]\n"
         );
         let all = all.as_str();
         assert_eq!(refused("", false), ran(1, all, ""));

@@ -1,17 +1,50 @@
 //! Defaults (`cli.md` 4.8).
 
 use super::*;
-use crate::iscsi::admin::Auth;
+use crate::iscsi::admin::{Auth, DefaultsChange};
+use std::net::SocketAddr;
 
-pub fn modify(parsed: &Parsed, service: &dyn Service) -> Result<(), Failure> {
-    let Some(auth) = parsed.value('a') else {
-        return Err(failure("Error, no properties specified", EINVAL));
-    };
+/// Default port of a RADIUS server.
+const RADIUS_PORT: u16 = 1812;
+/// Default port of an iSNS server.
+const ISNS_PORT: u16 = 3205;
+
+fn auth(text: &str) -> Result<Auth, Failure> {
     let wrong = || {
         let wrong = "must be none, chap or radius";
         properties("global", &[("auth".to_owned(), wrong.to_owned())])
     };
-    let asked = Change::DefaultAuth(Auth::parse(auth).ok_or_else(wrong)?);
+    Auth::parse(text).ok_or_else(wrong)
+}
+
+fn server(property: &str, text: &str, port: u16) -> Result<SocketAddr, Failure> {
+    let wrong = || properties("global", &[(property.to_owned(), "invalid address".to_owned())]);
+    group::address(text, port).ok_or_else(wrong)
+}
+
+fn isns_servers(list: &str) -> Result<Vec<SocketAddr>, Failure> {
+    match list {
+        "none" => Ok(Vec::new()),
+        list => list.split(',').map(|text| server(text, text, ISNS_PORT)).collect(),
+    }
+}
+
+pub fn modify(parsed: &Parsed, service: &dyn Service) -> Result<(), Failure> {
+    if parsed.options.is_empty() && parsed.secret.is_none() {
+        return Err(failure("Error, no properties specified", EINVAL));
+    }
+    let asked = Change::Defaults(DefaultsChange {
+        auth: parsed.value('a').map(auth).transpose()?,
+        radius_server: match parsed.value('r') {
+            None => Set::Keep,
+            Some("none") => Set::Clear,
+            Some(text) => Set::To(server("radiusserver", text, RADIUS_PORT)?),
+        },
+        radius_secret: parsed.secret.clone(),
+        // The parser has checked the value.
+        isns: parsed.value('i').map(|value| value.starts_with('e')),
+        isns_servers: parsed.value('I').map(isns_servers).transpose()?,
+    });
     let modified = change(parsed, service, asked, UNSTORABLE, |refusal| match refusal {
         Refusal::Properties(list) => Some(properties("global", list)),
         _ => None,

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::cli::text::printable;
+use crate::iscsi::admin::GroupInfo;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// The registered port of iSCSI.
@@ -30,7 +31,7 @@ pub fn create(parsed: &Parsed, service: &dyn Service) -> Result<(), Failure> {
             true => failure(format!("{WHAT}: Invalid argument"), EINVAL),
             false => failure(format!("Error adding portal {text}: Invalid argument"), EINVAL),
         };
-        portals.push(portal(text).ok_or_else(wrong)?);
+        portals.push(address(text, PORT).ok_or_else(wrong)?);
     }
     let as_typed = |used: &SocketAddr| {
         let at = portals.iter().position(|portal| portal == used);
@@ -52,8 +53,8 @@ pub fn create(parsed: &Parsed, service: &dyn Service) -> Result<(), Failure> {
     created.map(drop)
 }
 
-/// `a.b.c.d[:port]` or `[v6][:port]`, literal addresses only.
-fn portal(text: &str) -> Option<SocketAddr> {
+/// `a.b.c.d[:port]` or `[v6][:port]`, literal addresses only; `port` is the default.
+pub fn address(text: &str, port: u16) -> Option<SocketAddr> {
     let (ip, rest): (IpAddr, &str) = match text.strip_prefix('[') {
         Some(rest) => {
             let (address, rest) = rest.split_once(']')?;
@@ -64,12 +65,12 @@ fn portal(text: &str) -> Option<SocketAddr> {
             (text[..end].parse::<Ipv4Addr>().ok()?.into(), &text[end..])
         }
     };
-    let port = match rest.strip_prefix(':') {
+    let given = match rest.strip_prefix(':') {
         Some(digits) => u16::try_from(values::decimal(digits)?).ok()?,
-        None if rest.is_empty() => PORT,
+        None if rest.is_empty() => port,
         None => return None,
     };
-    Some(SocketAddr::new(ip, port))
+    Some(SocketAddr::new(ip, given))
 }
 
 pub fn delete(parsed: &Parsed, service: &dyn Service) -> Result<(), Failure> {
@@ -92,15 +93,20 @@ pub fn delete(parsed: &Parsed, service: &dyn Service) -> Result<(), Failure> {
     deleted.map(drop)
 }
 
-/// Nothing at all is printed when there is none.
-pub fn list(parsed: &Parsed, service: &dyn Service, console: &mut Console<'_>) -> Result<(), Failure> {
-    let mut groups = listing(parsed, service)?.groups;
+/// All, or the one that is named.
+pub fn wanted(parsed: &Parsed, mut groups: Vec<GroupInfo>) -> Result<Vec<GroupInfo>, Failure> {
     if let Some(name) = parsed.operands.first() {
         groups.retain(|group| group.name == *name);
         if groups.is_empty() {
-            return Err(failure(format!("Target Portal Group {name} not found!\n"), EPERM));
+            return Err(not_found(format!("Target Portal Group {name} not found!\n")));
         }
     }
+    Ok(groups)
+}
+
+/// Nothing at all is printed when there is none.
+pub fn list(parsed: &Parsed, service: &dyn Service, console: &mut Console<'_>) -> Result<(), Failure> {
+    let groups = wanted(parsed, listing(parsed, service)?.groups)?;
     let (parsable, verbose) = (parsed.has('p'), parsed.has('v'));
     if !parsable && !groups.is_empty() {
         console.line(format_args!("{:<30}{:<9}", "TARGET PORTAL GROUP", "PORTAL COUNT"));
@@ -125,7 +131,7 @@ pub fn list(parsed: &Parsed, service: &dyn Service, console: &mut Console<'_>) -
 
 #[cfg(test)]
 mod tests {
-    use super::portal;
+    use super::{PORT, address};
 
     #[test]
     fn portals_are_literal_addresses() {
@@ -136,7 +142,7 @@ mod tests {
             ("[::1]:65535", "[::1]:65535"),
             ("[::ffff:192.0.2.1]", "192.0.2.1:3260"),
         ] {
-            assert_eq!(portal(text).map(|p| p.to_string()).as_deref(), Some(portal_text));
+            assert_eq!(address(text, PORT).map(|p| p.to_string()).as_deref(), Some(portal_text));
         }
         for bad in [
             "",
@@ -152,7 +158,7 @@ mod tests {
             "[192.0.2.1]",
             "192.0.2.1:1:1",
         ] {
-            assert_eq!(portal(bad), None, "{bad}");
+            assert_eq!(address(bad, PORT), None, "{bad}");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::cli::text::printable;
-use crate::iscsi::admin::InitiatorChange;
+use crate::iscsi::admin::{InitiatorChange, InitiatorInfo};
 
 pub fn create(parsed: &Parsed, service: &dyn Service) -> Result<(), Failure> {
     let name = parsed.operand();
@@ -56,15 +56,20 @@ pub fn delete(parsed: &Parsed, service: &dyn Service) -> Result<(), Failure> {
     deleted.map(drop)
 }
 
-/// `-v` adds nothing.
-pub fn list(parsed: &Parsed, service: &dyn Service, console: &mut Console<'_>) -> Result<(), Failure> {
-    let mut initiators = listing(parsed, service)?.initiators;
+/// All, or the one that is named.
+pub fn wanted(parsed: &Parsed, mut initiators: Vec<InitiatorInfo>) -> Result<Vec<InitiatorInfo>, Failure> {
     if let Some(name) = parsed.operands.first() {
         initiators.retain(|initiator| initiator.name.eq_ignore_ascii_case(name));
         if initiators.is_empty() {
-            return Err(failure(format!("Initiator {name} not found!"), EPERM));
+            return Err(not_found(format!("Initiator {name} not found!")));
         }
     }
+    Ok(initiators)
+}
+
+/// `-v` adds nothing.
+pub fn list(parsed: &Parsed, service: &dyn Service, console: &mut Console<'_>) -> Result<(), Failure> {
+    let initiators = wanted(parsed, listing(parsed, service)?.initiators)?;
     let parsable = parsed.has('p');
     if !parsable && !initiators.is_empty() {
         console.line(format_args!(

@@ -7,12 +7,14 @@ mod command_line;
 mod defaults;
 mod group;
 mod initiator;
+mod json;
 mod secret;
 mod target;
 #[cfg(test)]
 mod tests;
 
 use self::command_line::{Parsed, Subcommand};
+use super::command_line::JSON;
 use super::text::{common_failure, passed_on};
 use super::values::{self, NodeNameError};
 use super::{Console, Service};
@@ -35,12 +37,18 @@ const MODIFY: &str = "solaris.smf.modify.stmf";
 /// Runs `itadm`; `arguments` come after `argv[0]`. Returns the exit status.
 pub fn run(arguments: &[String], service: &dyn Service, console: &mut Console<'_>) -> u8 {
     let posixly_correct = std::env::var_os("POSIXLY_CORRECT").is_some();
-    let parsed = match command_line::parse(arguments, posixly_correct, console) {
+    let parsed = match command_line::parse(arguments, posixly_correct, service, console) {
         Ok(parsed) => parsed,
         Err(exit) => return exit,
     };
     if let Err(exit) = service_is_online(&parsed, service, console) {
+        if parsed.has(JSON) {
+            json::print_nothing(&parsed, service, console);
+        }
         return exit;
+    }
+    if parsed.has(JSON) {
+        return json::list(&parsed, service, console);
     }
     let done = match parsed.subcommand {
         Subcommand::CreateTarget => target::create(&parsed, service, console),
@@ -67,17 +75,33 @@ pub fn run(arguments: &[String], service: &dyn Service, console: &mut Console<'_
 struct Failure {
     line: String,
     number: i32,
+    /// What the service said.
+    status: Option<Status>,
 }
 
 fn failure(line: impl Into<String>, number: i32) -> Failure {
     Failure {
         line: line.into(),
         number,
+        status: None,
+    }
+}
+
+/// An object that is to be listed and does not exist.
+fn not_found(line: String) -> Failure {
+    Failure {
+        status: Some(Status::NotFound),
+        ..failure(line, EPERM)
     }
 }
 
 fn failed(parsed: &Parsed, failure: &Failure, console: &mut Console<'_>) -> u8 {
     console.error_line(&failure.line);
+    console.remember(
+        parsed.operands.first().map(String::as_str),
+        failure.status,
+        &failure.line,
+    );
     console.error_line(format_args!(
         "itadm {} failed with error {}",
         parsed.subcommand.name(),
@@ -92,7 +116,9 @@ fn service_is_online(parsed: &Parsed, service: &dyn Service, console: &mut Conso
         // Onlining: a single target or LU on its way makes it that (`libstmf-api.md` 1.7), as after each create-target.
         Ok(state) if matches!(state.operational, ObjectState::Online | ObjectState::Onlining) => Ok(()),
         Ok(_) | Err(Status::ServiceNotFound) => {
-            console.error_line("The iSCSI target service must be online before running this command.");
+            let line = "The iSCSI target service must be online before running this command.";
+            console.error_line(line);
+            console.remember(None, Some(Status::ServiceOffline), line);
             console.error_line("Use 'systemctl enable --now stmfd.service' to start it,");
             console.error_line("and 'systemctl status stmfd.service' to see why it does not run.");
             Err(1)
@@ -134,14 +160,20 @@ fn change(
 fn refused(parsed: &Parsed, status: Status, what: &str) -> Failure {
     if status == Status::Perm {
         let name = if parsed.subcommand.lists() { READ } else { MODIFY };
-        return failure(format!("Error, operation requires authorization {name}"), EPERM);
+        return Failure {
+            status: Some(status),
+            ..failure(format!("Error, operation requires authorization {name}"), EPERM)
+        };
     }
     let reason = common_failure(status).unwrap_or(match status {
         Status::Busy => "resource busy",
         Status::NoMem => "out of memory",
         _ => "unknown error",
     });
-    failure(format!("{what}: {reason}"), status.code())
+    Failure {
+        status: Some(status),
+        ..failure(format!("{what}: {reason}"), status.code())
+    }
 }
 
 /// The list of refused properties; `kind` is `target`, `initiator` or `global`.

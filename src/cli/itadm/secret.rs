@@ -78,18 +78,18 @@ pub fn read_file(path: &str) -> Result<Secret, NoSecret> {
     Secret::new(bytes).map_err(|_| NoSecret::Length)
 }
 
-/// Asks on the controlling terminal, twice.
-pub fn ask() -> Result<Secret, NoSecret> {
+/// Asks on the controlling terminal for a secret of this kind, twice.
+pub fn ask(kind: &str) -> Result<Secret, NoSecret> {
     let open = File::options().read(true).write(true).open("/dev/tty");
     let terminal = open.map_err(NoSecret::Terminal)?;
     let silent = Silent::new(&terminal).map_err(NoSecret::Terminal)?;
-    let answer = converse(&mut BufReader::new(&terminal), &mut &terminal);
+    let answer = converse(kind, &mut BufReader::new(&terminal), &mut &terminal);
     drop(silent);
     answer
 }
 
-fn converse(input: &mut impl BufRead, output: &mut impl Write) -> Result<Secret, NoSecret> {
-    let first = line(input, output, "Enter CHAP secret: ").map_err(NoSecret::Terminal)?;
+fn converse(kind: &str, input: &mut impl BufRead, output: &mut impl Write) -> Result<Secret, NoSecret> {
+    let first = line(input, output, &format!("Enter {kind} secret: ")).map_err(NoSecret::Terminal)?;
     let secret = Secret::new(first).map_err(|_| NoSecret::Length)?;
     let second = line(input, output, "Re-enter secret: ").map_err(NoSecret::Terminal)?;
     match Secret::new(second) {
@@ -143,7 +143,7 @@ mod tests {
 
     fn typed(text: &str) -> (Result<Secret, String>, String) {
         let mut shown = Vec::new();
-        let answer = converse(&mut text.as_bytes(), &mut shown);
+        let answer = converse("CHAP", &mut text.as_bytes(), &mut shown);
         (answer.map_err(|why| why.to_string()), String::from_utf8(shown).unwrap())
     }
 

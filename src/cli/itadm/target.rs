@@ -118,15 +118,8 @@ pub fn delete(parsed: &Parsed, service: &dyn Service) -> Result<(), Failure> {
 
 /// With no target configured nothing is printed, not even the heading.
 pub fn list(parsed: &Parsed, service: &dyn Service, console: &mut Console<'_>) -> Result<(), Failure> {
-    let Listing {
-        mut targets, defaults, ..
-    } = listing(parsed, service)?;
-    if let Some(name) = parsed.operands.first() {
-        targets.retain(|target| target.name.eq_ignore_ascii_case(name));
-        if targets.is_empty() {
-            return Err(failure(format!("Target {name} not found!"), EPERM));
-        }
-    }
+    let Listing { targets, defaults, .. } = listing(parsed, service)?;
+    let targets = wanted(parsed, targets)?;
     let (parsable, verbose) = (parsed.has('p'), parsed.has('v'));
     if !parsable && !targets.is_empty() {
         console.line(format_args!("{:<61}{:<9}{:<9}", "TARGET NAME", "STATE", "SESSIONS"));
@@ -153,6 +146,17 @@ pub fn list(parsed: &Parsed, service: &dyn Service, console: &mut Console<'_>) -
         }
     }
     Ok(())
+}
+
+/// All, or the one that is named.
+pub fn wanted(parsed: &Parsed, mut targets: Vec<TargetInfo>) -> Result<Vec<TargetInfo>, Failure> {
+    if let Some(name) = parsed.operands.first() {
+        targets.retain(|target| target.name.eq_ignore_ascii_case(name));
+        if targets.is_empty() {
+            return Err(not_found(format!("Target {name} not found!")));
+        }
+    }
+    Ok(targets)
 }
 
 fn state_word(target: &TargetInfo) -> &'static str {

@@ -4,8 +4,8 @@ use crate::cli::itadm;
 use crate::cli::script::{Ran, Script, ran, run};
 use crate::framework::{ConfigState, ObjectState, ServiceState};
 use crate::iscsi::admin::{
-    Auth, Change, DefaultsInfo, GroupInfo, InitiatorChange, InitiatorInfo, Listing, Refusal, Set, TargetChange,
-    TargetInfo,
+    Auth, Change, DefaultsChange, DefaultsInfo, GroupInfo, InitiatorChange, InitiatorInfo, Listing, Refusal, Set,
+    TargetChange, TargetInfo,
 };
 use crate::types::{Secret, Status};
 
@@ -506,7 +506,7 @@ eui.02004567A425678D                                         <none>         unse
 
 #[test]
 fn defaults() {
-    let script = asked(Change::DefaultAuth(Auth::Chap), Ok(""));
+    let script = asked(Change::Defaults(DefaultsChange::auth(Auth::Chap)), Ok(""));
     assert_eq!(itadm("modify-defaults -a chap", &script), ran(0, "", ""));
     fails("modify-defaults", &online(), 22, "Error, no properties specified");
     fails(
@@ -515,14 +515,35 @@ fn defaults() {
         22,
         "Error setting global properties: 22\n\tauth: must be none, chap or radius",
     );
-    let wrong = "radius is not available in this version";
-    let radius = asked(Change::DefaultAuth(Auth::Radius), Err(Refusal::property("auth", wrong)));
+    let (lacking, wrong) = ("radiussecret", "missing required property");
+    let change = DefaultsChange {
+        radius_server: Set::To("192.0.2.6:1812".parse().unwrap()),
+        isns: Some(true),
+        isns_servers: Some(vec!["192.0.2.5:3205".parse().unwrap(), "192.0.2.7:1".parse().unwrap()]),
+        ..DefaultsChange::auth(Auth::Radius)
+    };
+    let radius = asked(Change::Defaults(change), Err(Refusal::property(lacking, wrong)));
     fails(
-        "modify-defaults -a radius",
+        "modify-defaults -a radius -r 192.0.2.6 -i e -I 192.0.2.5,192.0.2.7:1",
         &radius,
         22,
-        &format!("Error setting global properties: 22\n\tauth: {wrong}"),
+        &format!("Error setting global properties: 22\n\t{lacking}: {wrong}"),
     );
+    let none = DefaultsChange {
+        radius_server: Set::Clear,
+        isns: Some(false),
+        isns_servers: Some(Vec::new()),
+        ..DefaultsChange::default()
+    };
+    let script = asked(Change::Defaults(none), Ok(""));
+    assert_eq!(
+        itadm("modify-defaults -r none -i disable -I none", &script),
+        ran(0, "", "")
+    );
+    for (line, name) in [("-r host", "radiusserver"), ("-I 192.0.2.5,host", "host")] {
+        let lines = format!("Error setting global properties: 22\n\t{name}: invalid address");
+        fails(&format!("modify-defaults {line}"), &online(), 22, &lines);
+    }
     let empty = "iSCSI Target Default Properties:\n\n\
 alias:         \t<none>\n\
 auth:          \t<none>\n\

@@ -4,7 +4,7 @@
 mod lu;
 mod table;
 
-use super::command_line::{Invocation, Operands, OptionSpec, Subcommand, Tool};
+use super::command_line::{Invocation, JSON, Operands, OptionSpec, Subcommand, Tool};
 use super::{Console, Service};
 
 /// Runs `sbdadm`; `arguments` come after `argv[0]`. Returns the exit status.
@@ -24,6 +24,7 @@ pub(super) const TOOL: Tool = Tool {
         // The manual's name of the same option (`cli.md` D-08); the usage text shows the first.
         option('s', "size", SIZE),
         option('k', "keep-views", None),
+        option(JSON, "json", None),
     ],
     subcommands: &[
         row(
@@ -47,7 +48,7 @@ pub(super) const TOOL: Tool = Tool {
             Operands::One("filename of the LU to import"),
             lu::import,
         ),
-        row("list-lu", "", "", Operands::None, table::list),
+        row("list-lu", "", "", Operands::None, table::list).with(&[JSON]),
         row(
             "modify-lu",
             "s",
@@ -68,6 +69,7 @@ const fn row(
     Subcommand {
         name,
         options,
+        added: &[],
         required,
         operands,
         help: "",

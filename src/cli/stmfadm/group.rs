@@ -1,10 +1,11 @@
 //! Host groups and target groups (`cli.md` 2.3, 2.4, 2.8).
 
-use crate::cli::command_line::Invocation;
+use crate::cli::command_line::{Invocation, JSON};
 use crate::cli::text::{common_failure, failures};
-use crate::cli::{Console, Service, values};
+use crate::cli::{Console, Service, document, values};
 use crate::framework::GroupKind;
 use crate::types::{DevId, GroupName, Status};
+use serde::Serialize;
 
 macro_rules! both_kinds {
     ($($host:ident, $target:ident => $common:ident;)*) => {
@@ -103,42 +104,81 @@ fn member_failure(status: Status, group: &str, operand: &str) -> String {
 }
 
 fn list(kind: GroupKind, invocation: &Invocation, service: &dyn Service, console: &mut Console<'_>) -> u8 {
+    let (label, command) = match kind {
+        GroupKind::Host => ("Host Group", "list-hg"),
+        GroupKind::Target => ("Target Group", "list-tg"),
+    };
+    if invocation.has(JSON) {
+        let mut data = Vec::new();
+        let exit = each(kind, invocation, service, console, &mut |name, console| {
+            let members = members(kind, name, service, console);
+            let exit = u8::from(members.is_none());
+            data.push(Group {
+                name: name.to_string(),
+                members: members.map(|members| members.iter().map(DevId::to_string).collect()),
+            });
+            exit
+        });
+        document::print(command, data, service, console);
+        return exit;
+    }
+    each(kind, invocation, service, console, &mut |name, console| {
+        console.line(format_args!("{label}: {name}"));
+        if !invocation.has('v') {
+            return 0;
+        }
+        let members = members(kind, name, service, console);
+        for member in members.iter().flatten() {
+            console.line(format_args!("\tMember: {member}"));
+        }
+        u8::from(members.is_none())
+    })
+}
+
+/// An element of `list-hg --json` and `list-tg --json`.
+#[derive(Serialize)]
+struct Group {
+    name: String,
+    /// `null` when they could not be read.
+    members: Option<Vec<String>>,
+}
+
+/// Members of a group; the failure is told.
+fn members(kind: GroupKind, name: &GroupName, service: &dyn Service, console: &mut Console<'_>) -> Option<Vec<DevId>> {
+    let failed = |status| {
+        let text = list_failure(status);
+        console.error(text);
+        console.remember(Some(name.as_str()), Some(status), text);
+    };
+    service.group_members(kind, name.clone()).map_err(failed).ok()
+}
+
+/// What is done with each group that is to be listed; returns its part of the exit status.
+type Visit<'a> = dyn FnMut(&GroupName, &mut Console<'_>) -> u8 + 'a;
+
+fn each(
+    kind: GroupKind,
+    invocation: &Invocation,
+    service: &dyn Service,
+    console: &mut Console<'_>,
+    visit: &mut Visit<'_>,
+) -> u8 {
     let groups = match service.group_list(kind) {
         Ok(groups) => groups,
         Err(status) => {
-            console.error(list_failure(status));
+            console.fail(status, list_failure(status));
             return 1;
         }
     };
     let mut exit = 0;
-    let show = |group: &GroupName, console: &mut Console<'_>| {
-        let label = match kind {
-            GroupKind::Host => "Host Group",
-            GroupKind::Target => "Target Group",
-        };
-        console.line(format_args!("{label}: {group}"));
-        if !invocation.has('v') {
-            return 0;
-        }
-        match service.group_members(kind, group.clone()) {
-            Ok(members) => members
-                .iter()
-                .for_each(|member| console.line(format_args!("\tMember: {member}"))),
-            Err(status) => {
-                console.error(list_failure(status));
-                return 1;
-            }
-        }
-        0
-    };
     if invocation.operands.is_empty() {
-        groups.iter().for_each(|group| exit |= show(group, console));
+        groups.iter().for_each(|group| exit |= visit(group, console));
     }
     for operand in invocation.operands.iter().map(|o| values::group_operand(o)) {
         match groups.iter().find(|group| group.as_str() == operand) {
-            Some(group) => exit |= show(group, console),
+            Some(group) => exit |= visit(group, console),
             None => {
-                console.error(format_args!("{operand}: not found"));
+                console.fail_operand(operand, Status::NotFound, "not found");
                 exit = 1;
             }
         }

@@ -1,10 +1,12 @@
 //! `list-lu` (`cli.md` 2.8): sixteen lines a loaded LU, always in this order; scripts address them by position.
 
+mod json;
+
 use super::DIGITS_LONG;
-use crate::cli::command_line::Invocation;
+use crate::cli::command_line::{Invocation, JSON};
 use crate::cli::text::{access_word, common_failure, or_dash, printable, state_word};
-use crate::cli::{Console, Service};
-use crate::framework::AccessReport;
+use crate::cli::{Console, Service, document};
+use crate::framework::{AccessReport, LuInfo};
 use crate::types::{AccessState, Guid, LuProperties, Status};
 
 const STANDBY: &str = "prop unavailable in standby";
@@ -12,33 +14,49 @@ const UNREADABLE: &str = "<error retrieving property>";
 
 /// `list-lu`.
 pub fn list(invocation: &Invocation, service: &dyn Service, console: &mut Console<'_>) -> u8 {
+    if !invocation.has(JSON) {
+        let verbose = invocation.has('v');
+        return each(invocation, service, console, &mut |guid, console| {
+            show(guid, verbose, service, console)
+        });
+    }
+    let mut data = Vec::new();
+    let exit = each(invocation, service, console, &mut |guid, console| {
+        json::lu(guid, service, console, &mut data)
+    });
+    document::print("list-lu", data, service, console);
+    exit
+}
+
+/// What is done with each LU that is to be listed; returns its part of the exit status.
+type Visit<'a> = dyn FnMut(Guid, &mut Console<'_>) -> u8 + 'a;
+
+fn each(invocation: &Invocation, service: &dyn Service, console: &mut Console<'_>, visit: &mut Visit<'_>) -> u8 {
     let mut known = match service.lu_list() {
         Ok(list) => list,
         Err(status) => {
-            console.error(common_failure(status).unwrap_or(match status {
+            let line = common_failure(status).unwrap_or(match status {
                 Status::Busy => "resource busy",
                 _ => "list failed",
-            }));
+            });
+            console.fail(status, line);
             return 1;
         }
     };
     known.sort_unstable();
-    let verbose = invocation.has('v');
     let mut exit = 0;
     if invocation.operands.is_empty() {
-        known
-            .iter()
-            .for_each(|guid| exit |= show(*guid, verbose, service, console));
+        known.iter().for_each(|guid| exit |= visit(*guid, console));
     }
     for operand in &invocation.operands {
         match operand.parse::<Guid>() {
-            Ok(guid) if known.contains(&guid) => exit |= show(guid, verbose, service, console),
+            Ok(guid) if known.binary_search(&guid).is_ok() => exit |= visit(guid, console),
             Ok(_) => {
-                console.error(format_args!("{operand}: not found"));
+                console.fail_operand(operand, Status::NotFound, "not found");
                 exit = 1;
             }
             Err(_) => {
-                console.error(format_args!("{operand}: {DIGITS_LONG}"));
+                console.fail_operand(operand, Status::InvalidArg, DIGITS_LONG);
                 exit = 1;
             }
         }
@@ -51,9 +69,7 @@ fn show(guid: Guid, verbose: bool, service: &dyn Service, console: &mut Console<
     if !verbose {
         return 0;
     }
-    let Ok(info) = service.lu_info(guid) else {
-        let line = format!("{}:{guid} get properties failed", console.tool());
-        console.error_line(line);
+    let Some(info) = info(guid, service, console) else {
         return 1;
     };
     let loaded = info.state.is_some();
@@ -76,14 +92,33 @@ fn show(guid: Guid, verbose: bool, service: &dyn Service, console: &mut Console<
     if !loaded {
         return 0;
     }
-    match service.lu_resource(guid) {
-        Ok(report) => extended(&report, console),
-        Err(_) => {
-            console.error("get extended properties failed");
-            return 1;
-        }
+    match resource(guid, service, console) {
+        Some(report) => extended(&report, console),
+        None => return 1,
     }
     0
+}
+
+/// What every LU has; the failure is told.
+fn info(guid: Guid, service: &dyn Service, console: &mut Console<'_>) -> Option<LuInfo> {
+    let failed = |status, console: &mut Console<'_>| {
+        let text = "get properties failed";
+        // No space after the colon (`cli.md` 2.8).
+        let line = format!("{}:{guid} {text}", console.tool());
+        console.error_line(line);
+        console.remember(Some(&guid.to_string()), Some(status), text);
+    };
+    service.lu_info(guid).map_err(|status| failed(status, console)).ok()
+}
+
+/// What a loaded LU has; the failure is told.
+fn resource(guid: Guid, service: &dyn Service, console: &mut Console<'_>) -> Option<AccessReport> {
+    let failed = |status, console: &mut Console<'_>| {
+        let text = "get extended properties failed";
+        console.error(text);
+        console.remember(Some(&guid.to_string()), Some(status), text);
+    };
+    service.lu_resource(guid).map_err(|status| failed(status, console)).ok()
 }
 
 fn property(console: &mut Console<'_>, label: &str, value: &str) {
@@ -96,6 +131,12 @@ fn extended(report: &AccessReport, console: &mut Console<'_>) {
         property(console, label, if active { &value } else { STANDBY });
     }
     property(console, "Access State", access_word(report.access));
+}
+
+/// The metadata file, when it is another than the data file.
+fn separate_meta(properties: &LuProperties) -> Option<&str> {
+    let meta = properties.meta_file.as_deref();
+    meta.filter(|meta| Some(*meta) != properties.data_file.as_deref())
 }
 
 /// The ten lines that only the node with the store can fill.
@@ -114,11 +155,7 @@ fn stored(properties: &LuProperties) -> [(&'static str, String); 10] {
         Some(false) => "Disabled".to_owned(),
         None => UNREADABLE.to_owned(),
     };
-    let separate = properties
-        .meta_file
-        .as_ref()
-        .filter(|meta| Some(*meta) != properties.data_file.as_ref())
-        .cloned();
+    let separate = separate_meta(properties).map(str::to_owned);
     [
         ("Data File", text(&properties.data_file)),
         ("Meta File", text(&separate)),

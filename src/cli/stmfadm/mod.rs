@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod alua;
+mod config;
 mod group;
 mod listing;
 pub(super) mod lu;
@@ -10,7 +11,7 @@ mod state;
 mod target;
 mod view;
 
-use super::command_line::{Operands, OptionSpec, Subcommand, Tool};
+use super::command_line::{JSON, Operands, OptionSpec, Subcommand, Tool};
 use super::{Console, Service};
 
 /// Runs `stmfadm`; `arguments` come after `argv[0]`. Returns the exit status.
@@ -38,6 +39,10 @@ const OPTIONS: &[OptionSpec] = &[
     option('t', "target-group", Some("group-name")),
     option('h', "host-group", Some("group-name")),
     option('v', "verbose", None),
+    option(JSON, "json", None),
+    option('N', "dry-run", None),
+    option('S', "with-secrets", None),
+    option('x', "exact", None),
 ];
 
 const ADD_VIEW_HELP: &str = "\
@@ -73,6 +78,16 @@ const MODIFY_LU_HELP: &str = "\
 \tSizes: a number and one of B K M G T P E, powers of 1024.
 ";
 
+const EXPORT_HELP: &str = "\
+\tWrites the configuration as JSON to the file, or to standard output.
+\tWith -S the CHAP secrets too; the file is then for its owner's eyes alone, as always.
+";
+
+const IMPORT_HELP: &str = "\
+\tShows what changes (- and +), then changes it; with -N shows it only. The file is - for standard input.
+\tWith -x what the file does not name is removed.
+";
+
 /// The table of `cli.md` 2.2, in the order of the usage text.
 pub(super) const TOOL: Tool = Tool {
     options: OPTIONS,
@@ -80,6 +95,7 @@ pub(super) const TOOL: Tool = Tool {
         Subcommand {
             name: "add-hg-member",
             options: "g",
+            added: &[],
             required: "g",
             operands: Operands::Many("group-member"),
             help: "",
@@ -88,6 +104,7 @@ pub(super) const TOOL: Tool = Tool {
         Subcommand {
             name: "add-tg-member",
             options: "g",
+            added: &[],
             required: "g",
             operands: Operands::Many("group-member"),
             help: "",
@@ -96,6 +113,7 @@ pub(super) const TOOL: Tool = Tool {
         Subcommand {
             name: "add-view",
             options: "nth",
+            added: &[],
             required: "",
             operands: Operands::One("LU-name"),
             help: ADD_VIEW_HELP,
@@ -106,6 +124,7 @@ pub(super) const TOOL: Tool = Tool {
         Subcommand {
             name: "create-lu",
             options: "ps",
+            added: &[],
             required: "",
             operands: Operands::One("lu file"),
             help: CREATE_LU_HELP,
@@ -115,6 +134,7 @@ pub(super) const TOOL: Tool = Tool {
         Subcommand {
             name: "modify-lu",
             options: "psf",
+            added: &[],
             required: "",
             operands: Operands::One("LU-name"),
             help: MODIFY_LU_HELP,
@@ -123,14 +143,15 @@ pub(super) const TOOL: Tool = Tool {
         plain("delete-lu", "k", Operands::Many("LU-name"), lu::delete),
         plain("delete-tg", "", Operands::One("group-name"), group::delete_target),
         plain("import-lu", "", Operands::One("file name"), lu::import),
-        plain("list-hg", "v", Operands::Any("group-name"), group::list_host),
-        plain("list-lu", "v", Operands::Any("LU-name"), listing::list),
-        plain("list-state", "", Operands::None, state::list),
-        plain("list-target", "v", Operands::Any("target-name"), target::list),
-        plain("list-tg", "v", Operands::Any("group-name"), group::list_target),
+        plain("list-hg", "v", Operands::Any("group-name"), group::list_host).with(&[JSON]),
+        plain("list-lu", "v", Operands::Any("LU-name"), listing::list).with(&[JSON]),
+        plain("list-state", "", Operands::None, state::list).with(&[JSON]),
+        plain("list-target", "v", Operands::Any("target-name"), target::list).with(&[JSON]),
+        plain("list-tg", "v", Operands::Any("group-name"), group::list_target).with(&[JSON]),
         Subcommand {
             name: "list-view",
             options: "l",
+            added: &[JSON],
             required: "l",
             operands: Operands::Any("ve-number"),
             help: "",
@@ -148,6 +169,7 @@ pub(super) const TOOL: Tool = Tool {
         Subcommand {
             name: "remove-hg-member",
             options: "g",
+            added: &[],
             required: "g",
             operands: Operands::Many("group-member"),
             help: "",
@@ -156,6 +178,7 @@ pub(super) const TOOL: Tool = Tool {
         Subcommand {
             name: "remove-tg-member",
             options: "g",
+            added: &[],
             required: "g",
             operands: Operands::Many("group-member"),
             help: "",
@@ -164,12 +187,31 @@ pub(super) const TOOL: Tool = Tool {
         Subcommand {
             name: "remove-view",
             options: "la",
+            added: &[],
             required: "l",
             operands: Operands::Any("ve-number"),
             help: "",
             run: view::remove,
         },
         plain("list-alua", "v", Operands::None, alua::list),
+        Subcommand {
+            name: "export-config",
+            options: "S",
+            added: &[],
+            required: "",
+            operands: Operands::Any("file"),
+            help: EXPORT_HELP,
+            run: config::export,
+        },
+        Subcommand {
+            name: "import-config",
+            options: "Nx",
+            added: &[],
+            required: "",
+            operands: Operands::One("file"),
+            help: IMPORT_HELP,
+            run: config::import,
+        },
     ],
 };
 
@@ -183,6 +225,7 @@ const fn plain(
     Subcommand {
         name,
         options,
+        added: &[],
         required: "",
         operands,
         help: "",

@@ -1,11 +1,12 @@
 //! `list-state`, and bringing LUs and targets online and offline (`cli.md` 2.8, 2.9).
 
 use super::DIGITS_LONG;
-use crate::cli::command_line::Invocation;
-use crate::cli::text::{common_failure, passed_on};
-use crate::cli::{Console, Service, values};
+use crate::cli::command_line::{Invocation, JSON};
+use crate::cli::text::{common_failure, passed_on, state_lower};
+use crate::cli::{Console, Service, document, values};
 use crate::framework::{ConfigState, ObjectState};
 use crate::types::{DevId, Guid, Status};
+use serde::Serialize;
 use std::time::Duration;
 
 /// Looks at an object that changes state: at once, then every 300 ms.
@@ -17,27 +18,39 @@ const LU_TIMEOUT: &str = "Logical Unit state change request submitted. Waiting f
 const TARGET_TIMEOUT: &str = "Target state change request submitted. Waiting for completion timed out.";
 
 /// `list-state`.
-pub fn list(_: &Invocation, service: &dyn Service, console: &mut Console<'_>) -> u8 {
+pub fn list(invocation: &Invocation, service: &dyn Service, console: &mut Console<'_>) -> u8 {
+    let json = invocation.has(JSON);
     let state = match service.state() {
         Ok(state) => state,
-        Err(status) => return state_failure(status, console),
+        Err(status) => {
+            let exit = state_failure(status, console);
+            if json {
+                document::print("list-state", None::<State>, service, console);
+            }
+            return exit;
+        }
     };
     let alua = service.alua();
     let exit = match alua {
         Ok(_) => 0,
         Err(status) => state_failure(status, console),
     };
-    let operational = match state.operational {
-        ObjectState::Offline => "offline",
-        ObjectState::Offlining => "offlining",
-        ObjectState::Online => "online",
-        ObjectState::Onlining => "onlining",
-    };
+    let operational = state_lower(state.operational);
     let config = match state.config {
         ConfigState::None => "uninitialized",
         ConfigState::Init => "initializing",
         ConfigState::InitDone => "initialized",
     };
+    if json {
+        let data = State {
+            operational,
+            config,
+            alua_enabled: alua.ok().map(|alua| alua.enabled),
+            alua_node: alua.ok().map(|alua| alua.node),
+        };
+        document::print("list-state", Some(data), service, console);
+        return exit;
+    }
     let (enabled, node) = match alua {
         Ok(alua) => (
             if alua.enabled { "enabled" } else { "disabled" },
@@ -60,12 +73,21 @@ pub fn list(_: &Invocation, service: &dyn Service, console: &mut Console<'_>) ->
     exit
 }
 
+/// `data` of `list-state --json`.
+#[derive(Serialize)]
+struct State {
+    operational: &'static str,
+    config: &'static str,
+    alua_enabled: Option<bool>,
+    alua_node: Option<u8>,
+}
+
 /// The service's state could not be read: its line and exit status.
 fn state_failure(status: Status, console: &mut Console<'_>) -> u8 {
     match (common_failure(status), status) {
-        (Some(line), _) => console.error(line),
-        (None, Status::Busy) => console.error("resource busy"),
-        (None, other) => console.error(format_args!("unknown error: {}", other.code())),
+        (Some(line), _) => console.fail(status, line),
+        (None, Status::Busy) => console.fail(status, "resource busy"),
+        (None, other) => console.fail(status, format_args!("unknown error: {}", other.code())),
     }
     passed_on(status.code())
 }

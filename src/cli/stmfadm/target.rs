@@ -1,39 +1,61 @@
 //! `list-target` (`cli.md` 2.8). The words `Online` and `Offline` occur once a target; scripts count them.
 
-use crate::cli::command_line::Invocation;
-use crate::cli::text::{common_failure, or_dash, printable, state_word};
+use crate::cli::command_line::{Invocation, JSON};
+use crate::cli::document::{self, set};
+use crate::cli::text::{common_failure, or_dash, printable, state_lower, state_word};
 use crate::cli::{Console, Service, local_time, values};
+use crate::framework::{NexusInfo, PortInfo};
 use crate::types::{DevId, Protocol, Status};
+use serde::Serialize;
 
 /// `list-target`.
 pub fn list(invocation: &Invocation, service: &dyn Service, console: &mut Console<'_>) -> u8 {
+    if !invocation.has(JSON) {
+        let verbose = invocation.has('v');
+        return each(invocation, service, console, &mut |target, console| {
+            show(target, verbose, service, console)
+        });
+    }
+    let mut data = Vec::new();
+    let exit = each(invocation, service, console, &mut |target, console| {
+        let target = read(target, service, console);
+        let exit = u8::from(target.status.is_none() || target.sessions.is_none());
+        data.push(target);
+        exit
+    });
+    document::print("list-target", data, service, console);
+    exit
+}
+
+/// What is done with each target that is to be listed; returns its part of the exit status.
+type Visit<'a> = dyn FnMut(&DevId, &mut Console<'_>) -> u8 + 'a;
+
+fn each(invocation: &Invocation, service: &dyn Service, console: &mut Console<'_>, visit: &mut Visit<'_>) -> u8 {
     let mut known = match service.target_list() {
         Ok(list) => list,
         // No list at all is an empty list (`cli.md` D-19).
         Err(Status::NotFound) => Vec::new(),
         Err(status) => {
-            console.error(common_failure(status).unwrap_or(match status {
+            let line = common_failure(status).unwrap_or(match status {
                 Status::ServiceOffline => "STMF service offline",
                 Status::Busy => "resource busy",
                 _ => "unknown error",
-            }));
+            });
+            console.fail(status, line);
             return 1;
         }
     };
     // The service lists in the order of registration; here the newest comes first (`cli.md` 1.9).
     known.reverse();
-    let verbose = invocation.has('v');
     let mut exit = 0;
     if invocation.operands.is_empty() {
-        known
-            .iter()
-            .for_each(|target| exit |= show(target, verbose, service, console));
+        known.iter().for_each(|target| exit |= visit(target, console));
     }
     for operand in &invocation.operands {
         match values::device_id(operand).filter(|target| known.contains(target)) {
-            Some(target) => exit |= show(&target, verbose, service, console),
+            Some(target) => exit |= visit(&target, console),
             None => {
-                console.error(format_args!("{operand}: not found"));
+                console.fail_operand(operand, Status::NotFound, "not found");
                 exit = 1;
             }
         }
@@ -50,20 +72,16 @@ fn show(target: &DevId, verbose: bool, service: &dyn Service, console: &mut Cons
     let property = |console: &mut Console<'_>, label, value: &str| {
         console.line(format_args!("    {label:<18}: {value}"));
     };
-    match service.target_info(target.clone()) {
-        Ok(info) => {
+    match info(target, service, console) {
+        Some(info) => {
             property(console, "Operational Status", state_word(info.state));
             property(console, "Provider Name", &info.provider);
             property(console, "Alias", &or_dash(&info.alias));
             property(console, "Protocol", protocol_word(info.protocol));
         }
-        Err(_) => {
-            console.error("get properties failed");
-            exit = 1;
-        }
+        None => exit = 1,
     }
-    let Ok(sessions) = service.target_sessions(target.clone()) else {
-        console.error("get session info failed");
+    let Some(sessions) = sessions(target, service, console) else {
         return 1;
     };
     property(console, "Sessions", &sessions.len().to_string());
@@ -79,6 +97,74 @@ fn show(target: &DevId, verbose: bool, service: &dyn Service, console: &mut Cons
         ));
     }
     exit
+}
+
+/// Properties of a target; the failure is told.
+fn info(target: &DevId, service: &dyn Service, console: &mut Console<'_>) -> Option<PortInfo> {
+    let info = service.target_info(target.clone());
+    told(info, target, "get properties failed", console)
+}
+
+/// Sessions of a target; the failure is told.
+fn sessions(target: &DevId, service: &dyn Service, console: &mut Console<'_>) -> Option<Vec<NexusInfo>> {
+    let sessions = service.target_sessions(target.clone());
+    told(sessions, target, "get session info failed", console)
+}
+
+fn told<T>(result: Result<T, Status>, target: &DevId, text: &str, console: &mut Console<'_>) -> Option<T> {
+    let failed = |status| {
+        console.error(text);
+        console.remember(Some(&target.to_string()), Some(status), text);
+    };
+    result.map_err(failed).ok()
+}
+
+/// An element of `list-target --json`; what could not be read is `null`.
+#[derive(Serialize)]
+struct Target {
+    name: String,
+    status: Option<&'static str>,
+    provider: Option<String>,
+    alias: Option<String>,
+    protocol: Option<&'static str>,
+    sessions: Option<Vec<Session>>,
+}
+
+#[derive(Serialize)]
+struct Session {
+    initiator: String,
+    alias: Option<String>,
+    since: Option<String>,
+}
+
+fn read(target: &DevId, service: &dyn Service, console: &mut Console<'_>) -> Target {
+    let info = info(target, service, console);
+    let info = info.as_ref();
+    let sessions = sessions(target, service, console);
+    Target {
+        name: target.to_string(),
+        status: info.map(|info| state_lower(info.state)),
+        provider: info.and_then(|info| set(&info.provider)).map(str::to_owned),
+        alias: info.and_then(|info| set(&info.alias)).map(str::to_owned),
+        protocol: info.map(|info| match info.protocol {
+            Protocol::Iscsi => "iscsi",
+            Protocol::FibreChannel => "fibre-channel",
+            Protocol::Srp => "srp",
+            Protocol::Sas => "sas",
+            _ => "unknown",
+        }),
+        sessions: sessions.map(|sessions| sessions.iter().map(Session::from).collect()),
+    }
+}
+
+impl From<&NexusInfo> for Session {
+    fn from(nexus: &NexusInfo) -> Self {
+        Session {
+            initiator: nexus.initiator.to_string(),
+            alias: set(&nexus.alias).map(str::to_owned),
+            since: document::utc(nexus.created),
+        }
+    }
 }
 
 fn protocol_word(protocol: Protocol) -> &'static str {

@@ -1,11 +1,12 @@
 //! View entries (`cli.md` 2.8, 2.10).
 
 use super::{DIGITS, DIGITS_LONG};
-use crate::cli::command_line::Invocation;
+use crate::cli::command_line::{Invocation, JSON};
 use crate::cli::text::{common_failure, failures};
-use crate::cli::{Console, Service, values};
+use crate::cli::{Console, Service, document, values};
 use crate::framework::{ViewEntry, ViewRequest};
 use crate::types::{GroupName, Guid, Lun, Status};
+use serde::Serialize;
 
 /// `add-view`.
 pub fn add(invocation: &Invocation, service: &dyn Service, console: &mut Console<'_>) -> u8 {
@@ -59,39 +60,84 @@ fn group(invocation: &Invocation, letter: char, no_such_group: &str) -> Result<O
 }
 
 /// The LU of `-l`, and its entries; there is at least one.
-fn entries(invocation: &Invocation, service: &dyn Service) -> Result<(Guid, Vec<ViewEntry>), String> {
+fn entries(invocation: &Invocation, service: &dyn Service) -> Result<(Guid, Vec<ViewEntry>), (Status, String)> {
     let text = invocation.value('l').unwrap_or("");
-    let guid: Guid = text.parse().map_err(|_| format!("{text}: {DIGITS_LONG}"))?;
+    let guid: Guid = text
+        .parse()
+        .map_err(|_| (Status::InvalidArg, format!("{text}: {DIGITS_LONG}")))?;
     match service.view_list(guid) {
         Ok(entries) if !entries.is_empty() => Ok((guid, entries)),
-        Ok(_) | Err(Status::NotFound) => Err(format!("{guid:x}: no views found")),
-        Err(Status::Busy) => Err(format!("{guid:x}: resource busy")),
-        Err(Status::ConfigNone) => Err("STMF service is not initialized".to_owned()),
-        Err(other) => Err(common_failure(other).map_or_else(|| format!("{guid:x}: unknown error"), str::to_owned)),
+        Ok(_) | Err(Status::NotFound) => Err((Status::NotFound, format!("{guid:x}: no views found"))),
+        Err(status @ Status::Busy) => Err((status, format!("{guid:x}: resource busy"))),
+        Err(status @ Status::ConfigNone) => Err((status, "STMF service is not initialized".to_owned())),
+        Err(status) => {
+            let line = common_failure(status).map_or_else(|| format!("{guid:x}: unknown error"), str::to_owned);
+            Err((status, line))
+        }
     }
 }
 
 /// `list-view`.
 pub fn list(invocation: &Invocation, service: &dyn Service, console: &mut Console<'_>) -> u8 {
+    if !invocation.has(JSON) {
+        return each(invocation, service, console, &mut |_, entry, console| {
+            show(entry, console)
+        });
+    }
+    let mut data = Vec::new();
+    let exit = each(invocation, service, console, &mut |guid, entry, _| {
+        data.push(View::new(guid, entry));
+    });
+    document::print("list-view", data, service, console);
+    exit
+}
+
+/// An element of `list-view --json`; a group that is `null` stands for all.
+#[derive(Serialize)]
+struct View {
+    lu: String,
+    index: u32,
+    host_group: Option<String>,
+    target_group: Option<String>,
+    lun: u16,
+}
+
+impl View {
+    fn new(guid: Guid, entry: &ViewEntry) -> View {
+        View {
+            lu: guid.to_string(),
+            index: entry.index,
+            host_group: entry.host_group.as_ref().map(GroupName::to_string),
+            target_group: entry.target_group.as_ref().map(GroupName::to_string),
+            lun: entry.lun.get(),
+        }
+    }
+}
+
+/// What is done with each view entry that is to be listed.
+type Visit<'a> = dyn FnMut(Guid, &ViewEntry, &mut Console<'_>) + 'a;
+
+fn each(invocation: &Invocation, service: &dyn Service, console: &mut Console<'_>, visit: &mut Visit<'_>) -> u8 {
     let (guid, mut entries) = match entries(invocation, service) {
         Ok(found) => found,
-        Err(message) => {
-            console.error(message);
+        Err((status, message)) => {
+            console.fail(status, message);
             return 1;
         }
     };
     entries.sort_by_key(|entry| entry.index);
     if invocation.operands.is_empty() {
-        entries.iter().for_each(|entry| show(entry, console));
+        entries.iter().for_each(|entry| visit(guid, entry, console));
         return 0;
     }
     let mut exit = 0;
     for operand in &invocation.operands {
         let number = values::decimal(operand);
         match entries.iter().find(|entry| Some(u64::from(entry.index)) == number) {
-            Some(entry) => show(entry, console),
+            Some(entry) => visit(guid, entry, console),
             None => {
                 console.error(format_args!("{guid:x}, {operand}: not found"));
+                console.remember(Some(operand), Some(Status::NotFound), "not found");
                 exit = 1;
             }
         }
@@ -120,7 +166,7 @@ pub fn remove(invocation: &Invocation, service: &dyn Service, console: &mut Cons
     }
     let (guid, entries) = match entries(invocation, service) {
         Ok(found) => found,
-        Err(message) => {
+        Err((_, message)) => {
             console.error(message);
             return 1;
         }

@@ -2,6 +2,7 @@
 
 mod commands;
 mod configuration;
+mod extras;
 mod management;
 mod model;
 mod pair;

@@ -1,7 +1,7 @@
 //! Changes of the configuration (`iscsi-target.md` 16.2): a new value, or the reason why not. Pure.
 
 use super::{Binding, Config, DEFAULT_TAG, Group, Initiator, OTHERS_MAX, PORTALS_MAX, TARGETS_MAX, Target, same_name};
-use crate::iscsi::admin::{Auth, Change, InitiatorChange, Refusal, Set, TargetChange};
+use crate::iscsi::admin::{Change, InitiatorChange, Refusal, Set, TargetChange};
 use crate::iscsi::name;
 use std::net::SocketAddr;
 
@@ -22,11 +22,7 @@ impl Config {
             Change::CreateInitiator { name, change } => config.create_initiator(name, change),
             Change::ModifyInitiator { name, change } => config.modify_initiator(name, change),
             Change::DeleteInitiator { name } => config.delete_initiator(name),
-            Change::DefaultAuth(auth) => {
-                available(&Set::To(*auth), "auth", "radius is not available in this version")?;
-                config.auth = Some(*auth);
-                Ok(String::new())
-            }
+            Change::Defaults(change) => config.set_defaults(change).map(|()| String::new()),
         }?;
         Ok((config, name))
     }
@@ -82,7 +78,6 @@ impl Config {
     }
 
     fn set_target(&self, target: &mut Target, change: &TargetChange) -> Result<(), Refusal> {
-        available(&change.auth, "radius", "not available in this version")?;
         text("alias", &change.alias)?;
         text("targetchapuser", &change.chap_user)?;
         if let Some(secret) = &change.secret {
@@ -252,13 +247,6 @@ pub(super) fn group_name(name: &str) -> Result<(), Refusal> {
         return Err(Refusal::Name(name.to_owned(), why.to_owned()));
     }
     Ok(())
-}
-
-pub(super) fn available(auth: &Set<Auth>, property: &str, wrong: &str) -> Result<(), Refusal> {
-    match auth {
-        Set::To(Auth::Radius) => Err(Refusal::property(property, wrong)),
-        _ => Ok(()),
-    }
 }
 
 pub(super) fn text(property: &str, value: &Set<String>) -> Result<(), Refusal> {

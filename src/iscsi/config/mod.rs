@@ -3,6 +3,7 @@
 
 mod change;
 mod replacement;
+mod services;
 mod stored;
 
 use super::admin::{Auth, DefaultsInfo, GroupInfo, InitiatorInfo};
@@ -85,8 +86,10 @@ pub struct Config {
     groups: Vec<Group>,
     initiators: Vec<Initiator>,
     auth: Option<Auth>,
-    /// Global properties that this version only shows.
+    /// The other global properties, but the secret.
     globals: NvList,
+    /// Shared with the RADIUS server.
+    radius_secret: Option<Secret>,
     /// Pairs of the stored data that this version does not know, and entries of its lists that make no sense to it, by
     /// list. They are kept.
     rest: NvList,
@@ -147,7 +150,7 @@ impl Config {
 
     /// Defaults for listings.
     pub fn list_defaults(&self) -> DefaultsInfo {
-        stored::defaults(&self.globals, self.auth)
+        stored::defaults(&self.globals, self.auth, self.radius_secret.is_some())
     }
 }
 

@@ -1,7 +1,7 @@
 //! The configuration as somebody else has written it: provider data that arrives through the library while the provider
 //! runs (`iscsi-target.md` 16.1, 16.2). Unlike what the store holds, all of it must make sense, or nothing is taken. Pure.
 
-use super::change::{available, text};
+use super::change::text;
 use super::stored::VERSION;
 use super::{Binding, Config, DEFAULT_TAG, Group, Initiator, OTHERS_MAX, PORTALS_MAX, TARGETS_MAX, Target, same_name};
 use crate::iscsi::admin::{Auth, Refusal, Set};
@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 /// Longest iSNS server list (`iscsi-target.md` 16.1).
-const ISNS_SERVERS_MAX: usize = 8;
+pub(super) const ISNS_SERVERS_MAX: usize = 8;
 
 /// What provider data asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +50,9 @@ impl Config {
         })?;
         let mut globals = top.fields("globalProperties")?;
         config.auth = globals.auth(false)?;
+        config.radius_secret = globals.secret("radiussecret", self.radius_secret.as_ref())?;
         config.globals = checked_globals(globals)?;
+        config.check_radius()?;
         config.rest = top.list;
         config.distinct()?;
         let renamed = old_names.into_iter().map(|(new, old)| (old, new));
@@ -176,12 +178,6 @@ impl Fields {
             return Ok(None);
         }
         let auth = Auth::parse(&value).ok_or_else(|| self.wrong("auth", "must be none, chap or radius"))?;
-        let property = format!("{} auth", self.place);
-        available(
-            &Set::To(auth),
-            property.trim_start(),
-            "radius is not available in this version",
-        )?;
         Ok(Some(auth))
     }
 
@@ -287,19 +283,13 @@ fn bindings(list: Fields, groups: &[Group]) -> Result<Vec<Binding>, Refusal> {
     })
 }
 
-/// Global properties that are kept and shown.
+/// Global properties other than authentication and secret.
 fn checked_globals(mut globals: Fields) -> Result<NvList, Refusal> {
     let mut kept = NvList::new();
     for name in ["alias", "radiusserver"] {
         if let Some(text) = globals.text(name, true)? {
             kept.push(name, Value::String(text.into_bytes()));
         }
-    }
-    if let Some(secret) = globals.secret("radiussecret", None)? {
-        kept.push(
-            "radiussecret",
-            Value::String(chap::to_base64(secret.reveal()).into_bytes()),
-        );
     }
     match globals.list.take("isns") {
         None => {}

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 /// Version of the layout.
 pub(super) const VERSION: u32 = 1;
-/// What the names of settings that hold secrets begin with; `target/NAME` or `initiator/NAME` follows.
+/// What the names of settings that hold secrets begin with; `target/NAME`, `initiator/NAME` or `radius` follows.
 pub const SECRETS: &str = "iscsit.secret/";
 
 /// The stored configuration cannot be understood. It is left alone.
@@ -54,10 +54,12 @@ impl Config {
         config.initiators = entries(&mut list, "iniList", initiator, &mut config.odd);
         if let Some(Value::List(mut globals)) = list.take("globalProperties") {
             config.auth = take_auth(&mut globals).map_err(StoredError::Auth)?;
+            config.radius_secret = take_text(&mut globals, "radiussecret").and_then(|text| secret(&text));
             config.globals = globals;
         }
         config.rest = list;
         let known = |key: String| secrets.get(&format!("{SECRETS}{key}")).and_then(|text| secret(text));
+        config.radius_secret = known("radius".to_owned()).or(config.radius_secret.take());
         for target in &mut config.targets {
             target.secret = known(format!("target/{}", target.name)).or(target.secret.take());
         }
@@ -95,17 +97,27 @@ impl Config {
 
     /// The secrets as settings of the store.
     pub fn secrets(&self) -> BTreeMap<String, String> {
+        let all = self.all_secrets().into_iter();
+        all.map(|(name, secret)| (format!("{SECRETS}{name}"), chap::to_base64(secret.reveal())))
+            .collect()
+    }
+
+    /// The secrets by `target/NAME`, `initiator/NAME` or `radius`.
+    pub fn all_secrets(&self) -> Vec<(String, Secret)> {
         let targets = self
             .targets
             .iter()
-            .filter_map(|target| Some((format!("{SECRETS}target/{}", target.name), target.secret.as_ref()?)));
-        let initiators = self.initiators.iter().filter_map(|initiator| {
-            let key = format!("{SECRETS}initiator/{}", initiator.name);
-            Some((key, initiator.secret.as_ref()?))
-        });
+            .map(|target| ("target", &target.name, &target.secret));
+        let initiators = self.initiators.iter();
+        let initiators = initiators.map(|initiator| ("initiator", &initiator.name, &initiator.secret));
         targets
             .chain(initiators)
-            .map(|(key, secret)| (key, chap::to_base64(secret.reveal())))
+            .filter_map(|(kind, name, secret)| Some((format!("{kind}/{name}"), secret.clone()?)))
+            .chain(
+                self.radius_secret
+                    .iter()
+                    .map(|secret| ("radius".to_owned(), secret.clone())),
+            )
             .collect()
     }
 }
@@ -228,7 +240,7 @@ fn initiator_pair(initiator: &Initiator) -> (&str, Value) {
 }
 
 /// Defaults for listings.
-pub fn defaults(globals: &NvList, auth: Option<Auth>) -> DefaultsInfo {
+pub fn defaults(globals: &NvList, auth: Option<Auth>, radius_secret: bool) -> DefaultsInfo {
     let servers = match globals.get("isnsserver") {
         Some(Value::StringArray(servers)) => servers
             .iter()
@@ -240,7 +252,7 @@ pub fn defaults(globals: &NvList, auth: Option<Auth>) -> DefaultsInfo {
         alias: text(globals.get("alias")),
         auth,
         radius_server: text(globals.get("radiusserver")),
-        radius_secret: globals.get("radiussecret").is_some(),
+        radius_secret,
         isns: matches!(globals.get("isns"), Some(Value::BooleanValue(true))),
         isns_servers: servers,
     }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::iscsi::admin::{Change, InitiatorChange, Set, TargetChange};
+use crate::iscsi::admin::{Change, DefaultsChange, InitiatorChange, Set, TargetChange};
 
 const NAME: &str = "iqn.2026-11.example:a";
 
@@ -32,7 +32,7 @@ fn full() -> Config {
                 secret: secret_of("initiator secret"),
             },
         },
-        Change::DefaultAuth(Auth::None),
+        Change::Defaults(DefaultsChange::auth(Auth::None)),
     ];
     changes
         .iter()
@@ -93,7 +93,10 @@ fn what_is_not_understood_is_kept() {
     assert_eq!(config.targets, []);
     let defaults = config.list_defaults();
     assert!(defaults.isns && defaults.isns_servers == ["192.0.2.5:3205"] && !defaults.radius_secret);
-    let changed = config.changed(&Change::DefaultAuth(Auth::Chap)).unwrap().0;
+    let changed = config
+        .changed(&Change::Defaults(DefaultsChange::auth(Auth::Chap)))
+        .unwrap()
+        .0;
     let again = NvList::unpack(&changed.pack(), &Limits::PROVIDER_DATA).unwrap();
     assert_eq!(again.get("future"), Some(&Value::UInt64(9)));
     assert_eq!(again.get("targetList"), list.get("targetList"));

@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 pub(super) enum Phase {
     /// Negotiating.
     Login(Box<Login>),
+    /// The RADIUS server is asked about this login, in answer to this request.
+    Verifying(Box<Login>, Header),
     /// The login is granted; its session is being looked for, or made.
     Establishing(Box<Granted>),
     /// Full feature phase.

@@ -36,10 +36,42 @@ impl Session {
         let Phase::Login(login) = &mut connection.phase else {
             return;
         };
-        match login.request(&pdu.header, &pdu.data, &*directory) {
-            Ok(reply) if reply.transit && reply.next == FULL_FEATURE => self.establish(id, pdu.header, reply),
-            Ok(reply) => self.login_reply(id, &pdu.header, reply, None),
-            Err(status) => self.login_failed(id, &pdu.header, status),
+        match login.request(&pdu.header, &pdu.data, &*directory).transpose() {
+            Some(reply) => self.login_answered(id, pdu.header, reply),
+            None => self.verify(id, pdu.header),
+        }
+    }
+
+    fn login_answered(&mut self, id: ConnectionId, request: Header, reply: Result<Reply, LoginStatus>) {
+        match reply {
+            Ok(reply) if reply.transit && reply.next == FULL_FEATURE => self.establish(id, request, reply),
+            Ok(reply) => self.login_reply(id, &request, reply, None),
+            Err(status) => self.login_failed(id, &request, status),
+        }
+    }
+
+    fn verify(&mut self, id: ConnectionId, request: Header) {
+        let Some(connection) = self.at(id) else { return };
+        let next = Phase::Login(Box::new(Login::new(connection.local)));
+        if let Phase::Login(mut login) = std::mem::replace(&mut connection.phase, next)
+            && let Some(question) = login.question()
+        {
+            connection.phase = Phase::Verifying(login, request);
+            self.actions.push_back(Action::Verify(Box::new(question)));
+        }
+    }
+
+    pub(super) fn login_verified(&mut self, verdict: Result<(), LoginStatus>) {
+        let waits = |connection: &&mut Connection| matches!(connection.phase, Phase::Verifying(..));
+        let Some(connection) = self.connections.iter_mut().find(waits) else {
+            return;
+        };
+        let id = connection.id;
+        let next = Phase::Login(Box::new(Login::new(connection.local)));
+        if let Phase::Verifying(mut login, request) = std::mem::replace(&mut connection.phase, next) {
+            let reply = verdict.and_then(|()| login.verified());
+            connection.phase = Phase::Login(login);
+            self.login_answered(id, request, reply);
         }
     }
 

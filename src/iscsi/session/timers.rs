@@ -49,7 +49,7 @@ impl Session {
                     connection.fate = Fate::Closed("the last answers could not be sent".into());
                 }
             }
-            Phase::Login(_) | Phase::Establishing(_) => {
+            Phase::Login(_) | Phase::Verifying(..) | Phase::Establishing(_) => {
                 if now.saturating_duration_since(connection.opened) > LOGIN_TIME {
                     connection.fail("login took too long".into());
                 }
@@ -75,7 +75,9 @@ impl Session {
                     header.set_half::<42>(half(LOGOUT_TIME.as_secs()));
                     connection.push_status(stamp, header, Vec::new());
                 }
-                Phase::Login(_) | Phase::Establishing(_) => connection.fail("the target goes offline".into()),
+                Phase::Login(_) | Phase::Verifying(..) | Phase::Establishing(_) => {
+                    connection.fail("the target goes offline".into());
+                }
                 Phase::Full | Phase::LoggingOut => {}
             }
         }

@@ -2,6 +2,7 @@
 
 use super::{Established, Mail};
 use crate::framework::{Nexus, Origin, Outcome, ReadyTask, Started, Task, TaskHandle, TmRequest};
+use crate::iscsi::authenticator;
 use crate::iscsi::directory::SessionKey;
 use crate::iscsi::engine::Interest;
 use crate::iscsi::engine::mailbox::Mailbox;
@@ -102,6 +103,7 @@ impl Hosted {
                 identity,
                 connection: id,
             })),
+            Action::Verify(question) => authenticator::ask(node, id, *question),
             Action::Start(command) => self.start(node, command),
             Action::Execute { itt, data } => {
                 let Some(Running::Ready(task)) = self.running.remove(&itt) else {

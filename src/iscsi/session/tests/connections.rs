@@ -344,6 +344,8 @@ fn damaged_data_fails_the_command_and_other_damage_the_connection() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     /// Any PDUs on any connections, with losses and reinstatements: no panic, and the budgets hold.
     #[test]
     fn no_mix_of_connections_panics_or_grows_without_bound(steps in proptest::collection::vec(

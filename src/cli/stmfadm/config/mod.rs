@@ -1,0 +1,97 @@
+//! `export-config` and `import-config`: the whole configuration of the node as one JSON file (`docs/config-format.md`).
+
+mod current;
+mod difference;
+mod document;
+mod file;
+mod plan;
+mod wanted;
+
+use crate::cli::command_line::Invocation;
+use crate::cli::text::printable;
+use crate::cli::{Console, Service};
+use document::Document;
+
+/// `export-config [-S] [FILE]`: to standard output, or in the place of a file.
+pub fn export(invocation: &Invocation, service: &dyn Service, console: &mut Console<'_>) -> u8 {
+    match write(invocation, service, console) {
+        Ok(()) => 0,
+        Err(message) => {
+            console.error(message);
+            1
+        }
+    }
+}
+
+fn write(invocation: &Invocation, service: &dyn Service, console: &mut Console<'_>) -> Result<(), String> {
+    let path = match &invocation.operands[..] {
+        [] => "-",
+        [path] => path,
+        _ => return Err("export-config: one file at most".to_owned()),
+    };
+    let current = current::read(service)?;
+    for note in &current.notes {
+        console.error(format_args!("note: {}", printable(note)));
+    }
+    let document = match invocation.has('S') {
+        true => current.document,
+        false => current.document.without_secrets(),
+    };
+    match path {
+        "-" => console.text(document.print()),
+        path => file::replace(path, document.print().as_bytes()).map_err(|error| format!("{path}: {error}"))?,
+    }
+    Ok(())
+}
+
+/// `import-config [-N] [-x] FILE`: shows what changes, then changes it.
+pub fn import(invocation: &Invocation, service: &dyn Service, console: &mut Console<'_>) -> u8 {
+    match read(invocation, service, console) {
+        Ok(()) => 0,
+        Err(messages) => {
+            messages.iter().for_each(|message| console.error(printable(message)));
+            1
+        }
+    }
+}
+
+fn read(invocation: &Invocation, service: &dyn Service, console: &mut Console<'_>) -> Result<(), Vec<String>> {
+    let one = |message: String| vec![message];
+    let path = invocation.operand();
+    let within = |error: String| vec![format!("{path}: {error}")];
+    let bytes = file::read(path).map_err(|error| within(error.to_string()))?;
+    let document = Document::parse(&bytes).map_err(within)?;
+    let current = current::read(service).map_err(one)?;
+    let wanted = wanted::merge(&current.document, document, invocation.has('x'));
+    let problems = wanted::problems(&current, &wanted);
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let plan = plan::plan(&current, &wanted).map_err(one)?;
+    for line in difference::difference(&current.document, &wanted) {
+        console.line(line);
+    }
+    for note in &plan.notes {
+        console.error(format_args!("note: {}", printable(note)));
+    }
+    if invocation.has('N') {
+        return Ok(());
+    }
+    apply(&plan.steps, service)
+}
+
+/// Step by step. A step that fails is the last one: what was done stays, and the same file can be imported again.
+fn apply(steps: &[plan::Step], service: &dyn Service) -> Result<(), Vec<String>> {
+    for (done, step) in steps.iter().enumerate() {
+        if let Err(reason) = step.run(service) {
+            let mut messages = vec![format!("{step}: {reason}")];
+            messages.push(format!("{done} of {} changes were made:", steps.len()));
+            messages.extend(steps[..done].iter().map(|step| format!("    {step}")));
+            return Err(messages);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,45 @@
+//! The status page of `stmfd`: one page, read-only, off unless it was asked for.
+//!
+//! | file | what |
+//! |---|---|
+//! | `http` | requests and responses as bytes: pure |
+//! | `server` | the listener and its bounds |
+//! | `routes` | what is at which path; other read-only views of the node get theirs there |
+//! | `status` | the node as JSON |
+//! | `page.*` | the page; it loads nothing from elsewhere |
+//!
+//! Whoever reaches the port may look, so it belongs on loopback or behind something that asks who is there. Nothing can be changed
+//! through it. Requests must name the server by address, `localhost` or the host's name: a page from elsewhere whose
+//! name was made to lead here (DNS rebinding) is refused.
+#![forbid(unsafe_code)]
+
+mod http;
+mod routes;
+mod server;
+mod status;
+
+pub use server::Server;
+
+use std::net::{AddrParseError, IpAddr, Ipv4Addr, SocketAddr};
+
+/// Where to listen: `ADDR:PORT`, or `PORT` of loopback.
+pub fn address(text: &str) -> Result<SocketAddr, AddrParseError> {
+    match text.parse::<u16>() {
+        Ok(port) => Ok(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)),
+        Err(_) => text.parse(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::address;
+
+    #[test]
+    fn loopback_unless_an_address_is_given() {
+        assert_eq!(address("8260").unwrap().to_string(), "127.0.0.1:8260");
+        assert_eq!(address("[::1]:8260").unwrap().to_string(), "[::1]:8260");
+        for bad in ["", "x", "70000", "localhost:1", ":80"] {
+            assert!(address(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -198,9 +198,12 @@ impl Active {
             *unconfirmed += 1;
             cx.send(Class::Bulk, 0, Body::ScsiData(data));
         }
-        if *given < outcome.data.len() || *unconfirmed > 0 {
+        // One of ours sees from the residual whether it has all data, so the status need not wait for the last pieces: behind
+        // them, in their class.
+        if *given < outcome.data.len() || (*unconfirmed > 0 && !cx.ours) {
             return;
         }
+        let class = if *unconfirmed > 0 { Class::Bulk } else { Class::Answer };
         let Some(task) = self.tasks.remove(&id) else { return };
         let Progress::Sending { outcome, given, .. } = task.progress else {
             return;
@@ -210,7 +213,7 @@ impl Active {
         } else {
             task.sent
         };
-        send_status(cx, id, task.session, task.guid, task.expected, moved, outcome);
+        send_status_in(class, cx, id, task.session, task.guid, task.expected, moved, outcome);
     }
 
     pub(super) fn answer(&self, cx: &mut Context<'_>, cmd: &ScsiCmd, outcome: Outcome) {
@@ -236,6 +239,20 @@ fn send_status(
     moved: u32,
     outcome: Outcome,
 ) {
+    send_status_in(Class::Answer, cx, task, session, guid, expected, moved, outcome);
+}
+
+#[allow(clippy::too_many_arguments, reason = "a message's fields")]
+fn send_status_in(
+    class: Class,
+    cx: &mut Context<'_>,
+    task: u64,
+    session: u64,
+    guid: Guid,
+    expected: Expected,
+    moved: u32,
+    outcome: Outcome,
+) {
     let (flags, residual) = match outcome.residual(expected, moved) {
         Residual::None => (0, 0),
         Residual::Overflow(n) => (StatusMessage::OVERRUN, n),
@@ -253,5 +270,5 @@ fn send_status(
         residual,
         sense,
     };
-    cx.send(Class::Answer, 0, Body::ScsiStatus(status));
+    cx.send(class, 0, Body::ScsiStatus(status));
 }

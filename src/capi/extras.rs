@@ -197,7 +197,7 @@ unsafe fn array<'a, T>(pointer: *const T, count: u32) -> Result<&'a [T], Status>
 }
 
 /// # Safety
-/// As for [`array`]; nobody else uses the elements.
+/// As for [`array()`]; nobody else uses the elements.
 unsafe fn array_mut<'a, T>(pointer: *mut T, count: u32) -> Result<&'a mut [T], Status> {
     required(pointer)?;
     if count > MANY_MAX {

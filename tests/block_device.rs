@@ -2,11 +2,10 @@
 
 mod common;
 
-use common::{MIB, Stmfd, create_lu, disk_file, must, qemu_io, run, serve};
+use common::{MIB, Stmfd, disk_file, must, qemu_io, run, serve};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// A loop device, gone when the test ends however it ends.
@@ -27,6 +26,27 @@ impl Loop {
 impl Drop for Loop {
     fn drop(&mut self) {
         run(Command::new("losetup").args(["--detach", &self.0]));
+    }
+}
+
+/// A file system of 16 MiB, gone when the test ends however it ends.
+struct SmallStore(PathBuf);
+
+impl SmallStore {
+    fn new(place: &Path) -> SmallStore {
+        fs::create_dir(place).expect("a place to mount on");
+        must(
+            Command::new("mount")
+                .args(["-t", "tmpfs", "-o", "size=16m", "none"])
+                .arg(place),
+        );
+        SmallStore(place.to_owned())
+    }
+}
+
+impl Drop for SmallStore {
+    fn drop(&mut self) {
+        run(Command::new("umount").arg("-l").arg(&self.0));
     }
 }
 
@@ -114,86 +134,67 @@ fn blocks_of_4096_bytes() {
 #[test]
 fn a_device_that_fails_is_not_believed() {
     let dir = tempfile::tempdir().unwrap();
-    let store = dir.path().join("store");
-    fs::create_dir(&store).unwrap();
-    must(
-        Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=16m", "none"])
-            .arg(&store),
-    );
-    let result = catch_unwind(AssertUnwindSafe(|| {
-        let file = disk_file(&store.join("device"), 64 * MIB);
-        let device = Loop::new(Path::new(&file), &[]);
-        let stmfd = Stmfd::start(&dir.path().join("state"));
-        let url = serve(&stmfd, &device.0);
-        qemu_io(&url, &["write -P 0x5a 0 1M", "flush"]).unwrap();
-        let lost = qemu_io(&url, &["write -P 0xa5 2M 32M", "flush"]);
-        assert!(lost.is_err(), "32 MiB are said to be durable on 16: {lost:?}");
-        // Whoever asks again hears it again: what was acknowledged is lost.
-        assert!(qemu_io(&url, &["write -P 0x5a 0 512", "flush"]).is_err());
-        qemu_io(&url, &["read -P 0x5a 0 1M"]).unwrap();
-        // Such an LU is not handed over; the one who has it in hand is told.
-        let guid = must(&mut stmfd.tool("stmfadm", &["list-lu"]))
-            .trim()
-            .rsplit(' ')
-            .next()
-            .unwrap()
-            .to_owned();
-        assert!(!run(&mut stmfd.tool("stmfadm", &["delete-lu", &guid])).status.success());
-        must(&mut stmfd.tool("stmfadm", &["delete-lu", &guid]));
-        stmfd.stop();
-    }));
-    must(Command::new("umount").arg("-l").arg(&store));
-    result.unwrap();
+    let store = SmallStore::new(&dir.path().join("store"));
+    let file = disk_file(&store.0.join("device"), 64 * MIB);
+    let device = Loop::new(Path::new(&file), &[]);
+    let stmfd = Stmfd::start(&dir.path().join("state"));
+    let url = serve(&stmfd, &device.0);
+    qemu_io(&url, &["write -P 0x5a 0 1M", "flush"]).unwrap();
+    let lost = qemu_io(&url, &["write -P 0xa5 2M 32M", "flush"]);
+    assert!(lost.is_err(), "32 MiB are said to be durable on 16: {lost:?}");
+    // Whoever asks again hears it again: what was acknowledged is lost.
+    assert!(qemu_io(&url, &["write -P 0x5a 0 512", "flush"]).is_err());
+    qemu_io(&url, &["read -P 0x5a 0 1M"]).unwrap();
+    // Such an LU is not handed over; the one who has it in hand is told.
+    let guid = must(&mut stmfd.tool("stmfadm", &["list-lu"]))
+        .trim()
+        .rsplit(' ')
+        .next()
+        .unwrap()
+        .to_owned();
+    assert!(!run(&mut stmfd.tool("stmfadm", &["delete-lu", &guid])).status.success());
+    must(&mut stmfd.tool("stmfadm", &["delete-lu", &guid]));
+    stmfd.stop();
 }
 
 /// With the write cache off each write answers for itself.
 #[test]
 fn without_a_write_cache_the_write_itself_fails() {
     let dir = tempfile::tempdir().unwrap();
-    let store = dir.path().join("store");
-    fs::create_dir(&store).unwrap();
-    must(
-        Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=16m", "none"])
-            .arg(&store),
-    );
-    let result = catch_unwind(AssertUnwindSafe(|| {
-        let file = disk_file(&store.join("device"), 64 * MIB);
-        let device = Loop::new(Path::new(&file), &[]);
-        let stmfd = Stmfd::start(&dir.path().join("state"));
-        let created = must(&mut stmfd.tool("stmfadm", &["create-lu", "-p", "wcd=true", &device.0]));
-        let guid = created.trim().rsplit(' ').next().unwrap().to_owned();
-        must(&mut stmfd.tool("stmfadm", &["add-view", "-n", "0", &guid]));
-        let target = "iqn.2026-11.example:uncached";
-        must(&mut stmfd.tool("itadm", &["create-target", "-n", target]));
-        let url = format!("iscsi://{}/{target}/0", stmfd.portal);
-        qemu_io(&url, &["write -P 0x5a 0 1M"]).unwrap();
-        assert!(qemu_io(&url, &["write -P 0xa5 2M 32M"]).is_err());
-        qemu_io(&url, &["read -P 0x5a 0 1M"]).unwrap();
-        stmfd.kill();
-        let stmfd = Stmfd::start(&dir.path().join("state"));
-        let url = format!("iscsi://{}/{target}/0", stmfd.portal);
-        qemu_io(&url, &["read -P 0x5a 0 1M"]).unwrap();
-        drop(stmfd);
-    }));
-    must(Command::new("umount").arg("-l").arg(&store));
-    result.unwrap();
+    let store = SmallStore::new(&dir.path().join("store"));
+    let file = disk_file(&store.0.join("device"), 64 * MIB);
+    let device = Loop::new(Path::new(&file), &[]);
+    let stmfd = Stmfd::start(&dir.path().join("state"));
+    let created = must(&mut stmfd.tool("stmfadm", &["create-lu", "-p", "wcd=true", &device.0]));
+    let guid = created.trim().rsplit(' ').next().unwrap().to_owned();
+    must(&mut stmfd.tool("stmfadm", &["add-view", "-n", "0", &guid]));
+    let target = "iqn.2026-11.example:uncached";
+    must(&mut stmfd.tool("itadm", &["create-target", "-n", target]));
+    let url = format!("iscsi://{}/{target}/0", stmfd.portal);
+    qemu_io(&url, &["write -P 0x5a 0 1M"]).unwrap();
+    assert!(qemu_io(&url, &["write -P 0xa5 2M 32M"]).is_err());
+    qemu_io(&url, &["read -P 0x5a 0 1M"]).unwrap();
+    stmfd.kill();
+    let stmfd = Stmfd::start(&dir.path().join("state"));
+    let url = format!("iscsi://{}/{target}/0", stmfd.portal);
+    qemu_io(&url, &["read -P 0x5a 0 1M"]).unwrap();
+    drop(stmfd);
 }
 
 #[test]
-fn a_device_with_a_disk_label_is_not_overwritten_silently() {
+fn a_mounted_device_does_not_become_a_disk() {
     let dir = tempfile::tempdir().unwrap();
     let file = disk_file(&dir.path().join("device"), 64 * MIB);
     must(Command::new("mkfs.ext4").args(["-q", "-F", &file]));
-    let before = fs::read(&file).unwrap();
     let device = Loop::new(Path::new(&file), &[]);
     let stmfd = Stmfd::start(&dir.path().join("state"));
-    must(Command::new("mount").args([&device.0]).arg(dir.path().join("state")));
-    let used = run(&mut stmfd.tool("stmfadm", &["create-lu", &device.0]));
-    must(Command::new("umount").arg(dir.path().join("state")));
-    assert!(!used.status.success(), "a mounted device became a disk");
-    assert_eq!(fs::read(&file).unwrap().len(), before.len());
-    create_lu(&stmfd, &device.0);
+    let place = dir.path().join("mounted");
+    fs::create_dir(&place).unwrap();
+    must(Command::new("mount").arg(&device.0).arg(&place));
+    let refused = run(&mut stmfd.tool("stmfadm", &["create-lu", &device.0]));
+    must(Command::new("umount").arg(&place));
+    assert!(!refused.status.success(), "a mounted device became a disk");
+    // It still has its file system.
+    must(Command::new("fsck.ext4").args(["-f", "-n", &device.0]));
     stmfd.stop();
 }

@@ -409,18 +409,15 @@ impl Unit for Disk {
         }
         if let Err(error) = lu.ownership.release(handover) {
             log::error!("{}: not given up: {error}", lu.name);
-            if how == Release::Discard {
-                // Nothing can be written any more. Whoever wants the store next waits until the lease has stood still.
-                lu.ownership.abandon();
-                lu.files.lock().clear();
-                lu.drop_reserve();
-                return Ok(());
+            if how != Release::Discard {
+                if let Some(file) = file {
+                    lu.medium.reopen(file);
+                }
+                lu.gate().reopen();
+                return Err(Status::Error);
             }
-            if let Some(file) = file {
-                lu.medium.reopen(file);
-            }
-            lu.gate().reopen();
-            return Err(Status::Error);
+            // Nothing can be written any more. Whoever wants the store next waits until the lease has stood still.
+            lu.ownership.abandon();
         }
         lu.files.lock().clear();
         lu.drop_reserve();

@@ -6,15 +6,18 @@
 use super::sys;
 use nix::sys::statfs::{EXT4_SUPER_MAGIC, TMPFS_MAGIC, fstatfs};
 use std::fs::File;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
-/// Longest watched access, bytes: a copy of some tens of microseconds.
-const WATCHED_MAX: usize = 256 << 10;
+/// Longest watched access, bytes: a copy of some 100 microseconds, which is what a hand-over to the pool may cost.
+const WATCHED_MAX: usize = 1 << 20;
 /// Part of a page may have to be read before it can be written, so a watched write has whole ones. Where pages are
 /// larger, such a read is watched like everything else.
 const PAGE: u64 = 4096;
 /// A watched access that slept, and took longer, is slow, ns.
 const SLOW: u64 = 1_000_000;
+/// Whether an access slept costs two system calls to know, so it is asked only for this many accesses after one that took
+/// long. A device that is slow has the next ones slow as well.
+const SUSPECTS: u32 = 64;
 /// How long the pool has all accesses after a slow one, ns.
 const REST: u64 = 100_000_000;
 /// A slow access within this time after a rest, ns, makes the next rest twice as long; also the longest rest.
@@ -51,6 +54,8 @@ pub struct Inline {
     resting_until: AtomicU64,
     /// Length of the last rest.
     rest: AtomicU64,
+    /// Accesses yet to come of which it is asked whether they sleep.
+    suspects: AtomicU32,
 }
 
 impl Inline {
@@ -71,6 +76,7 @@ impl Inline {
             nowait_writes: AtomicBool::new(nature != Nature::Memory),
             resting_until: AtomicU64::new(0),
             rest: AtomicU64::new(0),
+            suspects: AtomicU32::new(0),
         }
     }
 
@@ -100,12 +106,18 @@ impl Inline {
 
     /// Makes a watched access.
     pub fn watch<T>(&self, access: impl FnOnce() -> T) -> T {
-        let (switches, begin) = (sys::voluntary_switches(), sys::boottime_ns());
+        let left = self.suspects.load(Ordering::Relaxed);
+        let switches = (left > 0).then(sys::voluntary_switches);
+        let begin = sys::boottime_ns();
         let result = access();
         let end = sys::boottime_ns();
-        // Losing the CPU to others takes as long as a slow device, but says nothing about it.
-        if end.saturating_sub(begin) > SLOW && sys::voluntary_switches() != switches {
-            self.was_slow(end);
+        let long = end.saturating_sub(begin) > SLOW;
+        match switches {
+            // Losing the CPU to others takes as long as a slow device, but says nothing about it.
+            Some(before) if long && sys::voluntary_switches() != before => self.was_slow(end),
+            _ if long => self.suspects.store(SUSPECTS, Ordering::Relaxed),
+            Some(_) => self.suspects.store(left - 1, Ordering::Relaxed),
+            None => {}
         }
         result
     }
@@ -127,6 +139,7 @@ impl Inline {
         } else {
             REST
         };
+        self.suspects.store(SUSPECTS, Ordering::Relaxed);
         self.rest.store(rest, Ordering::Relaxed);
         self.resting_until.store(now + rest, Ordering::Relaxed);
     }
@@ -181,8 +194,14 @@ mod tests {
     }
 
     #[test]
-    fn after_a_slow_access_the_pool_has_them_for_a_while() {
+    fn after_slow_accesses_the_pool_has_them_for_a_while() {
         let memory = Inline::of(Nature::Memory);
+        memory.watch(|| std::thread::sleep(Duration::from_millis(2)));
+        assert_eq!(
+            (memory.read(512), memory.rest.load(Ordering::Relaxed)),
+            (Attempt::Watched, 0),
+            "suspected"
+        );
         memory.watch(|| std::thread::sleep(Duration::from_millis(2)));
         assert_eq!(memory.rest.load(Ordering::Relaxed), REST);
         assert_eq!((memory.read(512), memory.write(0, 512)), (Attempt::Pool, Attempt::Pool));
@@ -203,7 +222,8 @@ mod tests {
     fn losing_the_processor_is_not_sleeping() {
         let memory = Inline::of(Nature::Memory);
         let begin = sys::boottime_ns();
-        memory.watch(|| while sys::boottime_ns() < begin + 3 * SLOW {});
+        (1..3).for_each(|n| memory.watch(|| while sys::boottime_ns() < begin + n * 3 * SLOW {}));
         assert_eq!(memory.resting_until.load(Ordering::Relaxed), 0, "busy, not asleep");
+        assert_ne!(memory.suspects.load(Ordering::Relaxed), 0);
     }
 }

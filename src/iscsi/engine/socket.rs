@@ -24,8 +24,15 @@ pub fn receive_into(stream: &TcpStream, vector: &mut Vec<u8>, missing: usize, sc
             iov_len: scratch.len(),
         },
     ];
+    let fd = stream.as_raw_fd();
     // SAFETY: both parts point to writable memory of the given lengths that outlives the call.
-    let count = unsafe { libc::readv(stream.as_raw_fd(), parts.as_ptr(), 2) };
+    let count = unsafe {
+        match missing {
+            // One part alone takes less of the kernel's time.
+            0 => libc::recv(fd, parts[1].iov_base, parts[1].iov_len, 0),
+            _ => libc::readv(fd, parts.as_ptr(), 2),
+        }
+    };
     let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
     let grown = vector.len() + count.min(missing);
     // SAFETY: readv has initialised the first `count` bytes over both parts, and `grown` is within the capacity.

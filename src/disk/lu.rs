@@ -29,6 +29,8 @@ pub type SharedUrl = Arc<ArcSwapOption<String>>;
 /// What an LU is made of, for commands and management.
 pub struct Lu {
     info: ArcSwap<LuInfo>,
+    /// Of `info`, where it never changes; every command asks for it.
+    block_shift: u8,
     /// The management URL of LUs without one of their own.
     shared_url: SharedUrl,
     name: String,
@@ -74,6 +76,7 @@ impl Lu {
             locks: Arc::default(),
             copies: Copies::default(),
             nexuses: OnceLock::new(),
+            block_shift: info.block_shift,
             info: ArcSwap::from_pointee(info),
             shared_url,
             name: ownership.path().to_owned(),
@@ -107,18 +110,17 @@ impl Lu {
 
     /// Logical blocks.
     pub fn blocks(&self) -> u64 {
-        let info = self.info();
-        info.size >> info.block_shift
+        self.info().size >> self.block_shift
     }
 
     /// log2 of the block length.
     pub fn block_shift(&self) -> u32 {
-        u32::from(self.info().block_shift)
+        u32::from(self.block_shift)
     }
 
     /// Bytes per block.
     pub fn block_length(&self) -> u32 {
-        1 << self.info().block_shift
+        1 << self.block_shift
     }
 
     /// Writes are refused.

@@ -9,7 +9,7 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 MAJOR   := 1
 PROGRAMS := stmfd stmfproxy stmfadm sbdadm itadm aluaadm
 
-.PHONY: all build deps demo check soak conformance lab-deps check-vm ocf-deps check-ocf bench bench-deps bench-iscsi bench-pair \
+.PHONY: all build deps demo check soak conformance check-vm ocf-deps check-ocf bench bench-deps bench-iscsi bench-pair \
 	deb-deps deb check-deb check-docs web-deps check-web install install-files clean
 
 all: build
@@ -33,16 +33,12 @@ check: deps
 soak: deps
 	scripts/soak
 
-# libiscsi's 230 conformance tests against a running stmfd; writes docs/conformance.md.
+# libiscsi's 230 conformance tests against running stmfd; writes docs/conformance.md. `make check` compares with it.
 conformance: build
 	scripts/conformance
 
-# Debian packages that the lab needs: an emulator and Linux's initiator tools.
-lab-deps:
-	@lab/deps
-
-# Linux as the initiator, in a virtual machine, against running nodes; see docs/lab.md. Not part of `check`: it takes minutes.
-check-vm: build lab-deps
+# Linux as the initiator, in a virtual machine, against running nodes; see docs/lab.md. `make check` has the short form of it.
+check-vm: build
 	lab/check
 
 # Debian packages of `check-ocf`: a cluster engine, and the tester of its agents.

@@ -2,10 +2,10 @@
 
 mod common;
 
-use common::{MIB, Stmfd, disk_file, must, qemu_io, run, serve};
+use common::{MIB, SmallStore, Stmfd, disk_file, must, qemu_io, run, serve};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 /// A loop device, gone when the test ends however it ends.
@@ -26,27 +26,6 @@ impl Loop {
 impl Drop for Loop {
     fn drop(&mut self) {
         run(Command::new("losetup").args(["--detach", &self.0]));
-    }
-}
-
-/// A file system of 16 MiB, gone when the test ends however it ends.
-struct SmallStore(PathBuf);
-
-impl SmallStore {
-    fn new(place: &Path) -> SmallStore {
-        fs::create_dir(place).expect("a place to mount on");
-        must(
-            Command::new("mount")
-                .args(["-t", "tmpfs", "-o", "size=16m", "none"])
-                .arg(place),
-        );
-        SmallStore(place.to_owned())
-    }
-}
-
-impl Drop for SmallStore {
-    fn drop(&mut self) {
-        run(Command::new("umount").arg("-l").arg(&self.0));
     }
 }
 

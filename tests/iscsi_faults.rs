@@ -7,6 +7,9 @@
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 mod common;
+#[allow(dead_code, reason = "a part is used")]
+#[path = "crash/disk.rs"]
+mod disk;
 #[path = "iscsi_faults/hostile.rs"]
 mod hostile;
 #[allow(dead_code, reason = "a part is used")]
@@ -17,6 +20,8 @@ mod initiator;
 mod rng;
 #[path = "iscsi_faults/served.rs"]
 mod served;
+#[path = "iscsi_faults/store.rs"]
+mod store;
 
 use common::wait_for;
 use initiator::{Initiator, read10, write10};
@@ -130,6 +135,139 @@ fn a_cut_network_is_survived() {
     exercise(&mut back, 0, 64, 3);
     back.logout();
     drop(cut);
+}
+
+/// The same with a real initiator behind a real interface, which goes down.
+#[test]
+fn a_network_that_goes_down_costs_its_sessions_only() {
+    let network = Network::new();
+    let directory = tempfile::tempdir().unwrap();
+    let portal = format!("{}:{}", Network::NEAR, common::free_port());
+    let stmfd = common::Stmfd::start_at(&directory.path().join("state"), &portal);
+    let file = common::disk_file(&directory.path().join("disk"), 64 << 20);
+    let url = common::serve(&stmfd, &file);
+    let far = |commands: &[&str]| {
+        let mut qemu = network.far("qemu-io");
+        commands.iter().for_each(|command| drop(qemu.args(["-c", command])));
+        qemu.args(["-f", "raw", &url]);
+        qemu
+    };
+    common::must(&mut far(&["write -P 0x11 0 4M", "flush"]));
+    // It writes for ever, and the network goes away under it.
+    let endless = vec!["write -P 0x22 8M 8M"; 10_000];
+    let mut writer = far(&endless)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let sessions = || {
+        common::must(&mut stmfd.tool("itadm", &["list-target", "-p"]))
+            .trim_end()
+            .ends_with("\t1")
+    };
+    wait_for("it has logged in", sessions);
+    std::thread::sleep(Duration::from_millis(300));
+    network.set("down");
+    // Near initiators are served meanwhile, and the silent one is given up.
+    common::qemu_io(
+        &url,
+        &["write -P 0x33 20M 4M", "read -P 0x33 20M 4M", "read -P 0x11 0 4M"],
+    )
+    .unwrap();
+    wait_for("the session is given up", || {
+        common::must(&mut stmfd.tool("itadm", &["list-target", "-p"]))
+            .trim_end()
+            .ends_with("\t0")
+    });
+    writer.kill().unwrap();
+    writer.wait().unwrap();
+    network.set("up");
+    wait_for("the network is back", || {
+        common::run(&mut far(&["read -P 0x11 0 4M"])).status.success()
+    });
+    let seen = common::must(&mut far(&[
+        "read -P 0x11 0 4M",
+        "read -P 0x33 20M 4M",
+        "write -P 0x44 8M 8M",
+        "read -P 0x44 8M 8M",
+    ]));
+    assert!(!seen.contains("failed"), "{seen}");
+    stmfd.stop();
+}
+
+/// A network namespace with one wire to this one.
+struct Network {
+    name: String,
+}
+
+impl Network {
+    const NEAR: &str = "198.51.100.1";
+
+    fn new() -> Network {
+        let network = Network {
+            name: format!("stmf{}", std::process::id()),
+        };
+        let (near, far) = (network.near(), format!("{}f", network.name));
+        let ip = |line: String| common::must(Command::new("ip").args(line.split_whitespace()));
+        ip(format!("netns add {}", network.name));
+        ip(format!("link add {near} type veth peer name {far}"));
+        ip(format!("link set {far} netns {}", network.name));
+        ip(format!("addr add {}/30 dev {near}", Network::NEAR));
+        ip(format!("link set {near} up"));
+        ip(format!("-n {} addr add 198.51.100.2/30 dev {far}", network.name));
+        ip(format!("-n {} link set {far} up", network.name));
+        network
+    }
+
+    fn near(&self) -> String {
+        format!("{}n", self.name)
+    }
+
+    /// A program at the other end.
+    fn far(&self, program: &str) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.name, program]);
+        command
+    }
+
+    fn set(&self, state: &str) {
+        common::must(Command::new("ip").args(["link", "set", &self.near(), state]));
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        common::run(Command::new("ip").args(["link", "del", &self.near()]));
+        common::run(Command::new("ip").args(["netns", "del", &self.name]));
+    }
+}
+
+/// Task attributes put the commands of all hosts into one order; a host that is not heard of again must not stop it.
+#[test]
+fn an_ordered_write_that_is_never_finished_holds_others_until_its_session_ends() {
+    let served = Served::start();
+    let mut breaking = served.login(&host(0));
+    let mut other = served.login(&host(1));
+    exercise(&mut other, 0, 64, 1);
+    let mut write = Initiator::command(&write10(0, 64), 0xa0, 64 * 512);
+    write.set_byte::<1>(0xa2);
+    breaking.request(write, &[]);
+    assert_eq!(breaking.receive().header.opcode(), opcode::R2T);
+    let read = other.request(Initiator::command(&read10(0, 64), 0xc0, 64 * 512), &[]);
+    let mut head = Initiator::command(&read10(0, 1), 0xc0, 512);
+    head.set_byte::<1>(0xc3);
+    let head = other.request(head, &[]);
+    assert_eq!(other.receive().header.itt(), head, "the head of the queue comes first");
+    drop(breaking);
+    let mut back = Vec::new();
+    while back.len() < 64 * 512 {
+        let pdu = other.receive();
+        assert_eq!((pdu.header.opcode(), pdu.header.itt()), (opcode::DATA_IN, read));
+        back.extend_from_slice(&pdu.data);
+    }
+    assert!(back == stamped(0, 64, 1), "nothing of the unfinished write is there");
+    other.logout();
+    served.wait_idle();
 }
 
 #[test]

@@ -55,7 +55,7 @@ for digest in None CRC32C; do
   if [ $digest = CRC32C ] && [ -n "${GROW:-}" ]; then
     log "3. growth"
     was=$(cat "/sys/block/$dev/size")
-    lab_signal grow; lab_wait grown 60 || die "the host did not grow the disk"
+    lab_signal grow; lab_wait grown 300 || die "the host did not grow the disk"
     must "read" dd "if=/dev/$dev" of=/dev/null bs=4096 count=1 iflag=direct
     must "rescan" iscsiadm -m session -R
     now=$(cat "/sys/block/$dev/size")

@@ -17,10 +17,10 @@ eventually() { # SECONDS WANTED COMMAND...: its last answer
 }
 
 expect() { # ACTIVE-DEVICE STANDBY-DEVICE: all that Linux knows
-  is "access state by $1" active/optimized "$(eventually 20 active/optimized attribute "$1" access_state)"
-  is "access state by $2" standby "$(eventually 20 standby attribute "$2" access_state)"
-  is "priority of $1" 50 "$(eventually 20 50 prio "$1")"
-  is "priority of $2" 1 "$(eventually 20 1 prio "$2")"
+  is "access state by $1" active/optimized "$(eventually 120 active/optimized attribute "$1" access_state)"
+  is "access state by $2" standby "$(eventually 120 standby attribute "$2" access_state)"
+  is "priority of $1" 50 "$(eventually 120 50 prio "$1")"
+  is "priority of $2" 1 "$(eventually 120 1 prio "$2")"
   for d in "$1" "$2"; do is "state of $d" "active ready" "$(state "$d")"; done
   for d in "$1" "$2"; do sg_rtpg -d "/dev/$d" >"/tmp/rtpg.$d" 2>&1 || { bad=$((bad + 1)); echo "  FAIL  sg_rtpg of $d"; }; done
   cat "/tmp/rtpg.$1"
@@ -42,7 +42,7 @@ map=$(lab_wait_map 2) || { cat /run/multipathd.log; die "no map with two paths";
 log "before the move"
 expect "$one" "$two"
 lab_signal seen
-lab_wait moved 60 || die "the host did not move the LU"
+lab_wait moved 300 || die "the host did not move the LU"
 log "after the move"
 dd if="/dev/mapper/$map" of=/dev/null bs=4096 count=1 iflag=direct 2>/dev/null || bad=$((bad + 1))
 expect "$two" "$one"

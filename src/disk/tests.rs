@@ -6,7 +6,7 @@ use super::testing::{KEY, cdb, create, execute, execute_by, properties, provider
 use crate::framework::alua::ownership::{Found, InstallationId, Record, lease_file_name};
 use crate::framework::{ImportError, Outcome, PeerView, Release, Unit};
 use crate::scsi::{ScsiStatus, Sense};
-use crate::types::{AccessState, Guid, LuProperties, NodeId, Status};
+use crate::types::{AccessState, Guid, LuChange, LuProperties, NodeId, Status};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::{Arc, mpsc};
@@ -112,6 +112,80 @@ fn everything_survives_a_restart() {
     assert_eq!(run(&again, &READ_BLOCK_0, read(4096), &[]).data, data);
     let file = std::fs::read(path(&properties)).unwrap();
     assert_eq!(file[65536..65536 + 4096], data, "user data follow the first 64 KiB");
+}
+
+#[test]
+fn changes_survive_a_restart_wherever_the_metadata_are() {
+    for separate in [false, true] {
+        let directory = tempfile::tempdir().unwrap();
+        let meta = directory.path().join("meta");
+        std::fs::File::create(&meta).unwrap();
+        let properties = LuProperties {
+            meta_file: separate.then(|| meta.to_str().unwrap().to_owned()),
+            ..properties(directory.path(), "disk")
+        };
+        let first = provider(0);
+        let disk = create(&first, &properties);
+        assert_eq!(write_block_0(&disk, 7).status, ScsiStatus::Good);
+        for change in [
+            LuChange::WriteCacheDisable(true),
+            LuChange::Size(3 << 20),
+            LuChange::Alias("other".into()),
+            LuChange::MgmtUrl(Some("http://a/".into())),
+            LuChange::WriteProtect(true),
+        ] {
+            Unit::modify(&*disk, &change).unwrap();
+        }
+        // The host's own change is saved there as well (SP).
+        let select = [0x15, 0x11, 0, 0, 24, 0];
+        let mut list = [0; 24];
+        list[4..6].copy_from_slice(&[0x08, 0x12]);
+        list[6] = 0x04;
+        assert_eq!(run(&disk, &select, write(24), &list).status, ScsiStatus::Good);
+        let before = disk.properties();
+        assert_eq!((before.write_cache_disable, before.size), (Some(false), Some(3 << 20)));
+        let name = disk.name();
+        disk.release(Release::Handover).unwrap();
+        drop((disk, first));
+
+        let again = import(&provider(0), &name).unwrap();
+        assert_eq!(again.properties(), before, "separate: {separate}");
+        assert_eq!(write_block_0(&again, 8).sense[12], 0x27, "write-protected");
+        assert_eq!(block_0(&again), [7; 512]);
+    }
+}
+
+#[test]
+fn as_large_as_a_file_can_be() {
+    // A file system of memory has no limit of its own.
+    let directory = tempfile::tempdir_in("/dev/shm").unwrap();
+    let size = (1_u64 << 63) - (128 << 10);
+    let properties = LuProperties {
+        size: Some(size),
+        ..properties(directory.path(), "disk")
+    };
+    let disk = create(&provider(0), &properties);
+    let last = size / 512 - 1;
+    let capacity = run(
+        &disk,
+        &[0x9e, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 32, 0, 0],
+        read(32),
+        &[],
+    );
+    assert_eq!(capacity.data[..8], last.to_be_bytes());
+    let at = |opcode: u8, lba: u64| {
+        let mut cdb = [0; 16];
+        cdb[0] = opcode;
+        cdb[2..10].copy_from_slice(&lba.to_be_bytes());
+        cdb[13] = 1;
+        cdb
+    };
+    assert_eq!(
+        run(&disk, &at(0x8a, last), write(512), &[3; 512]).status,
+        ScsiStatus::Good
+    );
+    assert_eq!(run(&disk, &at(0x88, last), read(512), &[]).data, [3; 512]);
+    assert_eq!(run(&disk, &at(0x88, last + 1), read(512), &[]).sense[12], 0x21);
 }
 
 fn first_identify(provider: &Provider, path: &str) -> Guid {

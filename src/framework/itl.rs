@@ -3,7 +3,7 @@
 use super::attention::Attentions;
 use super::live::{Finale, LiveTask, Stop, TaskState};
 use super::logical_unit::LogicalUnit;
-use super::{Handler, Nexus};
+use super::{Handler, Nexus, TaskAttribute};
 use crate::scsi::Sense;
 use crate::types::Lun;
 use parking_lot::Mutex;
@@ -89,6 +89,7 @@ impl Itl {
         self: &Arc<Itl>,
         nexus: &Arc<Nexus>,
         tag: u64,
+        attribute: TaskAttribute,
         handler: impl FnOnce() -> Option<Arc<dyn Handler>>,
     ) -> Result<LiveTask, Refused> {
         let mut tasks = self.tasks.lock();
@@ -99,7 +100,8 @@ impl Itl {
             return Err(Refused::Full);
         }
         let handler = handler().ok_or(Refused::Closed)?;
-        let state = Arc::new(TaskState::new(nexus.clone(), tag, handler));
+        let (turn, crowd) = self.lu.turns.enter(attribute);
+        let state = Arc::new(TaskState::new(nexus.clone(), tag, handler, turn));
         let entry = Some(Entry {
             state: state.clone(),
             at_end: Vec::new(),
@@ -116,6 +118,9 @@ impl Itl {
             }
         };
         drop(tasks);
+        if let Some(crowd) = crowd {
+            self.lu.await_crowd(crowd);
+        }
         Ok(LiveTask {
             itl: self.clone(),
             key,
@@ -202,6 +207,14 @@ impl Itl {
         }
     }
 
+    /// `finale` is held by every task without a place in the task set until it is gone.
+    pub fn when_crowd_is_gone(&self, finale: &Arc<Finale>) {
+        let mut tasks = self.tasks.lock();
+        for entry in tasks.entries.iter_mut().flatten().filter(|e| e.state.turn.is_none()) {
+            entry.at_response.push(finale.clone());
+        }
+    }
+
     fn stop_with(&self, how: Stop, which: impl Fn(&TaskState) -> bool, hold: impl Fn(&mut Entry)) -> usize {
         let mut count = 0;
         let mut told = Vec::new();
@@ -210,13 +223,13 @@ impl Itl {
             for entry in tasks.entries.iter_mut().flatten().filter(|e| which(&e.state)) {
                 count += 1;
                 // Once marked a ready task cannot begin, so the phase that `hold` sees is final enough.
-                if entry.state.mark(how) {
-                    told.push(entry.state.clone());
+                if let Some(whom) = entry.state.mark(how) {
+                    told.push((entry.state.clone(), whom));
                 }
                 hold(entry);
             }
         }
-        told.iter().for_each(|state| state.abort_handler());
+        told.iter().for_each(|(state, whom)| state.tell(*whom));
         count
     }
 }

@@ -2,9 +2,10 @@
 //!
 //! A task is *ready* (accepted, its data still on the way), then *executing* (it may touch the store), then *ended* (the
 //! handler has called `done`; only its response is on the way). An abort of a ready task takes effect at once: it never
-//! executes. An executing one is waited for.
+//! executes. An executing one is waited for. One that has still to wait for its turn (see `turns`) counts as executing.
 
 use super::itl::Itl;
+use super::turns::Turn;
 use super::{Handler, Nexus, Outcome};
 use crate::scsi::{ScsiStatus, Sense};
 use parking_lot::Mutex;
@@ -36,21 +37,33 @@ pub(super) enum Stop {
     Lost,
 }
 
+/// Who has to hear that a task is stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Whom {
+    /// The handler has it, unless it waits for its turn.
+    Handler,
+    /// It will never be executed, and holds up others.
+    TaskSet,
+}
+
 /// What handles, the registry and the completion of one task share.
 pub(super) struct TaskState {
     flags: AtomicU8,
     pub nexus: Arc<Nexus>,
     pub tag: u64,
     handler: Arc<dyn Handler>,
+    /// Its place in the task set, if that has places.
+    pub turn: Option<Turn>,
 }
 
 impl TaskState {
-    pub fn new(nexus: Arc<Nexus>, tag: u64, handler: Arc<dyn Handler>) -> TaskState {
+    pub fn new(nexus: Arc<Nexus>, tag: u64, handler: Arc<dyn Handler>, turn: Option<Turn>) -> TaskState {
         TaskState {
             flags: AtomicU8::new(0),
             nexus,
             tag,
             handler,
+            turn,
         }
     }
 
@@ -64,20 +77,34 @@ impl TaskState {
         self.flags.load(Ordering::Acquire) & (EXECUTING | ENDED) != 0
     }
 
-    /// Marks the task as stopped; true when the handler has to be told ([`TaskState::abort_handler`]).
-    pub fn mark(&self, how: Stop) -> bool {
+    /// Marks the task as stopped, and says who has to be told ([`TaskState::tell`]).
+    pub fn mark(&self, how: Stop) -> Option<Whom> {
         let flag = match how {
             Stop::Abort => ABORTED,
             Stop::HandOver => HANDED_OVER,
             Stop::Lost => LOST,
         };
         let before = self.flags.fetch_or(flag, Ordering::AcqRel);
-        before & (EXECUTING | ENDED) == EXECUTING && before & flag == 0
+        match before & (EXECUTING | ENDED) {
+            _ if before & flag != 0 => None,
+            EXECUTING => Some(Whom::Handler),
+            0 if self.turn.is_some() => Some(Whom::TaskSet),
+            _ => None,
+        }
     }
 
-    /// Tells the handler. No lock of the framework is held: it may complete the task on this thread.
-    pub fn abort_handler(&self) {
-        self.handler.abort(&self.nexus, self.tag);
+    /// No lock of the framework is held: the handler may complete the task on this thread.
+    pub fn tell(&self, whom: Whom) {
+        match (whom, &self.turn) {
+            (Whom::TaskSet, Some(turn)) => turn.leave(),
+            (Whom::Handler, Some(turn)) if turn.withdraw() => {}
+            _ => self.handler.abort(&self.nexus, self.tag),
+        }
+    }
+
+    /// True once it was marked as stopped.
+    pub fn stopped(&self) -> bool {
+        self.flags.load(Ordering::Acquire) & (ABORTED | HANDED_OVER | LOST) != 0
     }
 
     pub fn handler(&self) -> &Arc<dyn Handler> {
@@ -135,6 +162,9 @@ impl LiveTask {
 impl Drop for LiveTask {
     fn drop(&mut self) {
         self.itl.remove(self.key);
+        if let Some(turn) = &self.state.turn {
+            turn.leave();
+        }
     }
 }
 
@@ -147,8 +177,8 @@ pub struct TaskHandle {
 impl TaskHandle {
     /// ABORT TASK: the outcome is no longer wanted. `done` of the task is still called, with TASK ABORTED.
     pub fn abort(&self) {
-        if self.state.mark(Stop::Abort) {
-            self.state.abort_handler();
+        if let Some(whom) = self.state.mark(Stop::Abort) {
+            self.state.tell(whom);
         }
     }
 

@@ -5,6 +5,7 @@ use super::identity::Identity;
 use super::io::IoCounters;
 use super::itl::{Itl, Refused};
 use super::live::{Finale, Stop};
+use super::turns::{Turn, Turns};
 use super::{Framework, Handler, LuNexuses, Nexus, ObjectState, Unit};
 use crate::changes::Change;
 use crate::scsi::Sense;
@@ -45,6 +46,8 @@ pub(super) struct LogicalUnit {
     pub identity: Identity,
     /// What hosts have read and written.
     pub io: IoCounters,
+    /// The order of its commands.
+    pub turns: Arc<Turns>,
     name: Mutex<String>,
     state: AtomicU8,
     access: AtomicU8,
@@ -69,6 +72,7 @@ impl LogicalUnit {
             provider,
             identity,
             io: IoCounters::default(),
+            turns: Arc::default(),
             name: Mutex::new(name),
             state: AtomicU8::new(ObjectState::Offline as u8),
             access: AtomicU8::new(UNKNOWN),
@@ -206,6 +210,12 @@ impl LogicalUnit {
     /// `finale` is held until the tasks that are there are gone.
     pub fn when_idle(&self, finale: &Arc<Finale>) {
         self.itls().iter().for_each(|itl| itl.when_idle(finale));
+    }
+
+    /// The crowd leaves the task set when the tasks that have no place in it are gone.
+    pub fn await_crowd(&self, crowd: Turn) {
+        let finale = Finale::new(move || crowd.leave());
+        self.itls().iter().for_each(|itl| itl.when_crowd_is_gone(&finale));
     }
 
     // --- nexuses ----------------------------------------------------------------------------------------------------

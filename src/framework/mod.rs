@@ -9,6 +9,7 @@
 //! | the contract with the neighbours | `api`, `task`, `unit`, `peer`, `port` |
 //! | the way of a command | `routing`, then `dlun0` (no LU), `standby` (to the peer), `identity` (INQUIRY in their stead) |
 //! | one nexus on one LU | `itl`, `attention` (unit attentions), `live` (tasks), `task_management` |
+//! | the order of an LU's commands | `task_set` (pure), `turns` |
 //! | what hosts did with an LU | `io` (totals) |
 //! | who sees what | `views` (pure), `groups` (the calls), `mapping`, `lun_map` |
 //! | management | `state`, `service`, `lus`, `modify`, `ports`, `providers` with `sbd_data`, `defaults`, `persistence` |
@@ -49,6 +50,8 @@ mod standby;
 mod state;
 mod task;
 mod task_management;
+mod task_set;
+mod turns;
 mod unit;
 mod views;
 

@@ -8,9 +8,10 @@ use super::itl::{Itl, Refused};
 use super::live::LiveTask;
 use super::logical_unit::{LogicalUnit, Route};
 use super::standby::{self, Verdict};
-use super::{Done, Framework, Origin, Outcome, ReadyTask, Start, Started, Task};
+use super::{Done, Framework, Handler, Origin, Outcome, ReadyTask, Start, Started, Task, TaskAttribute};
 use crate::scsi::{ScsiStatus, Sense};
 use crate::types::{AccessState, Lun};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -48,7 +49,9 @@ pub(super) fn start(framework: &Framework, task: Task) -> Started {
         if let Some(outcome) = checks(framework, &task, &itl, &route) {
             return Started::Done(outcome);
         }
-        match itl.admit(&task.nexus, task.tag, || itl.lu.handler(&route)) {
+        match itl.admit(&task.nexus, task.tag, ordering(&task, &route), || {
+            itl.lu.handler(&route)
+        }) {
             Ok(live) => return begin(task, live),
             Err(Refused::Closed) => {}
             Err(Refused::Unmapped) => return Started::Done(dlun0::unmapped(&task)),
@@ -59,12 +62,28 @@ pub(super) fn start(framework: &Framework, task: Task) -> Started {
     Started::Done(Outcome::status(ScsiStatus::Busy))
 }
 
-/// The handler's own checks; nothing is executed yet.
-fn begin(task: Task, live: LiveTask) -> Started {
-    match live.state.handler().start(&task) {
-        Start::Done(outcome) => Started::Done(outcome),
-        Start::Execute { want } => Started::Ready(Box::new(ReadyTask { task, want, live })),
+/// The commands of a Standby LU are put in order where they are executed.
+fn ordering(task: &Task, route: &Route) -> TaskAttribute {
+    match route {
+        Route::Active(_) => task.attribute,
+        _ => TaskAttribute::Simple,
     }
+}
+
+/// The handler's own checks; nothing is executed yet. An answer that has to wait for its turn is asked for again then; a refusal
+/// need not wait.
+fn begin(task: Task, live: LiveTask) -> Started {
+    let want = match live.state.handler().start(&task) {
+        Start::Execute { want } => want,
+        Start::Done(outcome) => {
+            let dormant = live.state.turn.as_ref().is_some_and(|turn| !turn.has_come());
+            if !dormant || outcome.status != ScsiStatus::Good {
+                return Started::Done(outcome);
+            }
+            0
+        }
+    };
+    Started::Ready(Box::new(ReadyTask { task, want, live }))
 }
 
 /// Hazard H12: the peer means another LU than the one that this node has under that number.
@@ -254,5 +273,34 @@ pub(super) fn execute(ready: ReadyTask, data: Vec<u8>, done: Done) {
         );
         return completion.finish(Outcome::check(Sense::INTERNAL_FAILURE));
     }
+    if completion.live.state.turn.is_some() {
+        return in_turn(handler, task, data, completion);
+    }
     handler.execute(task, data, Box::new(move |outcome| completion.finish(outcome)));
+}
+
+/// Executes a command when it may be executed. What older ones may have changed is checked then.
+fn in_turn(handler: Arc<dyn Handler>, task: Task, data: Vec<u8>, completion: Completion) {
+    let state = completion.live.state.clone();
+    let stopped = || state.stopped();
+    let run: Box<dyn FnOnce() + Send> = Box::new(move || {
+        if completion.live.state.stopped() {
+            return completion.finish(Outcome::status(ScsiStatus::TaskAborted));
+        }
+        if handler.reservation_conflict(&task) {
+            return completion.finish(Outcome::status(ScsiStatus::ReservationConflict));
+        }
+        match handler.start(&task) {
+            Start::Done(outcome) => completion.finish(outcome),
+            Start::Execute { want } if want as usize == data.len() => {
+                handler.execute(task, data, Box::new(move |outcome| completion.finish(outcome)));
+            }
+            // It needs other data than it was asked for before.
+            Start::Execute { .. } => completion.finish(Outcome::status(ScsiStatus::Busy)),
+        }
+    });
+    match &state.turn {
+        Some(turn) => turn.wait(stopped, run),
+        None => run(),
+    }
 }

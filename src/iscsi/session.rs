@@ -59,6 +59,9 @@ const DRAIN_TIME: Duration = Duration::from_secs(5);
 const JOIN_TIME: Duration = Duration::from_secs(5);
 /// A gap in CmdSN that nobody fills for this long ends the session (`iscsi-target.md` chapter 7).
 const GAP_TIME: Duration = Duration::from_secs(30);
+/// A command whose data makes no progress for this long is ended (`scsi-sbd.md` 1.10): others may have to wait for it, because
+/// of their task attributes or for the memory that it holds.
+const STALL_TIME: Duration = Duration::from_secs(75);
 
 /// The longest write, bytes (`scsi-sbd.md` 2.2 demands 32 MiB).
 pub const WRITE_MAX: u32 = 64 << 20;

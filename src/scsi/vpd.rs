@@ -139,10 +139,10 @@ fn management(urls: &str) -> Vec<u8> {
     data
 }
 
-/// SIMPSUP: tasks are SIMPLE; LUICLR: unit attentions are cleared per nexus (SPC-4 7.8.7).
+/// HEADSUP, ORDSUP, SIMPSUP: the task attributes; LUICLR: unit attentions are cleared per nexus (SPC-4 7.8.7).
 fn extended_inquiry() -> Vec<u8> {
     let mut data = vec![0; 60];
-    data[1] = 0x01;
+    data[1] = 0x07;
     data[3] = 0x01;
     data
 }
@@ -265,6 +265,11 @@ mod tests {
             assert_eq!(page(page::PROVISIONING, &thick, port), None);
             assert_eq!(page(page::BLOCK_LIMITS, &thick, port).unwrap()[20..36], [0; 16]);
         });
+    }
+
+    #[test]
+    fn task_attributes() {
+        with(|unit, port| assert_eq!(page(page::EXTENDED_INQUIRY, unit, port).unwrap()[4..8], [0, 7, 0, 1]));
     }
 
     #[test]

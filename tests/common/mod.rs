@@ -110,6 +110,28 @@ pub fn qemu_io(url: &str, commands: &[&str]) -> Result<String, String> {
     }
 }
 
+/// A file system of 16 MiB, gone when the test ends however it ends.
+pub struct SmallStore(pub PathBuf);
+
+impl SmallStore {
+    /// Mounted on a directory that it creates.
+    pub fn new(place: &Path) -> SmallStore {
+        std::fs::create_dir(place).expect("a place to mount on");
+        must(
+            Command::new("mount")
+                .args(["-t", "tmpfs", "-o", "size=16m", "none"])
+                .arg(place),
+        );
+        SmallStore(place.to_owned())
+    }
+}
+
+impl Drop for SmallStore {
+    fn drop(&mut self) {
+        run(Command::new("umount").arg("-l").arg(&self.0));
+    }
+}
+
 /// A running `stmfd`; killed when dropped.
 pub struct Stmfd {
     child: Child,

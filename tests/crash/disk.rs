@@ -22,7 +22,7 @@ impl FaultyDisk {
         let compiled = compiler.arg(&library).arg(source).arg("-ldl").status();
         assert!(compiled.expect("cc is there").success());
         let path = scratch.join("control");
-        std::fs::write(&path, [0; 16]).expect("a file");
+        std::fs::write(&path, [0; 20]).expect("a file");
         let control = File::options().read(true).write(true).open(&path).expect("a file");
         FaultyDisk { library, control, path }
     }
@@ -43,7 +43,12 @@ impl FaultyDisk {
         self.set(0, error);
     }
 
-    /// Ends that; how many have failed.
+    /// Reads fail with this error from now on; 0: they do not.
+    pub fn fail_reads(&self, error: i32) {
+        self.set(16, error);
+    }
+
+    /// Ends the failing of writes; how many have failed.
     pub fn work(&self) -> i32 {
         self.set(0, 0);
         let mut failures = [0; 4];

@@ -126,6 +126,34 @@ fn write_same() {
 }
 
 #[test]
+fn verify_one_block_against_many() {
+    let (_directory, disk) = disk();
+    let blocks = 2000_u16;
+    let [high, low] = blocks.to_be_bytes();
+    let fill = [0x41, 0, 0, 0, 0, 0, 0, high, low, 0];
+    good(run(&disk, &fill, write(512), &[6; 512]));
+    let verify = [0x2f, 0x06, 0, 0, 0, 0, 0, high, low, 0];
+    let outcome = run(&disk, &verify, write(512), &[6; 512]);
+    assert_eq!((outcome.status, outcome.implied), (ScsiStatus::Good, 512));
+    // The last block of more than one piece differs in one byte.
+    let mut last = [6; 512];
+    last[500] = 7;
+    let [high, low] = (blocks - 1).to_be_bytes();
+    let change = [0x2a, 0, 0, 0, high, low, 0, 0, 1, 0];
+    good(run(&disk, &change, write(512), &last));
+    let outcome = run(&disk, &verify, write(512), &[6; 512]);
+    refused(&outcome, Sense::MISCOMPARE);
+    assert_eq!(
+        outcome.sense[..7],
+        [0xf0, 0, 0x0e, 0, 0, 0x01, 0xf4],
+        "its offset in the host's data"
+    );
+    // Nothing to compare; too little to compare with.
+    good(run(&disk, &ten(0x2f, 0x06, 0, 0), NONE, &[]));
+    refused(&run(&disk, &verify, write(256), &[6; 256]), Sense::INVALID_FIELD_IN_IU);
+}
+
+#[test]
 fn compare_and_write() {
     let (_directory, disk) = disk();
     put(&disk, 4, &[1; 1024]);

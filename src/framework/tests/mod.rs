@@ -5,6 +5,7 @@ mod configuration;
 mod extras;
 mod management;
 mod model;
+mod order;
 mod pair;
 mod persistence;
 mod ports;

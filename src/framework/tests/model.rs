@@ -39,9 +39,31 @@ pub struct Behaviour {
     pub fail_release: AtomicBool,
     pub ignore_abort: AtomicBool,
     pub resets: AtomicU8,
+    /// Commands that are being executed: ORDERED ones, and all but those at the head of the queue.
+    pub executing: (AtomicU64, AtomicU64),
+    /// ORDERED commands that met another one.
+    pub overlaps: AtomicU64,
 }
 
 impl Behaviour {
+    /// Executes `body`, and watches that an ORDERED command is alone.
+    fn watch<T>(&self, attribute: TaskAttribute, body: impl FnOnce() -> T) -> T {
+        if attribute == TaskAttribute::HeadOfQueue {
+            return body();
+        }
+        let ordered = u64::from(attribute == TaskAttribute::Ordered);
+        let (of_ordered, of_all) = &self.executing;
+        let together = of_ordered.fetch_add(ordered, Ordering::SeqCst) + ordered;
+        if of_all.fetch_add(1, Ordering::SeqCst) > 0 && together > 0 {
+            self.overlaps.fetch_add(1, Ordering::SeqCst);
+        }
+        std::thread::yield_now();
+        let result = body();
+        of_ordered.fetch_sub(ordered, Ordering::SeqCst);
+        of_all.fetch_sub(1, Ordering::SeqCst);
+        result
+    }
+
     pub fn run_held(&self) {
         let held = std::mem::take(&mut *self.held.lock());
         held.into_iter().for_each(|(_, _, run)| run());
@@ -84,27 +106,29 @@ impl Handler for MemoryUnit {
         self.waiting.lock().insert((task.nexus.id, task.tag), aborted.clone());
         let key = (task.nexus.id, task.tag);
         let (shared, name, guid) = (self.shared.clone(), self.name.clone(), self.guid);
+        let behaviour = self.behaviour.clone();
         let run = move || {
             if aborted.load(Ordering::Acquire) {
                 return done(Outcome::status(ScsiStatus::TaskAborted));
             }
-            let mut media = shared.0.lock();
-            let medium = media.get_mut(&name).expect("exists");
-            let outcome = match task.cdb.opcode() {
-                0x08 => Outcome::data_in(vec![medium.data]),
-                0x0a => {
-                    medium.data = data[0];
-                    Outcome::data_out(1)
+            let outcome = behaviour.watch(task.attribute, || {
+                let mut media = shared.0.lock();
+                let medium = media.get_mut(&name).expect("exists");
+                match task.cdb.opcode() {
+                    0x08 => Outcome::data_in(vec![medium.data]),
+                    0x0a => {
+                        medium.data = data[0];
+                        Outcome::data_out(1)
+                    }
+                    0x12 => {
+                        let mut bytes = vec![0, 0, 6, 2, 31, 0x10, 0, 2];
+                        bytes.extend(b"MODEL   MEMORY          ");
+                        bytes.extend(&guid.0[..4]);
+                        Outcome::data_in(bytes)
+                    }
+                    _ => Outcome::good(),
                 }
-                0x12 => {
-                    let mut bytes = vec![0, 0, 6, 2, 31, 0x10, 0, 2];
-                    bytes.extend(b"MODEL   MEMORY          ");
-                    bytes.extend(&guid.0[..4]);
-                    Outcome::data_in(bytes)
-                }
-                _ => Outcome::good(),
-            };
-            drop(media);
+            });
             done(outcome);
         };
         match self.behaviour.hold.load(Ordering::Acquire) {
@@ -546,12 +570,16 @@ impl Node {
     }
 
     pub fn start(&self, nexus: &Arc<Nexus>, lun: u16, cdb: &[u8], tag: u64) -> Started {
+        self.start_as(TaskAttribute::Simple, nexus, lun, cdb, tag)
+    }
+
+    pub fn start_as(&self, attribute: TaskAttribute, nexus: &Arc<Nexus>, lun: u16, cdb: &[u8], tag: u64) -> Started {
         self.framework.start(Task {
             nexus: nexus.clone(),
             lun: Lun::new(lun).unwrap().to_sam(),
             cdb: Cdb::new(cdb).unwrap(),
             tag,
-            attribute: TaskAttribute::Simple,
+            attribute,
             expected: Expected {
                 read: true,
                 write: true,
@@ -562,8 +590,20 @@ impl Node {
     }
 
     pub fn submit(&self, nexus: &Arc<Nexus>, lun: u16, cdb: &[u8], data: &[u8], tag: u64) -> Receiver<Outcome> {
+        self.submit_as(TaskAttribute::Simple, nexus, lun, cdb, data, tag)
+    }
+
+    pub fn submit_as(
+        &self,
+        attribute: TaskAttribute,
+        nexus: &Arc<Nexus>,
+        lun: u16,
+        cdb: &[u8],
+        data: &[u8],
+        tag: u64,
+    ) -> Receiver<Outcome> {
         let (sender, receiver) = channel();
-        match self.start(nexus, lun, cdb, tag) {
+        match self.start_as(attribute, nexus, lun, cdb, tag) {
             Started::Done(outcome) => sender.send(outcome).unwrap(),
             Started::Ready(ready) => {
                 let mut data = data.to_vec();

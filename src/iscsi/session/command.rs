@@ -1,13 +1,14 @@
 //! SCSI commands of a session: arrival, data from the initiator, execution, data and status back
 //! (RFC 7143 4.2.5, 11.3, 11.7, 11.8; `iscsi-target.md` chapter 8).
 
-use super::{Action, Command, ConnectionId, IMMEDIATE_MAX, Session, WRITE_MAX};
+use super::{Action, Command, ConnectionId, IMMEDIATE_MAX, STALL_TIME, Session, WRITE_MAX};
 use crate::framework::{Cdb, Expected, Outcome, Residual, TaskAttribute};
 use crate::iscsi::decoder::Pdu;
 use crate::iscsi::pdu::{DataOut, Header, NO_TAG, RejectReason, ScsiCommand, opcode};
 use crate::scsi::{ScsiStatus, Sense};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// One solicited burst.
 #[derive(Debug)]
@@ -68,6 +69,8 @@ pub(super) struct Live {
     r2ts: u32,
     /// Bytes counted in [`Session::writing`] once admitted.
     reserved: Option<u64>,
+    /// How much of its data had come when that was first seen, while it is collected.
+    stalled: Option<(u32, Instant)>,
 }
 
 impl Live {
@@ -109,6 +112,9 @@ impl Live {
 
 /// 0B/47/05: protocol service CRC error, what iSCSI reports for data that cannot be trusted (RFC 7143 11.4.7.2).
 const PROTOCOL_ERROR: Sense = Sense::new(0x0b, 0x47, 0x05);
+
+/// 0B/4B/06: initiator response timeout (SPC-4 annex F).
+const RESPONSE_TIMEOUT: Sense = Sense::new(0x0b, 0x4b, 0x06);
 
 /// Where the data of a Data-Out ends in the task's buffer.
 fn pdu_end(header: &Header) -> Option<u32> {
@@ -203,6 +209,7 @@ impl Session {
                 bursts: VecDeque::new(),
                 r2ts: 0,
                 reserved: None,
+                stalled: None,
             },
         );
         Ok(())
@@ -387,6 +394,38 @@ impl Session {
             if let Some(connection) = self.at(to) {
                 connection.push(stamp, header, Vec::new());
             }
+        }
+    }
+
+    /// Ends the commands whose data has made no progress for [`STALL_TIME`]: the initiator does not send what it was asked for,
+    /// or there was no memory to ask for it.
+    pub(super) fn end_stalled(&mut self, now: Instant) {
+        let mut ended = Vec::new();
+        for (&itt, live) in &mut self.tasks {
+            match live.stalled {
+                _ if live.stage != Stage::Collecting => {}
+                Some((received, since)) if received == live.received => {
+                    if now.saturating_duration_since(since) > STALL_TIME {
+                        let asked = live.unsolicited.is_some() || !live.bursts.is_empty();
+                        ended.push((itt, asked));
+                    }
+                }
+                _ => live.stalled = Some((live.received, now)),
+            }
+        }
+        for (itt, asked) in ended {
+            log::warn!(
+                "command {itt:#x}: its data made no progress in {} s",
+                STALL_TIME.as_secs()
+            );
+            self.actions.push_back(Action::Abandon { itt });
+            self.finished(
+                itt,
+                match asked {
+                    true => Outcome::check(RESPONSE_TIMEOUT),
+                    false => Outcome::status(ScsiStatus::Busy),
+                },
+            );
         }
     }
 

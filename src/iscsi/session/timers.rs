@@ -19,6 +19,7 @@ impl Session {
         for id in ids {
             self.tick_connection(id, now);
         }
+        self.end_stalled(now);
         self.settle_logouts(Some(now));
         self.admit_connections(Some(now));
         // What waits for memory that other sessions held.

@@ -159,6 +159,32 @@ fn immediate_unsolicited_and_solicited_data_arrive_as_one() {
     );
 }
 
+#[test]
+fn a_write_whose_data_does_not_come_is_ended_in_time() {
+    let mut pair = Pair::normal();
+    pair.write(5, 4096, &[], true);
+    pair.start();
+    pair.ready(5, 4096);
+    let r2t = pair.answer().header;
+    let pass = |pair: &mut Pair| {
+        pair.session.tick(pair.now);
+        pair.now += Duration::from_secs(25);
+        pair.numbered(nop(6), b"");
+        assert_eq!(pair.answers().len(), 1, "the connection lives, and so does the command");
+    };
+    (0..2).for_each(|_| pass(&mut pair));
+    pair.data_out(5, r2t.ttt(), 0, 0, false, &bytes(512));
+    (0..4).for_each(|_| pass(&mut pair));
+    pair.session.tick(pair.now);
+    pair.pump();
+    assert!(matches!(pair.actions[..], [Action::Abandon { itt: 5 }]));
+    let answer = pair.answer();
+    assert_eq!((answer.header.opcode(), answer.header.0[3]), (opcode::SCSI_RESPONSE, 2));
+    assert_eq!((answer.data[4], &answer.data[14..16]), (0x0b, &[0x4b, 0x06][..]));
+    pair.data_out(5, r2t.ttt(), 1, 512, true, &bytes(3584));
+    assert!(pair.answers().is_empty() && !pair.closed());
+}
+
 /// Bytes of several PDUs, as they may come in one receive.
 fn joined(pdus: &[(Header, &[u8])]) -> Vec<u8> {
     let mut out = Output::default();

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "backing.h"
 #include "check.h"
 
 static void take_message(void *cookie, char *data, size_t size, door_desc_t *desc, unsigned int count)
@@ -78,6 +79,47 @@ static void killed_owner(int door)
 	close(hold[1]);
 }
 
+/*
+ * A child has copies of all descriptors of its parent until it ends or becomes another program. A logical unit that its parent has
+ * given up meanwhile is free all the same, for the next one who wants its files.
+ */
+static void files_are_free(int separate)
+{
+	struct backing data, meta;
+	luResource hdl = NULL;
+	stmfGuid lu, again;
+	int hold[2];
+	char byte;
+	pid_t pid;
+
+	backing_make(&data, 2 * MIB);
+	backing_make(&meta, separate ? 0 : 2 * MIB);
+	CALL(stmfCreateLuResource(STMF_DISK, &hdl), STMF_STATUS_SUCCESS);
+	CALL(stmfSetLuProp(hdl, STMF_LU_PROP_FILENAME, data.path), STMF_STATUS_SUCCESS);
+	if (separate)
+		CALL(stmfSetLuProp(hdl, STMF_LU_PROP_META_FILENAME, meta.path), STMF_STATUS_SUCCESS);
+	CALL(stmfCreateLu(hdl, &lu), STMF_STATUS_SUCCESS);
+	TRUE(pipe(hold) == 0);
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		close(hold[1]);
+		_exit(read(hold[0], &byte, 1) == 0 ? 0 : 1);
+	}
+	close(hold[0]);
+	CALL(stmfDeleteLu(&lu), STMF_STATUS_SUCCESS);
+	CALL(stmfImportLu(STMF_DISK, separate ? meta.path : data.path, &again), STMF_STATUS_SUCCESS);
+	TRUE(memcmp(&lu, &again, sizeof (lu)) == 0);
+	CALL(stmfDeleteLu(&lu), STMF_STATUS_SUCCESS);
+	CALL(stmfCreateLu(hdl, &lu), STMF_STATUS_SUCCESS);
+	CALL(stmfDeleteLu(&lu), STMF_STATUS_SUCCESS);
+	CALL(stmfFreeLuResource(hdl), STMF_STATUS_SUCCESS);
+	close(hold[1]);
+	TRUE(waitpid(pid, NULL, 0) == pid);
+	backing_remove(&data);
+	backing_remove(&meta);
+}
+
 int main(int argc, char **argv)
 {
 	int shared = argc > 1 && strcmp(argv[1], "shared") == 0;
@@ -104,5 +146,7 @@ int main(int argc, char **argv)
 	if (shared)
 		killed_owner(door);
 	CALL(stmfDeleteHostGroup(&name), STMF_STATUS_SUCCESS);
+	files_are_free(0);
+	files_are_free(1);
 	return (check_end());
 }

@@ -10,9 +10,13 @@ use std::fs::{File, Metadata as Attributes, OpenOptions};
 use std::io::{self, IoSliceMut};
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// Unit of I/O, and its alignment.
 pub const BLOCK: usize = 4096;
+
+/// How long an exclusive open of a block device waits for others to let go of it.
+const LET_GO: Duration = Duration::from_secs(1);
 
 /// One aligned block.
 #[derive(Clone, PartialEq, Eq)]
@@ -119,11 +123,18 @@ pub fn open(path: &str, kind: Kind, access: Access, flags: libc::c_int) -> io::R
     } else {
         0
     };
-    let file = OpenOptions::new()
-        .read(true)
-        .write(access.write)
-        .custom_flags(flags | exclusive)
-        .open(path)?;
+    let mut options = OpenOptions::new();
+    options.read(true).write(access.write).custom_flags(flags | exclusive);
+    let end = Instant::now() + LET_GO;
+    let file = loop {
+        match options.open(path) {
+            // Who has just given it up may have a child on its way from fork to exec, as in [`unlock`].
+            Err(error) if error.raw_os_error() == Some(libc::EBUSY) && exclusive != 0 && Instant::now() < end => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            result => break result?,
+        }
+    };
     // Between look and open the path may have been given to something else.
     let (_, now) = kind_of(&file.metadata()?)?;
     if now == kind {
@@ -134,9 +145,24 @@ pub fn open(path: &str, kind: Kind, access: Access, flags: libc::c_int) -> io::R
 }
 
 /// Takes the open-file-description lock on byte 0: a write lock, or a read lock for a file open for reading. `false` when
-/// another open file has it. It ends with the last descriptor of this open file.
+/// another open file has it. It ends with the last descriptor of this open file, or by [`unlock`].
 pub fn lock(file: &File, write: bool) -> io::Result<bool> {
-    let kind = if write { libc::F_WRLCK } else { libc::F_RDLCK };
+    match set_lock(file, if write { libc::F_WRLCK } else { libc::F_RDLCK }) {
+        Ok(()) => Ok(true),
+        Err(Errno::EAGAIN | Errno::EACCES) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Ends a lock at once. Closing the file does not: a child of this process has copies of all descriptors from its fork until
+/// shortly after its exec, close-on-exec or not. In a child itself nothing of its parent is dropped.
+pub fn unlock(file: &File) {
+    if let Err(error) = set_lock(file, libc::F_UNLCK) {
+        log::debug!("ending a lock: {error}");
+    }
+}
+
+fn set_lock(file: &File, kind: libc::c_int) -> nix::Result<()> {
     let lock = libc::flock {
         l_type: kind as libc::c_short,
         l_whence: libc::SEEK_SET as libc::c_short,
@@ -144,11 +170,7 @@ pub fn lock(file: &File, write: bool) -> io::Result<bool> {
         l_len: 1,
         l_pid: 0,
     };
-    match fcntl(file, FcntlArg::F_OFD_SETLK(&lock)) {
-        Ok(_) => Ok(true),
-        Err(nix::Error::EAGAIN | nix::Error::EACCES) => Ok(false),
-        Err(error) => Err(error.into()),
-    }
+    fcntl(file, FcntlArg::F_OFD_SETLK(&lock)).map(drop)
 }
 
 /// The carrier of record and metadata.
@@ -285,6 +307,14 @@ impl BlockFile {
         }
         self.write_block(AREA_OFFSET / BLOCK as u64, &Block(blocks[0]))?;
         self.sync()
+    }
+}
+
+impl Drop for BlockFile {
+    fn drop(&mut self) {
+        if self.kind == Kind::Regular {
+            unlock(&self.file);
+        }
     }
 }
 

@@ -393,8 +393,11 @@ impl Unit for Disk {
         lu.gate().close();
         if how == Release::Lost {
             // Logged by the medium; I/O that has not ended by now fails or is the residual risk of 6.6.
-            let _ = lu.medium.close(false);
+            let file = lu.medium.close(false).unwrap_or_default();
             lu.ownership.abandon();
+            if let Some(file) = &file {
+                block_file::unlock(file);
+            }
             lu.files.lock().clear();
             lu.drop_reserve();
             return Ok(());
@@ -420,6 +423,9 @@ impl Unit for Disk {
             }
             // Nothing can be written any more. Whoever wants the store next waits until the lease has stood still.
             lu.ownership.abandon();
+        }
+        if let Some(file) = &file {
+            block_file::unlock(file);
         }
         lu.files.lock().clear();
         lu.drop_reserve();

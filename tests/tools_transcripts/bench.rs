@@ -4,7 +4,7 @@ use crate::transcript::{Case, Outcome};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex};
 use stmf::door;
 use stmf::framework::{ConfigState, ObjectState};
 use stmf::service::{Options, Response, Service, decode_request, encode_response};
@@ -33,10 +33,6 @@ enum Effect {
     Provider(&'static str),
 }
 
-/// Held by whoever serves a request; a program is started while nobody does. Between fork and exec the child has copies of
-/// all descriptors, and with them the locks of LUs that are just being deleted.
-static SERVING: RwLock<()> = RwLock::new(());
-
 type Rules = Arc<Mutex<Vec<Rule>>>;
 
 /// Service, door and a directory to work in.
@@ -63,7 +59,6 @@ impl Bench {
         let server = {
             let (service, rules) = (service.clone(), rules.clone());
             door::Server::create(0, move |call| {
-                let _serving = SERVING.read();
                 let request = decode_request(call.data).unwrap().request;
                 let name = format!("{request:?}");
                 let rule = rules
@@ -124,11 +119,7 @@ impl Bench {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let started = {
-            let _nobody = SERVING.write();
-            command.spawn().unwrap()
-        };
-        let output = started.wait_with_output().unwrap();
+        let output = command.output().unwrap();
         // A temporary directory has another name each time.
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().replace(directory, "/DIR");
         Outcome {

@@ -2,7 +2,7 @@
 
 use super::changes;
 use super::identity::Identity;
-use super::io::IoCounters;
+use super::io::Ledger;
 use super::itl::{Itl, Refused};
 use super::live::{Finale, Stop};
 use super::{Framework, Handler, LuNexuses, Nexus, ObjectState, Unit};
@@ -44,7 +44,7 @@ pub(super) struct LogicalUnit {
     /// What INQUIRY says while nobody else can be asked.
     pub identity: Identity,
     /// What hosts have read and written.
-    pub io: IoCounters,
+    pub io: Ledger,
     name: Mutex<String>,
     state: AtomicU8,
     access: AtomicU8,
@@ -68,7 +68,7 @@ impl LogicalUnit {
             guid,
             provider,
             identity,
-            io: IoCounters::default(),
+            io: Ledger::default(),
             name: Mutex::new(name),
             state: AtomicU8::new(ObjectState::Offline as u8),
             access: AtomicU8::new(UNKNOWN),

@@ -62,14 +62,22 @@ def main():
     until("there is load", lambda: script("return answers.some((a, i) => i && a.io.write_bytes > answers[i-1].io.write_bytes)"))
     until("a minute's beginning is plotted", lambda: script("return answers.length >= 12"))
     lines = script("return [...document.querySelectorAll('polyline')].map((l) => new Set(l.getAttribute('points').split(' ').map((p) => p.split(',')[1])).size)")
-    assert len(lines) == 5 and all(levels > 1 for levels in lines), f"flat plots: {lines}"
+    assert len(lines) == 6 and all(levels > 1 for levels in lines), f"flat plots: {lines}"
+
+    # The peer tells of itself, and its load is plotted too.
+    until("the peer's own words", lambda: "as it said" in text() and "(node 1)" in text())
+    until("the peer has load", lambda: script("return answers.some((a, i) => i && a.peer_node && answers[i-1].peer_node && a.peer_node.io.read_bytes > answers[i-1].peer_node.io.read_bytes)"))
+    script("const w = document.getElementById('whose'); w.value = 'peer'; w.dispatchEvent(new Event('change'))")
+    levels = script("return new Set(document.querySelector('#plot-bytes polyline').getAttribute('points').split(' ').map((p) => p.split(',')[1])).size")
+    assert levels > 1, "the peer's plot is flat"
+    script("const w = document.getElementById('whose'); w.value = 'here'; w.dispatchEvent(new Event('change'))")
 
     # The keyboard reaches every control, in order, and each says what it is.
     seen = []
-    for _ in range(4):
+    for _ in range(5):
         key("\ue004")
         seen.append(script("const e = document.activeElement; return e.className === 'skip' ? 'skip' : e.id || e.getAttribute('aria-labelledby')"))
-    assert seen == ["skip", "what", "lus-heading", "targets-heading"], seen
+    assert seen == ["skip", "whose", "what", "lus-heading", "targets-heading"], seen
     unnamed = script("""return [...document.querySelectorAll('svg, section, [role=region], select')].filter((e) =>
         !(e.labels && e.labels.length) && !document.getElementById(e.getAttribute('aria-labelledby'))?.textContent).length""")
     assert unnamed == 0, f"{unnamed} things without a name"

@@ -9,7 +9,7 @@
 //! | 2 | [`framework`] |
 //! | 3 | [`disk`], [`proxy`], [`iscsi`] |
 //! | 4 | [`service`], [`client`] |
-//! | 5 | [`capi`], [`web`], the programs in `bin/`, and what several of them need: [`cli`] |
+//! | 5 | [`capi`], [`web`], [`metrics`], the programs in `bin/`, and what several of them need: [`cli`] |
 
 pub mod capi;
 pub mod changes;
@@ -20,6 +20,7 @@ pub mod door;
 pub mod framework;
 pub mod iscsi;
 pub mod logging;
+pub mod metrics;
 pub mod nvlist;
 pub mod proxy;
 pub mod scsi;

@@ -1,6 +1,8 @@
 //! The status page of a running `stmfd`: what it says, what it refuses, what it survives.
 
 mod common;
+#[path = "common/openmetrics.rs"]
+mod openmetrics;
 
 use common::{Stmfd, free_port, qemu_io, serve, wait_for};
 use std::io::{Read, Write};
@@ -68,6 +70,56 @@ fn it_shows_what_hosts_do() {
     assert_eq!(lu["io"], now["io"]);
     assert!(lu["io"]["busy_ns"].as_u64() > Some(0));
     assert_eq!(now["targets"][0]["name"], "iqn.2026-11.example:t");
+    stmfd.stop();
+}
+
+#[test]
+fn metrics_keep_to_the_standard_and_count_what_hosts_do() {
+    let dir = tempfile::tempdir().expect("directory");
+    let (portal, port) = (format!("127.0.0.1:{}", free_port()), free_port());
+    let mut command = Stmfd::command(dir.path(), &portal);
+    command.args(["--metrics", &port.to_string()]);
+    let stmfd = Stmfd::start_command(command, dir.path(), &portal);
+    assert!(
+        get(port, "/").starts_with("HTTP/1.1 404 "),
+        "the page was not asked for"
+    );
+    let scrape = || {
+        let answer = get(port, "/metrics");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+        let media = "\r\nContent-Type: application/openmetrics-text; version=1.0.0; charset=utf-8\r\n";
+        assert!(head.starts_with("HTTP/1.1 200 ") && head.contains(media), "{head}");
+        openmetrics::read(body).unwrap_or_else(|fault| panic!("{fault}\n{body}"))
+    };
+    scrape();
+    let url = serve(&stmfd, &common::disk_file(&dir.path().join("disk"), 16 * common::MIB));
+    qemu_io(&url, &["write -P 7 0 1M", "read -P 7 0 512k"]).expect("I/O");
+    let sum = |samples: &openmetrics::Samples, name: &str| -> f64 {
+        samples
+            .iter()
+            .filter(|((sample, _), _)| sample == name)
+            .map(|(_, value)| value)
+            .sum()
+    };
+    wait_for("the totals have arrived", || {
+        let samples = scrape();
+        sum(&samples, "stmf_write_bytes_total") >= 1048576.0 && sum(&samples, "stmf_read_bytes_total") >= 524288.0
+    });
+    let samples = scrape();
+    for kind in ["lu", "target"] {
+        for what in [
+            "read_bytes_total",
+            "write_bytes_total",
+            "read_latency_seconds_count",
+            "write_latency_seconds_sum",
+        ] {
+            let (one, all) = (
+                sum(&samples, &format!("stmf_{kind}_{what}")),
+                sum(&samples, &format!("stmf_{what}")),
+            );
+            assert!(one > 0.0 && (one - all).abs() < 1e-9, "{kind} {what}: {one}, {all}");
+        }
+    }
     stmfd.stop();
 }
 

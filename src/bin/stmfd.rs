@@ -6,8 +6,7 @@ use std::process::ExitCode;
 use stmf::service::{Options, Service};
 use stmf::{changes, door, logging, signals, systemd, web};
 
-const USAGE: &str =
-    "Usage: stmfd [--foreground] [--state-dir DIR] [--door PATH] [--iscsi-portal ADDR:PORT]... [--web [ADDR:]PORT]";
+const USAGE: &str = "Usage: stmfd [--foreground] [--state-dir DIR] [--door PATH] [--iscsi-portal ADDR:PORT]... [--web [ADDR:]PORT] [--metrics [ADDR:]PORT]";
 
 /// Wrong usage or configuration. Do not restart.
 const EXIT_USAGE: u8 = 96;
@@ -23,6 +22,7 @@ struct Flags {
     door: PathBuf,
     portals: Vec<SocketAddr>,
     web: Option<SocketAddr>,
+    metrics: Option<SocketAddr>,
 }
 
 fn parse() -> Result<Option<Flags>, lexopt::Error> {
@@ -33,6 +33,7 @@ fn parse() -> Result<Option<Flags>, lexopt::Error> {
         door: stmf::client::DEFAULT_DOOR.into(),
         portals: Vec::new(),
         web: None,
+        metrics: None,
     };
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
@@ -42,6 +43,7 @@ fn parse() -> Result<Option<Flags>, lexopt::Error> {
             Long("door") => flags.door = parser.value()?.into(),
             Long("iscsi-portal") => flags.portals.push(parser.value()?.parse()?),
             Long("web") => flags.web = Some(parser.value()?.parse_with(web::address)?),
+            Long("metrics") => flags.metrics = Some(parser.value()?.parse_with(web::address)?),
             Long("help") | Short('h') => return Ok(None),
             other => return Err(other.unexpected()),
         }
@@ -109,23 +111,40 @@ fn run(flags: Flags) -> Result<(), Box<dyn std::error::Error>> {
     if group.is_some() {
         nix::unistd::chown(&flags.door, None, group)?;
     }
-    let page = flags
-        .web
-        .map(|address| {
-            web::Server::start(service.framework(), address).map_err(|e| format!("status page at {address}: {e}"))
-        })
-        .transpose()?;
+    let servers = serve_views(&service, flags.web, flags.metrics)?;
     eprintln!("stmfd: ready");
     systemd::notify("READY=1");
 
     let signal = stop.wait()?;
     log::info!("stopping on {signal}");
     systemd::notify("STOPPING=1");
-    drop(page);
+    drop(servers);
     door.revoke();
     changes::end();
     service.stop();
     Ok(())
+}
+
+/// One server for both where the address is the same.
+fn serve_views(
+    service: &Service,
+    page: Option<SocketAddr>,
+    metrics: Option<SocketAddr>,
+) -> Result<Vec<web::Server>, String> {
+    let mut wanted = Vec::new();
+    for address in page.into_iter().chain(metrics.filter(|address| Some(*address) != page)) {
+        let views = web::Views {
+            page: page == Some(address),
+            metrics: metrics == Some(address),
+        };
+        wanted.push((views, address));
+    }
+    wanted
+        .into_iter()
+        .map(|(views, address)| {
+            web::Server::start(service.framework(), views, address).map_err(|e| format!("HTTP at {address}: {e}"))
+        })
+        .collect()
 }
 
 /// Every LU keeps two files open and every session a socket; the usual soft limit of 1024 is for programs that use select(2).

@@ -30,6 +30,7 @@ const TOOL: Tool = Tool {
             policy,
         ),
         subcommand("reads", Operands::Any("forward | refuse"), READS_HELP, reads),
+        subcommand("mirror", Operands::Any("on | off"), MIRROR_HELP, mirror),
     ],
 };
 
@@ -45,6 +46,11 @@ const POLICY_HELP: &str = "\
 
 const READS_HELP: &str = "\
 \tShows or sets whether this node forwards READ for logical units that are standby here.
+";
+
+const MIRROR_HELP: &str = "\
+\tShows or sets whether each change of groups and view entries on this node is made on the
+\tother node too, and the other way round. Must be on there as well.
 ";
 
 const fn subcommand(
@@ -136,6 +142,24 @@ fn reads(invocation: &Invocation, service: &dyn Service, console: &mut Console<'
         },
         _ => {
             console.error("reads takes at most one operand");
+            return 1;
+        }
+    };
+    report(result, console)
+}
+
+fn mirror(invocation: &Invocation, service: &dyn Service, console: &mut Console<'_>) -> u8 {
+    const WORDS: [&str; 2] = ["off", "on"];
+    let result = match &invocation.operands[..] {
+        [] => service
+            .alua_report()
+            .map(|report| console.line(WORDS[usize::from(report.mirror.on)])),
+        [wanted] => match choice(wanted, WORDS, console) {
+            Some(on) => service.set_mirror(on),
+            None => return 1,
+        },
+        _ => {
+            console.error("mirror takes at most one operand");
             return 1;
         }
     };
@@ -325,6 +349,22 @@ mod tests {
         let line = "aluaadm: no: must be refuse or forward\n";
         assert_eq!(aluaadm("reads no", &Script::new()), ran(1, "", line));
         assert_eq!(aluaadm("reads forward refuse", &Script::new()).status, 1);
+    }
+
+    #[test]
+    fn mirror() {
+        for (set, word) in [(false, "off"), (true, "on")] {
+            let put = Script::new().ok(&format!("set_mirror({set})"), ());
+            assert_eq!(aluaadm(&format!("mirror {word}"), &put), ran(0, "", ""));
+        }
+        let gone = Script::new().fail("alua_report()", Status::ServiceNotFound);
+        assert_eq!(
+            aluaadm("mirror", &gone),
+            ran(9, "", "aluaadm: STMF service not found\n")
+        );
+        let line = "aluaadm: yes: must be off or on\n";
+        assert_eq!(aluaadm("mirror yes", &Script::new()), ran(1, "", line));
+        assert_eq!(aluaadm("mirror on off", &Script::new()).status, 1);
     }
 
     #[test]

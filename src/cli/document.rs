@@ -79,7 +79,7 @@ pub fn print(command: &str, data: impl Serialize, service: &dyn Service, console
 pub fn refused(command: &str, complaint: &str, service: &dyn Service, console: &mut Console<'_>) -> u8 {
     console.remember(None, None, complaint);
     let data = match command {
-        "list-state" | "list-defaults" | "status" => Value::Null,
+        "list-state" | "list-defaults" | "status" | "list-alua" => Value::Null,
         _ => Value::Array(Vec::new()),
     };
     print(command, data, service, console);

@@ -3,8 +3,8 @@
 
 use crate::client;
 use crate::framework::{
-    AccessReport, AluaReport, DefaultState, GroupKind, LuInfo, NexusInfo, PortInfo, ProviderData, ServiceState,
-    ViewEntry, ViewRequest,
+    AccessReport, AluaReport, DefaultState, Difference, GroupKind, LuInfo, NexusInfo, NodeStatus, PeerNode,
+    PeerTrouble, PortInfo, ProviderData, ServiceState, ViewEntry, ViewRequest,
 };
 use crate::iscsi::admin as iscsi;
 use crate::service::AluaInfo;
@@ -92,6 +92,11 @@ service! {
     alua_disable() -> ();
     alua() -> AluaInfo;
     alua_report() -> AluaReport;
+    node_status() -> NodeStatus;
+    peer_node() -> Option<PeerNode>;
+    compare_peer() -> Result<Vec<Difference>, PeerTrouble>;
+    overwrite_peer() -> Result<(), PeerTrouble>;
+    set_mirror(on: bool) -> ();
     peer_fenced() -> ();
     default_state(which: DefaultState) -> bool;
     set_default_state(which: DefaultState, online: bool) -> ();

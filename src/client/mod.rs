@@ -26,8 +26,8 @@ pub use size::parse_size;
 
 use crate::door::fork::private_pair;
 use crate::framework::{
-    AccessReport, AluaReport, DefaultState, GroupKind, LuInfo, NexusInfo, PortInfo, ProviderData, ServiceState,
-    ViewEntry, ViewRequest,
+    AccessReport, AluaReport, DefaultState, Difference, GroupKind, LuInfo, NexusInfo, NodeStatus, PeerNode,
+    PeerTrouble, PortInfo, ProviderData, ServiceState, ViewEntry, ViewRequest,
 };
 use crate::iscsi::admin as iscsi;
 use crate::service::{AluaInfo, Request, Response};
@@ -142,6 +142,16 @@ calls! {
     alua() -> AluaInfo = Request::GetAlua, Response::Alua(a) => a;
     /// `stmfadm list-alua`.
     alua_report() -> AluaReport = Request::AluaReport, Response::AluaReport(report) => *report;
+    /// This node with its counters.
+    node_status() -> NodeStatus = Request::NodeStatus, Response::NodeStatus(status) => *status;
+    /// The peer, as it says itself; `None`: it never did.
+    peer_node() -> Option<PeerNode> = Request::PeerNode, Response::PeerNode(peer) => peer.map(|peer| *peer);
+    /// Groups and view entries that the two nodes do not have alike.
+    compare_peer() -> Result<Vec<Difference>, PeerTrouble> = Request::ComparePeer, Response::Comparison(c) => c;
+    /// Gives the peer the groups and view entries of this node.
+    overwrite_peer() -> Result<(), PeerTrouble> = Request::OverwritePeer, Response::Overwritten(o) => o;
+    /// Groups and view entries are mirrored to the peer.
+    set_mirror(on: bool) -> () = Request::SetMirror(on), Response::Done => ();
     /// `aluaadm fenced`.
     peer_fenced() -> () = Request::PeerFenced, Response::Done => ();
     /// Access policy of an LU: true for `non-optimized`.

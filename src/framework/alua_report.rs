@@ -2,7 +2,7 @@
 
 use super::alua::machine::LuState;
 use super::cell::Inner;
-use super::{Framework, PeerReport};
+use super::{Framework, MirrorReport, PeerReport};
 use crate::types::{AccessState, DevId, Guid};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -20,6 +20,8 @@ pub struct AluaReport {
     pub ports: Vec<AluaPort>,
     /// LUs of this node by GUID.
     pub lus: Vec<AluaLu>,
+    /// Groups and view entries are taken over to the peer.
+    pub mirror: MirrorReport,
 }
 
 /// A target port.
@@ -63,6 +65,8 @@ pub struct AluaLu {
     pub moves: u64,
     /// How long the last move through a transition state took.
     pub last_move: Option<Duration>,
+    /// Time in transition states, altogether.
+    pub move_time: Duration,
 }
 
 impl Framework {
@@ -91,6 +95,7 @@ impl Framework {
                 })
                 .collect(),
             lus,
+            mirror: self.mirror_report(),
         }
     }
 }
@@ -105,6 +110,7 @@ fn report(guid: Guid, inner: &Inner) -> Option<AluaLu> {
         lease_age: inner.unit().and_then(|unit| unit.lease_age()),
         moves: inner.moves.count,
         last_move: inner.moves.last,
+        move_time: inner.moves.total,
     })
 }
 

@@ -2,6 +2,9 @@
 //! changes nothing, or live state and store have both changed (`libstmf-api.md` 1.8).
 
 use super::cell::Cell;
+use super::groups::By;
+use super::mirror::Mirror;
+use super::node_request::PeerMemory;
 use super::peer_events::PeerEvents;
 use super::state::StateLock;
 use super::*;
@@ -13,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock, Weak};
+use std::time::Instant;
 
 /// `stmfState`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -165,6 +169,9 @@ pub struct Framework {
     pub(super) live_only: AtomicBool,
     /// READ on a Standby LU is forwarded.
     pub(super) standby_reads: AtomicBool,
+    pub(super) mirror: Mirror,
+    pub(super) peer_memory: PeerMemory,
+    pub(super) started: Instant,
     pub(super) weak: Weak<Framework>,
 }
 
@@ -186,6 +193,9 @@ impl Framework {
             alua_on: AtomicBool::new(false),
             live_only: AtomicBool::new(false),
             standby_reads: AtomicBool::new(true),
+            mirror: Mirror::default(),
+            peer_memory: PeerMemory::default(),
+            started: Instant::now(),
             weak: weak.clone(),
         })
     }
@@ -258,10 +268,10 @@ impl Framework {
     // --- groups and views -------------------------------------------------------------------------------------------
 
     pub fn group_create(&self, kind: GroupKind, name: &GroupName) -> Result<(), Status> {
-        self.create_group(kind, name)
+        self.create_group(kind, name, By::Caller)
     }
     pub fn group_delete(&self, kind: GroupKind, name: &GroupName) -> Result<(), Status> {
-        self.delete_group(kind, name)
+        self.delete_group(kind, name, By::Caller)
     }
     pub fn group_list(&self, kind: GroupKind) -> Result<Vec<GroupName>, Status> {
         Ok(self.configured()?.views.group_list(kind))
@@ -270,16 +280,16 @@ impl Framework {
         self.configured()?.views.group_members(kind, name)
     }
     pub fn group_add(&self, kind: GroupKind, name: &GroupName, member: &DevId) -> Result<(), Status> {
-        self.add_member(kind, name, member)
+        self.add_member(kind, name, member, By::Caller)
     }
     pub fn group_remove(&self, kind: GroupKind, name: &GroupName, member: &DevId) -> Result<(), Status> {
-        self.remove_member(kind, name, member)
+        self.remove_member(kind, name, member, By::Caller)
     }
     pub fn view_add(&self, guid: &Guid, request: &ViewRequest) -> Result<ViewEntry, Status> {
-        self.add_view(guid, request)
+        self.add_view(guid, request, By::Caller)
     }
     pub fn view_remove(&self, guid: &Guid, index: u32) -> Result<(), Status> {
-        self.remove_view(guid, index)
+        self.remove_view(guid, |_| Ok(Some(index)), By::Caller)
     }
     /// Empty for a GUID without entries.
     pub fn view_list(&self, guid: &Guid) -> Result<Vec<ViewEntry>, Status> {

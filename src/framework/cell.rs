@@ -54,6 +54,8 @@ pub(super) struct Moves {
     pub count: u64,
     /// How long the last way from one settled state to another took.
     pub last: Option<Duration>,
+    /// All ways together.
+    pub total: Duration,
     begun: Option<Instant>,
 }
 
@@ -65,7 +67,10 @@ impl Moves {
         self.count += 1;
         match after {
             AccessState::TransitionToActive | AccessState::TransitionToStandby => self.begun = Some(Instant::now()),
-            AccessState::Active | AccessState::Standby => self.last = self.begun.take().map(|begun| begun.elapsed()),
+            AccessState::Active | AccessState::Standby => {
+                self.last = self.begun.take().map(|begun| begun.elapsed());
+                self.total += self.last.unwrap_or_default();
+            }
         }
     }
 }

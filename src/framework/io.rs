@@ -1,10 +1,15 @@
-//! What hosts have read and written: totals of one LU since this node knows it.
+//! What hosts have read and written, and how long it took.
+//!
+//! Counted once, for the pair of nexus and LU ([`IoCounters`]), which one worker serves as a rule, so nothing is shared between
+//! CPUs. An LU, a session and a target each keep a [`Ledger`] of their pairs and add them up when somebody asks.
 
-use super::{Framework, Outcome};
+use super::latency::LiveLatency;
+use super::{Latency, Outcome};
 use crate::scsi::ScsiStatus;
-use crate::types::{Guid, Status};
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Totals, executed here or forwarded from here. They never go down while the node runs.
@@ -22,6 +27,48 @@ pub struct IoTotals {
     pub busy_ns: u64,
     /// Reads and writes that ended otherwise.
     pub errors: u64,
+}
+
+impl IoTotals {
+    /// Adds what was counted elsewhere.
+    pub fn add(&mut self, other: &IoTotals) {
+        self.each(other, u64::wrapping_add);
+    }
+
+    /// What was counted since `earlier`, which are the same totals some time ago.
+    pub fn since(mut self, earlier: &IoTotals) -> IoTotals {
+        self.each(earlier, u64::saturating_sub);
+        self
+    }
+
+    fn each(&mut self, other: &IoTotals, with: impl Fn(u64, u64) -> u64) {
+        self.read_ops = with(self.read_ops, other.read_ops);
+        self.write_ops = with(self.write_ops, other.write_ops);
+        self.read_bytes = with(self.read_bytes, other.read_bytes);
+        self.write_bytes = with(self.write_bytes, other.write_bytes);
+        self.busy_ns = with(self.busy_ns, other.busy_ns);
+        self.errors = with(self.errors, other.errors);
+    }
+}
+
+/// Totals, and how long the commands took that ended with GOOD.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IoReport {
+    /// Totals.
+    pub totals: IoTotals,
+    /// Of reads.
+    pub read_latency: Latency,
+    /// Of writes.
+    pub write_latency: Latency,
+}
+
+impl IoReport {
+    /// Adds what was counted elsewhere.
+    pub fn add(&mut self, other: &IoReport) {
+        self.totals.add(&other.totals);
+        self.read_latency.add(&other.read_latency);
+        self.write_latency.add(&other.write_latency);
+    }
 }
 
 /// Reads and writes of the medium (SBC-3 5): what is counted.
@@ -52,15 +99,16 @@ impl Running {
     }
 }
 
-/// The counters behind [`IoTotals`].
+/// The counters of one nexus on one LU.
 #[derive(Default)]
 pub(super) struct IoCounters {
-    read_ops: AtomicU64,
-    write_ops: AtomicU64,
+    read_latency: LiveLatency,
+    write_latency: LiveLatency,
     read_bytes: AtomicU64,
     write_bytes: AtomicU64,
-    busy_ns: AtomicU64,
     errors: AtomicU64,
+    /// The pair is gone; nothing more is counted.
+    ended: AtomicBool,
 }
 
 impl IoCounters {
@@ -73,25 +121,40 @@ impl IoCounters {
             add(&self.errors, 1);
             return;
         }
-        let (ops, bytes) = match direction {
-            Direction::Read => (&self.read_ops, &self.read_bytes),
-            Direction::Write => (&self.write_ops, &self.write_bytes),
+        let (latency, bytes) = match direction {
+            Direction::Read => (&self.read_latency, &self.read_bytes),
+            Direction::Write => (&self.write_latency, &self.write_bytes),
         };
-        add(ops, 1);
+        latency.count(took);
         add(bytes, outcome.implied);
-        add(&self.busy_ns, u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
+    }
+
+    /// The pair is gone.
+    pub fn close(&self) {
+        self.ended.store(true, Ordering::Release);
+    }
+
+    fn ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
     }
 
     fn totals(&self) -> IoTotals {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let (reads, writes) = (self.read_latency.totals(), self.write_latency.totals());
         IoTotals {
-            read_ops: load(&self.read_ops),
-            write_ops: load(&self.write_ops),
+            read_ops: reads.0,
+            write_ops: writes.0,
             read_bytes: load(&self.read_bytes),
             write_bytes: load(&self.write_bytes),
-            busy_ns: load(&self.busy_ns),
+            busy_ns: reads.1.wrapping_add(writes.1),
             errors: load(&self.errors),
         }
+    }
+
+    fn add_to(&self, sum: &mut IoReport) {
+        sum.totals.add(&self.totals());
+        self.read_latency.add_to(&mut sum.read_latency);
+        self.write_latency.add_to(&mut sum.write_latency);
     }
 }
 
@@ -99,10 +162,42 @@ fn add(counter: &AtomicU64, amount: u64) {
     counter.fetch_add(amount, Ordering::Relaxed);
 }
 
-impl Framework {
-    /// What hosts have read and written of a registered LU through this node.
-    pub fn lu_io(&self, guid: &Guid) -> Result<IoTotals, Status> {
-        Ok(self.configured()?.lu(guid)?.io.totals())
+/// The counters of all pairs that belong to one LU, session or target, and what those that are gone have counted.
+#[derive(Default)]
+pub(super) struct Ledger(Mutex<Pairs>);
+
+#[derive(Default)]
+struct Pairs {
+    gone: IoReport,
+    live: Vec<Arc<IoCounters>>,
+}
+
+impl Pairs {
+    fn settle(&mut self) {
+        let gone = &mut self.gone;
+        self.live.retain(|pair| {
+            let ended = pair.ended();
+            if ended {
+                pair.add_to(gone);
+            }
+            !ended
+        });
+    }
+}
+
+impl Ledger {
+    pub fn open(&self, pair: &Arc<IoCounters>) {
+        let mut pairs = self.0.lock();
+        pairs.settle();
+        pairs.live.push(pair.clone());
+    }
+
+    pub fn report(&self) -> IoReport {
+        let mut pairs = self.0.lock();
+        pairs.settle();
+        let mut sum = pairs.gone.clone();
+        pairs.live.iter().for_each(|pair| pair.add_to(&mut sum));
+        sum
     }
 }
 
@@ -112,7 +207,9 @@ mod tests {
 
     #[test]
     fn counts_by_direction_and_status() {
-        let counters = IoCounters::default();
+        let counters = Arc::new(IoCounters::default());
+        let ledger = Ledger::default();
+        ledger.open(&counters);
         let took = Duration::from_micros(3);
         counters.count(Direction::Read, &Outcome::data_in(vec![0; 512]), took);
         counters.count(Direction::Write, &Outcome::data_out(4096), took);
@@ -125,7 +222,28 @@ mod tests {
             busy_ns: 6000,
             errors: 1,
         };
-        assert_eq!(counters.totals(), expected);
+        let report = ledger.report();
+        assert_eq!(report.totals, expected);
+        assert_eq!((report.read_latency.count(), report.write_latency.sum_ns), (1, 3000));
+    }
+
+    #[test]
+    fn what_is_gone_still_counts() {
+        let ledger = Ledger::default();
+        for _ in 0..3 {
+            let pair = Arc::new(IoCounters::default());
+            ledger.open(&pair);
+            pair.count(
+                Direction::Read,
+                &Outcome::data_in(vec![0; 512]),
+                Duration::from_micros(1),
+            );
+            pair.close();
+            let _ = ledger.report();
+            assert_eq!(Arc::strong_count(&pair), 1);
+        }
+        let report = ledger.report();
+        assert_eq!((report.totals.read_ops, report.read_latency.count()), (3, 3));
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! One nexus on one LU (SAM's I_T_L nexus): pending unit attentions and live tasks.
 
 use super::attention::Attentions;
+use super::io::IoCounters;
 use super::live::{Finale, LiveTask, Stop, TaskState};
 use super::logical_unit::LogicalUnit;
 use super::{Handler, Nexus, TaskAttribute};
 use crate::scsi::Sense;
 use crate::types::Lun;
 use parking_lot::Mutex;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 /// Live tasks of one nexus on one LU, beyond which TASK SET FULL is answered. The window of a session is far smaller.
 pub(super) const MAX_TASKS: usize = 4096;
@@ -54,6 +55,8 @@ pub(super) struct Itl {
     pub attentions: Attentions,
     image: bool,
     tasks: Mutex<Tasks>,
+    /// From its first read or write on: most pairs of a large node have none.
+    io: OnceLock<Arc<IoCounters>>,
 }
 
 impl Itl {
@@ -67,6 +70,7 @@ impl Itl {
             attentions: Attentions::default(),
             image: nexus.port.image,
             tasks: Mutex::default(),
+            io: OnceLock::new(),
         };
         itl.raise(Sense::POWER_ON);
         if closed {
@@ -81,6 +85,19 @@ impl Itl {
         if !self.image {
             self.attentions.raise(sense);
         }
+    }
+
+    /// What this pair counts, entered with its LU, session and target.
+    pub fn io(&self) -> &IoCounters {
+        self.io.get_or_init(|| {
+            let counters = Arc::default();
+            self.lu.io.open(&counters);
+            if let Some(nexus) = self.nexus.upgrade() {
+                nexus.io.open(&counters);
+                nexus.port.io.open(&counters);
+            }
+            counters
+        })
     }
 
     /// Admits a task. `handler` is asked with the gate held, so that a task admitted after a change of route cannot
@@ -170,6 +187,11 @@ impl Itl {
         }
     }
 
+    /// A session of this node's own sees the LU: mapped, and not the image of a session of the peer.
+    pub fn seen(&self) -> bool {
+        !self.image && !self.unmapped()
+    }
+
     /// True once the LUN was unmapped.
     pub fn unmapped(&self) -> bool {
         self.tasks.lock().refuse == Some(Refused::Unmapped)
@@ -231,5 +253,13 @@ impl Itl {
         }
         told.iter().for_each(|(state, whom)| state.tell(*whom));
         count
+    }
+}
+
+impl Drop for Itl {
+    fn drop(&mut self) {
+        if let Some(io) = self.io.get() {
+            io.close();
+        }
     }
 }

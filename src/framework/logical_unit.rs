@@ -2,7 +2,7 @@
 
 use super::changes;
 use super::identity::Identity;
-use super::io::IoCounters;
+use super::io::Ledger;
 use super::itl::{Itl, Refused};
 use super::live::{Finale, Stop};
 use super::turns::{Turn, Turns};
@@ -45,7 +45,7 @@ pub(super) struct LogicalUnit {
     /// What INQUIRY says while nobody else can be asked.
     pub identity: Identity,
     /// What hosts have read and written.
-    pub io: IoCounters,
+    pub io: Ledger,
     /// The order of its commands.
     pub turns: Arc<Turns>,
     name: Mutex<String>,
@@ -71,7 +71,7 @@ impl LogicalUnit {
             guid,
             provider,
             identity,
-            io: IoCounters::default(),
+            io: Ledger::default(),
             turns: Arc::default(),
             name: Mutex::new(name),
             state: AtomicU8::new(ObjectState::Offline as u8),

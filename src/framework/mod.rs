@@ -29,12 +29,17 @@ mod groups;
 mod identity;
 mod io;
 mod itl;
+mod latency;
 mod live;
 mod logical_unit;
 mod lun_map;
 mod lus;
 mod mapping;
+mod mirror;
 mod modify;
+mod node_request;
+mod node_status;
+mod pair_config;
 mod peer;
 mod peer_events;
 mod persistence;
@@ -61,10 +66,17 @@ pub use api::{
     ServiceState, ViewEntry, ViewRequest,
 };
 pub use changes::Wanted;
-pub use io::IoTotals;
+pub use io::{IoReport, IoTotals};
+pub use latency::{Latency, OCTAVES};
 pub use live::LiveTask;
 pub use lun_map::LunMap;
-pub use peer::{AnnouncedLu, Announcement, MessageCount, PeerEvent, PeerLink, PeerReport, PeerStatus, PeerView};
+pub use mirror::MirrorReport;
+pub use node_request::{PeerNode, PeerTrouble, Refusal};
+pub use node_status::{LuStatus, NodeStatus, PortStatus, SessionStatus};
+pub use pair_config::{ConfigChange, Difference, PairConfig};
+pub use peer::{
+    AnnouncedLu, Announcement, Answered, MessageCount, PeerEvent, PeerLink, PeerReport, PeerStatus, PeerView,
+};
 pub use persistence::{method_of_call, with_persist_method};
 pub use port::{Nexus, NexusSpec, ObjectState, Port, PortControl, PortSpec};
 pub use providers::MAX_PROVIDER_DATA;

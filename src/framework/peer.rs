@@ -59,6 +59,10 @@ pub struct PeerReport {
     pub silent: Option<Duration>,
     /// From the last answered probe to its answer.
     pub round_trip: Option<Duration>,
+    /// How often it came back.
+    pub reconnects: u64,
+    /// How long it has been there; `None`: it is not.
+    pub up: Option<Duration>,
     /// Messages that wait for the door.
     pub to_send: usize,
     /// Messages and events that wait for the provider.
@@ -162,6 +166,9 @@ pub enum PeerEvent {
     },
 }
 
+/// Takes the answer to [`PeerLink::ask`]. Never blocks.
+pub type Answered = Box<dyn FnOnce(Option<Vec<u8>>) + Send>;
+
 /// The proxy port provider, as the framework uses it.
 pub trait PeerLink: Send + Sync {
     /// Queues an announcement.
@@ -184,6 +191,12 @@ pub trait PeerLink: Send + Sync {
 
     /// Forwards a task management function for an LU; `done` after the peer answered or after 5 s.
     fn forward_tm(&self, lu: Guid, request: TmRequest, done: TmDone);
+
+    /// Asks the peer, one of ours, about itself ([`super::Framework::answer_node_request`]). `done` on any thread, within bounded
+    /// time; it gets `None` when the peer cannot be asked or does not answer.
+    fn ask(&self, _request: Vec<u8>, done: Answered) {
+        done(None);
+    }
 
     /// A nexus of a local port ended: SESSION_DESTROY if the peer knows it.
     fn nexus_ended(&self, nexus: &Nexus);

@@ -130,6 +130,7 @@ impl Framework {
                 self.state.lock().peer_ports.remove(&port);
             }
             PeerEvent::Up => {
+                self.compare_in_background();
                 self.state.lock().fenced = None;
                 self.announce_ports();
                 self.feed_all(Event::PeerUp);

@@ -1,5 +1,6 @@
 //! Target ports and I_T nexuses (sessions).
 
+use super::io::Ledger;
 use super::{LunMap, Unit};
 use crate::types::{DevId, Guid, NodeId, Protocol, TransportId};
 use arc_swap::ArcSwap;
@@ -77,6 +78,8 @@ pub struct Port {
     pub image: bool,
     pub(super) state: AtomicU8,
     pub(super) control: Arc<dyn PortControl>,
+    /// What hosts have read and written through it.
+    pub(super) io: Arc<Ledger>,
 }
 
 impl Port {
@@ -124,6 +127,8 @@ pub struct Nexus {
     pub(super) lun_map: ArcSwap<LunMap>,
     /// REPORTED LUNS DATA HAS CHANGED is pending (06/3F/0E).
     pub(super) luns_changed: AtomicBool,
+    /// What it has read and written.
+    pub(super) io: Ledger,
 }
 
 impl Nexus {
@@ -153,6 +158,7 @@ impl Nexus {
             image: false,
             state: AtomicU8::new(ObjectState::Online as u8),
             control: Arc::new(Nothing),
+            io: Arc::default(),
         };
         Arc::new(Nexus {
             id,
@@ -163,6 +169,7 @@ impl Nexus {
             created: 0,
             lun_map: ArcSwap::default(),
             luns_changed: AtomicBool::new(false),
+            io: Ledger::default(),
         })
     }
 }

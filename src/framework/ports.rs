@@ -1,6 +1,7 @@
 //! Target ports and nexuses.
 
 use super::changes;
+use super::io::Ledger;
 use super::live::Finale;
 use super::mapping::Unmapped;
 use super::state::State;
@@ -118,6 +119,7 @@ impl Framework {
             image,
             state: AtomicU8::new(initial as u8),
             control: spec.control,
+            io: Arc::default(),
         });
         state.ports.push(port.clone());
         changes::note();
@@ -236,6 +238,7 @@ impl Framework {
             created: now.as_secs(),
             lun_map: ArcSwap::from_pointee(LunMap::default()),
             luns_changed: AtomicBool::new(false),
+            io: Ledger::default(),
         });
         // The map was empty: nothing is lost, and nothing is told (`scsi-sbd.md` 1.4).
         state.remap_nexus(&nexus, &mut Unmapped::default());
@@ -296,6 +299,7 @@ impl Framework {
                 image: false,
                 state: AtomicU8::new(port.state() as u8),
                 control: port.control.clone(),
+                io: port.io.clone(),
             };
             renumbered.push((Arc::new(successor), change));
         }

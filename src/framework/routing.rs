@@ -220,7 +220,7 @@ impl Completion {
         learn_of_peer(&self.live.itl.lu, &outcome);
         let (outcome, waited) = self.live.state.end(outcome);
         if let Some(running) = &self.io {
-            self.live.itl.lu.io.end(running, &outcome);
+            self.live.itl.io().end(running, &outcome);
         }
         if waited {
             self.live.itl.ended(self.live.key);

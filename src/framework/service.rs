@@ -7,8 +7,8 @@ use super::changes;
 use super::ports::{begin_port_change, tell};
 use super::providers::key_of;
 use super::state::{
-    ALUA_ENABLED, ALUA_NODE, DEFAULT_LU_STATE, DEFAULT_TARGET_STATE, MGMT_URL, PERSIST_METHOD, STANDBY_READS, State,
-    store_status,
+    ALUA_ENABLED, ALUA_NODE, DEFAULT_LU_STATE, DEFAULT_TARGET_STATE, MGMT_URL, MIRROR, PERSIST_METHOD, STANDBY_READS,
+    State, store_status,
 };
 use super::views::Views;
 use super::{ConfigState, Framework, GroupKind, ObjectState, Port, ServiceState, ViewEntry};
@@ -125,6 +125,7 @@ impl Framework {
             .iter()
             .any(|(key, value)| key == STANDBY_READS && value == "refuse");
         self.standby_reads.store(!refuse_reads, Ordering::Release);
+        self.restore_mirror(setting(&snapshot, MIRROR).is_some_and(|value| value == "on"));
         // "Enabled, peer unknown": nothing is announced until the cluster software enables again.
         self.alua_on.store(self.state.lock().alua, Ordering::Release);
         self.load_objects(&snapshot)

@@ -24,6 +24,8 @@ pub(super) const PERSIST_METHOD: &str = "persist-method";
 pub(super) const MGMT_URL: &str = "mgmt-url";
 /// `forward` (default) or `refuse` (ruling 13).
 pub(super) const STANDBY_READS: &str = "alua/standby-reads";
+/// `on` or `off` (default): groups and view entries are mirrored to the peer.
+pub(super) const MIRROR: &str = "alua/mirror";
 
 /// Access policy of an LU, by its GUID behind this; `non-optimized`, missing means `standby` (`alua-proxy.md` 7.7).
 pub(super) const POLICY: &str = "alua/policy/";

@@ -145,6 +145,11 @@ impl Views {
         }
     }
 
+    /// The group of a target.
+    pub fn target_group_of(&self, target: &DevId) -> Option<&GroupName> {
+        self.targets.group_of.get(target)
+    }
+
     // --- view entries -----------------------------------------------------------------------------------------------
 
     /// The entry that `request` would become: `InvalidHg`, `InvalidTg`, `VeConflict`, `LunInUse`, `Error` (no LUN free),

@@ -16,6 +16,8 @@ pub struct Config {
     pub command: Duration,
     /// The peer's part of a task management function.
     pub management: Duration,
+    /// An answer to a request about the other node.
+    pub exchange: Duration,
     /// First wait for STATUS of REGISTER_PROXY_PORT; doubles.
     pub registration: Duration,
     /// Longest wait for STATUS of REGISTER_PROXY_PORT.
@@ -61,6 +63,7 @@ impl Default for Config {
             write_life: Duration::from_secs(5),
             command: Duration::from_secs(30),
             management: Duration::from_secs(5),
+            exchange: Duration::from_secs(10),
             registration: Duration::from_secs(5),
             registration_max: Duration::from_secs(60),
             round: Duration::from_secs(3),

@@ -24,6 +24,8 @@ pub(super) struct Dispatcher {
     pub shared: Arc<Shared>,
     pub framework: Weak<Framework>,
     pub janitor: mpsc::Sender<Chore>,
+    /// Requests of the peer, to the thread that answers them.
+    pub service: mpsc::Sender<(u64, Vec<u8>)>,
     /// Nexuses of the peer's sessions.
     pub nexuses: HashMap<u64, Arc<Nexus>>,
     /// Who waits for the end of a door.
@@ -101,6 +103,8 @@ impl Dispatcher {
             }
             Event::Abort { session, tag } => engine.abort(now, session, tag),
             Event::Manage(request, done) => engine.forward_management(now, request, done),
+            Event::Ask(request, done) => engine.ask(now, request, done),
+            Event::Served(id, reply) => engine.served(now, id, &reply),
             Event::NexusEnded(origin) => engine.nexus_ended(now, origin),
             Event::ImageWanted { port, online } => engine.image_wanted(now, &port, online),
             Event::ImageRemoved(port, result) => engine.image_removed(now, &port, result),
@@ -180,6 +184,13 @@ impl Dispatcher {
             },
             Output::Start(command) => self.start(now, *command),
             Output::Manage(management) => self.manage(now, management),
+            Output::Serve(id, request) => {
+                let service = &self.service;
+                service
+                    .send((id, request))
+                    .expect("the service ends after the dispatcher");
+            }
+            Output::Answered(done, reply) => done(reply),
             Output::DoorCleared(door) => self.waiting.retain(|(waiting, reply)| {
                 let cleared = *waiting == door;
                 if cleared {
@@ -336,6 +347,14 @@ impl PortControl for ImageControl {
             port: self.port.clone(),
             online: false,
         });
+    }
+}
+
+/// Answers requests of the peer, in order: they may wait for the disk.
+pub(super) fn serve(requests: &mpsc::Receiver<(u64, Vec<u8>)>, framework: &Weak<Framework>, queue: &Queue) {
+    while let Ok((id, request)) = requests.recv() {
+        let Some(framework) = framework.upgrade() else { continue };
+        queue.push(Event::Served(id, framework.answer_node_request(&request)));
     }
 }
 

@@ -2,7 +2,7 @@
 //! `stmfPostProxyMsg`).
 
 use super::counters::{Counters, LiveCounters, count};
-use super::dispatcher::{Dispatcher, janitor};
+use super::dispatcher::{Dispatcher, janitor, serve};
 use super::engine::{Class, Command, Engine, ManagementRequest, Origin, Seeds, Seen, own_handshake};
 use super::limiter::Limiter;
 use super::message::{Body, Handshake, MAX_MESSAGE, Message};
@@ -13,7 +13,8 @@ use super::upcall::DoorUpcall;
 use super::{Config, Upcall};
 use crate::door;
 use crate::framework::{
-    Announcement, Done, Framework, MessageCount, Nexus, PeerLink, PeerReport, PeerStatus, Port, Task, TmDone, TmRequest,
+    Announcement, Answered, Done, Framework, MessageCount, Nexus, PeerLink, PeerReport, PeerStatus, Port, Task, TmDone,
+    TmRequest,
 };
 use crate::types::{DevId, Guid, NodeId, Status};
 use parking_lot::{Mutex, RwLock};
@@ -97,17 +98,21 @@ impl Proxy {
             clock: Clock,
         });
         let (chores, to_do) = mpsc::channel();
+        let (service, requests) = mpsc::channel();
         let dispatcher = Dispatcher {
             engine: Engine::new(config, seeds),
             clock: shared.clock,
             shared: shared.clone(),
             framework: Arc::downgrade(framework),
             janitor: chores,
+            service,
             nexuses: HashMap::new(),
             waiting: Vec::new(),
             stuck: false,
         };
         let (of_janitor, weak) = (shared.clone(), Arc::downgrade(framework));
+        let (queue, of_service) = (shared.queue.clone(), weak.clone());
+        spawn("pppt-service", move || serve(&requests, &of_service, &queue))?;
         spawn("pppt-janitor", move || janitor(&to_do, &weak, &of_janitor))?;
         spawn("pppt-dispatcher", move || dispatcher.run())?;
         Ok(Arc::new(Proxy { shared }))
@@ -298,6 +303,10 @@ impl PeerLink for Proxy {
         self.shared.queue.push(Event::Manage(request, done));
     }
 
+    fn ask(&self, request: Vec<u8>, done: Answered) {
+        self.shared.queue.push(Event::Ask(request, done));
+    }
+
     fn nexus_ended(&self, nexus: &Nexus) {
         if !nexus.port.image {
             self.shared.queue.push(Event::NexusEnded(origin(nexus, [0; 8])));
@@ -323,6 +332,8 @@ impl PeerLink for Proxy {
             incarnation: seen.incarnation,
             silent: seen.heard.map(|heard| shared.clock.now().saturating_sub(heard)),
             round_trip: seen.round_trip,
+            reconnects: seen.ups.saturating_sub(1),
+            up: seen.up_since.map(|since| shared.clock.now().saturating_sub(since)),
             to_send: shared.sender().map_or(0, |sender| sender.waiting()),
             to_handle: shared.queue.len(),
             messages: counts

@@ -1,6 +1,6 @@
 use super::engine::{Command, ManagementRequest, Origin};
 use super::message::Message;
-use crate::framework::{Announcement, Done, Outcome, TmDone, TmResponse};
+use crate::framework::{Announcement, Answered, Done, Outcome, TmDone, TmResponse};
 use crate::scsi::Sense;
 use crate::types::{DevId, NodeId, Status};
 use nix::time::ClockId;
@@ -26,6 +26,8 @@ pub(super) enum Event {
         tag: u64,
     },
     Manage(ManagementRequest, TmDone),
+    Ask(Vec<u8>, Answered),
+    Served(u64, Vec<u8>),
     NexusEnded(Origin),
     ImageWanted {
         port: DevId,
@@ -121,6 +123,7 @@ fn refuse(event: Event) {
     match event {
         Event::Forward(_, done) => done(Outcome::check(Sense::ALUA_UNAVAILABLE)),
         Event::Manage(_, done) => done(TmResponse::Rejected),
+        Event::Ask(_, done) => done(None),
         _ => {}
     }
 }

@@ -139,6 +139,11 @@ impl Service {
                 })
             }
             Request::AluaReport => Response::AluaReport(Box::new(f.alua_report())),
+            Request::NodeStatus => Response::NodeStatus(Box::new(f.node_status(usize::MAX))),
+            Request::PeerNode => Response::PeerNode(f.peer_node().map(Box::new)),
+            Request::ComparePeer => Response::Comparison(f.compare_peer()?),
+            Request::OverwritePeer => Response::Overwritten(f.overwrite_peer()?),
+            Request::SetMirror(on) => done(f.set_mirror(on))?,
             Request::PeerFenced => {
                 f.peer_fenced();
                 Response::Done

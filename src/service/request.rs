@@ -2,8 +2,8 @@
 
 use super::LuOutcome;
 use crate::framework::{
-    AccessReport, AluaReport, DefaultState, GroupKind, LuInfo, NexusInfo, PortInfo, ProviderData, ServiceState,
-    ViewEntry, ViewRequest, Wanted,
+    AccessReport, AluaReport, DefaultState, Difference, GroupKind, LuInfo, NexusInfo, NodeStatus, PeerNode,
+    PeerTrouble, PortInfo, ProviderData, ServiceState, ViewEntry, ViewRequest, Wanted,
 };
 use crate::iscsi::admin as iscsi;
 use crate::types::{
@@ -105,6 +105,16 @@ pub enum Request {
     LuImportMany(Vec<String>),
     /// `stmfxStandbyLus`, at most [`super::BATCH_MAX`].
     LuStandbyMany(Vec<Guid>),
+    /// This node with its counters.
+    NodeStatus,
+    /// The peer, as it says itself.
+    PeerNode,
+    /// `stmfadm compare-peer`.
+    ComparePeer,
+    /// `stmfadm compare-peer --overwrite-peer`.
+    OverwritePeer,
+    /// `aluaadm mirror`.
+    SetMirror(bool),
 }
 
 /// A request and how its caller wants changes to be kept.
@@ -169,4 +179,8 @@ pub enum Response {
     StandbyReads(bool),
     /// For each LU of a batch, in order.
     LuOutcomes(Vec<LuOutcome>),
+    NodeStatus(Box<NodeStatus>),
+    PeerNode(Option<Box<PeerNode>>),
+    Comparison(Result<Vec<Difference>, PeerTrouble>),
+    Overwritten(Result<(), PeerTrouble>),
 }

@@ -1,11 +1,11 @@
-//! The status page of `stmfd`: one page, read-only, off unless it was asked for.
+//! The status page and the metrics of `stmfd`: read-only, off unless they were asked for.
 //!
 //! | file | what |
 //! |---|---|
 //! | `http` | requests and responses as bytes: pure |
 //! | `server` | the listener and its bounds |
 //! | `routes` | what is at which path; other read-only views of the node get theirs there |
-//! | `status` | the node as JSON |
+//! | `status` | both nodes as JSON; metrics are made in [`crate::metrics`] |
 //! | `page.*` | the page; it loads nothing from elsewhere |
 //!
 //! Whoever reaches the port may look, so it belongs on loopback or behind something that asks who is there. Nothing can be changed
@@ -19,6 +19,23 @@ mod server;
 mod status;
 
 pub use server::Server;
+
+/// What a server shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Views {
+    /// The status page, and what it asks for.
+    pub page: bool,
+    /// Metrics for collectors.
+    pub metrics: bool,
+}
+
+impl Views {
+    /// Everything.
+    pub const ALL: Views = Views {
+        page: true,
+        metrics: true,
+    };
+}
 
 use std::net::{AddrParseError, IpAddr, Ipv4Addr, SocketAddr};
 

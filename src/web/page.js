@@ -31,9 +31,11 @@ function span(seconds) {
 
 const number = (value) => value >= 1000 ? `${(value / 1000).toFixed(1)}k` : value >= 10 ? value.toFixed(0) : value.toFixed(1);
 
+const nothing = { reads: 0, writes: 0, read: 0, written: 0, latency: 0 };
+
 // What happened between two totals, per second. A node that was restarted counts from zero again.
 function rates(before, after, ms) {
-  if (!before || ms <= 0 || after.busy_ns < before.busy_ns) return { reads: 0, writes: 0, read: 0, written: 0, latency: 0 };
+  if (!before || ms <= 0 || after.busy_ns < before.busy_ns) return nothing;
   const per = (key) => (after[key] - before[key]) * 1000 / ms;
   const ops = after.read_ops + after.write_ops - before.read_ops - before.write_ops;
   return {
@@ -42,18 +44,27 @@ function rates(before, after, ms) {
   };
 }
 
-function totals(answer, guid) {
-  if (!guid) return answer.io;
-  const lu = answer.lus.find((lu) => lu.guid === guid);
+// What a node counts: this one, or what the peer says of itself.
+const side = (answer, whose) => whose === "peer" ? answer.peer_node : answer;
+
+function totals(answer, whose, guid) {
+  const node = side(answer, whose);
+  if (!node || !guid) return node && node.io;
+  const lu = node.lus.find((lu) => lu.guid === guid);
   return lu && lu.io;
 }
 
-function history(guid) {
+// When the node said so.
+const moment = (answer, whose) => answer.time_ms - (whose === "peer" && answer.peer_node ? answer.peer_node.age_ms : 0);
+
+function load(before, after, whose, guid) {
+  const now = totals(after, whose, guid);
+  return now && before ? rates(totals(before, whose, guid), now, moment(after, whose) - moment(before, whose)) : nothing;
+}
+
+function history(whose, guid) {
   const points = [];
-  for (let i = 1; i < answers.length; i += 1) {
-    const before = totals(answers[i - 1], guid), after = totals(answers[i], guid);
-    points.push(after ? rates(before, after, answers[i].time_ms - answers[i - 1].time_ms) : rates());
-  }
+  for (let i = 1; i < answers.length; i += 1) points.push(load(answers[i - 1], answers[i], whose, guid));
   return points;
 }
 
@@ -70,11 +81,12 @@ function draw(id, lines) {
 }
 
 function showLoad() {
-  const points = history(byId("what").value);
+  const points = history(byId("whose").value, byId("what").value);
   const of = (key) => points.map((point) => point[key]);
   draw("plot-bytes", [of("read"), of("written")]);
   draw("plot-ops", [of("reads"), of("writes")]);
   draw("plot-time", [of("latency")]);
+  draw("plot-link", [answers.map((answer) => (answer.peer.round_trip_us ?? 0) / 1000)]);
   const now = points.at(-1);
   if (!now) return;
   byId("now-bytes").textContent = `Throughput: ${number(now.read)} MB/s read, ${number(now.written)} MB/s written`;
@@ -101,9 +113,18 @@ function showPeer(answer) {
     ["Kind", peer.original === null ? "not known" : peer.original ? "original" : "this software"],
     ["Last heard", peer.silent_ms === null ? "never" : `${(peer.silent_ms / 1000).toFixed(1)} s ago`],
     ["Round trip", peer.round_trip_us === null ? "not known" : `${(peer.round_trip_us / 1000).toFixed(2)} ms`],
+    ["Up for", peer.up_s === null ? "not up" : span(peer.up_s)],
+    ["Reconnects", String(peer.reconnects), peer.reconnects ? "warn" : ""],
+    ["Mirroring", !peer.mirror ? "off" : peer.alike === null ? "on, not compared" : peer.alike ? "on, nodes alike" : "on, nodes differ", peer.mirror && peer.alike === false ? "bad" : ""],
     ["Messages waiting", String(peer.to_send)],
     ["Messages lost, dropped, refused", `${peer.lost}, ${peer.dropped}, ${peer.refused}`, peer.lost + peer.dropped ? "warn" : ""],
   ];
+  const said = answer.peer_node;
+  byId("now-link").textContent = peer.round_trip_us === null ? "Round trip: not known" : `Round trip: ${(peer.round_trip_us / 1000).toFixed(2)} ms`;
+  byId("peer-node").textContent = !said ? "It has said nothing of itself." :
+    `${said.node.host} (node ${said.node.number}): ${said.node.operational}, configuration ${said.node.config}, up ${span(said.node.uptime_s)}, ` +
+    `${said.lu_count} logical units, ${said.session_count} sessions; as it said ${(said.age_ms / 1000).toFixed(1)} s ago`;
+  byId("peer-node").className = said && said.age_ms > 5000 ? "warn" : "";
   byId("peer").replaceChildren(...facts.map(([name, value, kind]) => {
     const fact = document.createElement("div");
     fact.append(element("dt", name), element("dd", value, kind));
@@ -112,6 +133,8 @@ function showPeer(answer) {
 }
 
 function atPeer(answer, lu) {
+  const there = answer.peer_node && answer.peer_node.lus.find((other) => other.guid === lu.guid);
+  if (there) return [there.access ?? "", there.access === "active" ? "good" : there.access === "standby" ? "" : "warn"];
   if (lu.owner === "local" && answer.node.alua) return answer.peer.reachable ? ["standby", ""] : ["not known", "warn"];
   return lu.owner === "peer" ? ["active", "good"] : ["", ""];
 }
@@ -128,13 +151,17 @@ function row(cells, heading) {
 
 function showLus(answer, before) {
   byId("lu-rows").replaceChildren(...answer.lus.map((lu) => {
-    const now = rates(before && totals(before, lu.guid), lu.io, before ? answer.time_ms - before.time_ms : 0);
+    // The node that has the store executes all commands, those that the other one forwards too.
+    const there = answer.peer_node && answer.peer_node.lus.find((other) => other.guid === lu.guid);
+    const whose = lu.access !== "active" && there && there.access === "active" ? "peer" : "here";
+    const now = load(before, answer, whose, lu.guid);
+    const p99 = (ns) => ns === null ? "-" : (ns / 1e6).toFixed(2);
     const orphan = lu.access === "standby" && lu.owner === "unknown";
     return row([
-      [lu.guid, "name"], [lu.alias], [size(lu.size), "n"], [lu.state, lu.state === "online" ? "good" : "bad"],
+      [lu.guid, "name"], [lu.alias], [size(lu.size ?? (there ? there.size : null)), "n"], [lu.state, lu.state === "online" ? "good" : "bad"],
       [orphan ? "standby, owner not known" : lu.access ?? "", orphan ? "bad" : lu.access === "active" ? "good" : lu.access === "standby" ? "" : "warn"],
-      atPeer(answer, lu), [String(lu.views), "n"], [number(now.reads), "n"], [number(now.writes), "n"],
-      [number(now.read + now.written), "n"], [now.latency.toFixed(2), "n"], [String(lu.io.errors), lu.io.errors ? "n warn" : "n"],
+      atPeer(answer, lu), [String(lu.views), "n"], [String(lu.sessions + (there ? there.sessions : 0)), "n"], [number(now.reads), "n"], [number(now.writes), "n"],
+      [number(now.read + now.written), "n"], [now.latency.toFixed(2), "n"], [`${p99(lu.read_p99_ns)}, ${p99(lu.write_p99_ns)}`, "n"], [String(lu.io.errors), lu.io.errors ? "n warn" : "n"],
     ], true);
   }));
   byId("lu-more").textContent = answer.lu_count > answer.lus.length ? `${answer.lus.length} of ${answer.lu_count} are shown.` : "";
@@ -190,5 +217,5 @@ async function ask() {
   setTimeout(ask, PERIOD);
 }
 
-byId("what").addEventListener("change", showLoad);
+for (const choice of ["what", "whose"]) byId(choice).addEventListener("change", showLoad);
 ask();

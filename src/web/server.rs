@@ -1,5 +1,6 @@
 //! The listener: one thread that accepts, and one for each of a few connections.
 
+use super::Views;
 use super::http::{self, MAX_HEAD, Refusal, Request, Response};
 use super::routes::Routes;
 use crate::framework::Framework;
@@ -21,7 +22,7 @@ const MAX_REST: u64 = 64 << 10;
 /// After an accept that failed, so that a lack of descriptors does not become a busy loop.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves the page until it is dropped.
+/// Serves until it is dropped.
 pub struct Server {
     listener: Arc<TcpListener>,
     thread: Option<JoinHandle<()>>,
@@ -29,17 +30,18 @@ pub struct Server {
 
 impl Server {
     /// Listens at the address.
-    pub fn start(framework: &Arc<Framework>, address: SocketAddr) -> io::Result<Server> {
+    pub fn start(framework: &Arc<Framework>, views: Views, address: SocketAddr) -> io::Result<Server> {
         let listener = Arc::new(TcpListener::bind(address)?);
         let bound = listener.local_addr()?;
-        let routes = Arc::new(Routes::new(Arc::clone(framework)));
+        let routes = Arc::new(Routes::new(Arc::clone(framework), views));
         let accepting = Arc::clone(&listener);
         let thread = thread::Builder::new()
             .name("web".to_owned())
             .spawn(move || accept(&accepting, &routes))?;
-        log::info!("status page at http://{bound}/");
+        let what = if views.page { "status page" } else { "metrics" };
+        log::info!("{what} at http://{bound}/{}", if views.page { "" } else { "metrics" });
         if !bound.ip().is_loopback() {
-            log::warn!("the status page is not on loopback: whoever reaches {bound} can read it");
+            log::warn!("the {what} is not on loopback: whoever reaches {bound} can read it");
         }
         Ok(Server {
             listener,

@@ -1,12 +1,13 @@
-//! The node as JSON: `/status.json`. Totals since the start, never rates; times in the units that the names say.
+//! The nodes as JSON: `/status.json`. Totals since the start, never rates; times in the units that the names say.
 
-use crate::framework::{AluaLu, AluaReport, ConfigState, Framework, IoTotals, ObjectState, Owner, PeerReport};
-use crate::types::{AccessState, Guid};
+use crate::framework::{
+    AluaReport, ConfigState, Framework, IoTotals, LuStatus, NodeStatus, ObjectState, Owner, PeerNode, PortStatus,
+};
+use crate::types::AccessState;
 use serde::Serialize;
-use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
-/// LUs, targets, and sessions of one target, that are listed; the counts beside the lists tell of all of them.
+/// LUs, targets and sessions that are listed; the counts beside the lists tell of all of them.
 const MAX_LISTED: usize = 1000;
 
 /// Everything.
@@ -14,20 +15,40 @@ const MAX_LISTED: usize = 1000;
 pub struct Status {
     /// Milliseconds since 1970.
     time_ms: u64,
-    node: Node,
+    /// This node.
+    #[serde(flatten)]
+    here: Node,
+    /// The way to the peer.
     peer: Peer,
+    /// The peer as it says itself; `null`: it never said anything.
+    peer_node: Option<There>,
+}
+
+/// A node.
+#[derive(Debug, Serialize)]
+struct Node {
+    node: Facts,
     /// Over all LUs.
     io: IoTotals,
     lu_count: usize,
     lus: Vec<Lu>,
     target_count: usize,
+    session_count: usize,
     targets: Vec<Target>,
 }
 
 #[derive(Debug, Serialize)]
-struct Node {
+struct There {
+    /// Since it said so.
+    age_ms: u64,
+    #[serde(flatten)]
+    node: Node,
+}
+
+#[derive(Debug, Serialize)]
+struct Facts {
     host: String,
-    release: &'static str,
+    release: String,
     uptime_s: u64,
     operational: &'static str,
     config: &'static str,
@@ -46,11 +67,18 @@ struct Peer {
     number: Option<u8>,
     /// Since its last message; `null`: never heard.
     silent_ms: Option<u64>,
+    /// Since it came up; `null`: it is not there.
+    up_s: Option<u64>,
+    reconnects: u64,
     round_trip_us: Option<u64>,
     to_send: usize,
     lost: u64,
     dropped: u64,
     refused: u64,
+    /// Groups and view entries are mirrored.
+    mirror: bool,
+    /// Both nodes have the same groups and view entries; `null`: not known.
+    alike: Option<bool>,
 }
 
 #[derive(Debug, Serialize)]
@@ -65,7 +93,11 @@ struct Lu {
     /// Bytes; `null` while the LU is not Active here.
     size: Option<u64>,
     views: usize,
+    sessions: usize,
     io: IoTotals,
+    /// 99 % of all reads and writes took at most so long; `null`: none, or not known.
+    read_p99_ns: Option<u64>,
+    write_p99_ns: Option<u64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -75,6 +107,7 @@ struct Target {
     state: &'static str,
     /// A target of the other node, through which that node forwards commands.
     of_peer: bool,
+    io: IoTotals,
     session_count: usize,
     sessions: Vec<Session>,
 }
@@ -85,51 +118,63 @@ struct Session {
     alias: String,
     /// Seconds since 1970.
     since_s: u64,
+    luns: usize,
+    io: IoTotals,
 }
 
 impl Status {
-    /// As it is now. Each object is looked at by itself; one that goes away meanwhile is left out.
-    pub fn of(framework: &Framework, host: &str, uptime: Duration) -> Status {
+    /// As it is now.
+    pub fn of(framework: &Framework) -> Status {
         let report = framework.alua_report();
-        let state = framework.state();
-        let guids = framework.lu_list();
-        let accesses: HashMap<Guid, &AluaLu> = report.lus.iter().map(|lu| (lu.guid, lu)).collect();
-        let ports = framework.port_list();
         Status {
             time_ms: SystemTime::UNIX_EPOCH.elapsed().map_or(0, milliseconds),
-            node: Node {
-                host: host.to_owned(),
-                release: env!("CARGO_PKG_VERSION"),
-                uptime_s: uptime.as_secs(),
-                operational: state_name(state.operational),
-                config: config_name(state.config),
-                alua: report.enabled,
-                number: report.node,
-            },
-            peer: peer(&report.peer),
-            io: guids
-                .iter()
-                .filter_map(|guid| framework.lu_io(guid).ok())
-                .fold(IoTotals::default(), sum),
-            lu_count: guids.len(),
-            lus: guids
-                .iter()
-                .filter_map(|guid| lu(framework, guid, accesses.get(guid).copied()))
-                .take(MAX_LISTED)
-                .collect(),
-            target_count: ports.len(),
-            targets: targets(framework, &report),
+            here: node(framework.node_status(MAX_LISTED)),
+            peer: peer(&report),
+            peer_node: report.enabled.then(|| framework.peer_node()).flatten().map(there),
         }
     }
 }
 
-fn peer(report: &PeerReport) -> Peer {
+fn there(peer: PeerNode) -> There {
+    let mut status = peer.status;
+    status.lus.truncate(MAX_LISTED);
+    status.ports.truncate(MAX_LISTED);
+    There {
+        age_ms: milliseconds(peer.age),
+        node: node(status),
+    }
+}
+
+fn node(status: NodeStatus) -> Node {
+    Node {
+        node: Facts {
+            host: status.host,
+            release: status.release,
+            uptime_s: status.uptime.as_secs(),
+            operational: state_name(status.operational),
+            config: config_name(status.config),
+            alua: status.alua,
+            number: status.node,
+        },
+        io: status.io.totals,
+        lu_count: status.lu_count,
+        lus: status.lus.into_iter().map(lu).collect(),
+        target_count: status.port_count,
+        session_count: status.session_count,
+        targets: status.ports.into_iter().map(target).collect(),
+    }
+}
+
+fn peer(alua: &AluaReport) -> Peer {
+    let report = &alua.peer;
     Peer {
         channel: report.status.door,
         reachable: report.status.reachable,
         original: report.status.original,
         number: report.node,
         silent_ms: report.silent.map(milliseconds),
+        up_s: report.up.map(|up| up.as_secs()),
+        reconnects: report.reconnects,
         round_trip_us: report
             .round_trip
             .map(|time| u64::try_from(time.as_micros()).unwrap_or(u64::MAX)),
@@ -137,60 +182,50 @@ fn peer(report: &PeerReport) -> Peer {
         lost: report.lost,
         dropped: report.dropped,
         refused: report.refused,
+        mirror: alua.mirror.on,
+        alike: alua.mirror.alike,
     }
 }
 
-fn lu(framework: &Framework, guid: &Guid, alua: Option<&AluaLu>) -> Option<Lu> {
-    let info = framework.lu_info(guid).ok()?;
-    let size = framework.lu_access(guid).ok().and_then(|report| report.properties.size);
-    Some(Lu {
-        guid: guid.to_string(),
-        alias: info.alias,
-        state: info.state.map_or("unregistered", state_name),
-        access: alua.map(|lu| access_name(lu.access)),
-        owner: match alua.map(|lu| lu.owner) {
-            Some(Owner::Local) => "local",
-            Some(Owner::Peer) => "peer",
-            Some(Owner::Unknown) | None => "unknown",
+fn lu(status: LuStatus) -> Lu {
+    Lu {
+        guid: status.guid.to_string(),
+        alias: status.alias,
+        state: status.state.map_or("unregistered", state_name),
+        access: status.access.map(access_name),
+        owner: match status.owner {
+            Owner::Local => "local",
+            Owner::Peer => "peer",
+            Owner::Unknown => "unknown",
         },
-        size,
-        views: framework.view_list(guid).map_or(0, |views| views.len()),
-        io: framework.lu_io(guid).unwrap_or_default(),
-    })
+        size: status.size,
+        views: status.views,
+        sessions: status.sessions,
+        io: status.io.totals,
+        read_p99_ns: status.io.read_latency.percentile(99),
+        write_p99_ns: status.io.write_latency.percentile(99),
+    }
 }
 
-fn targets(framework: &Framework, report: &AluaReport) -> Vec<Target> {
-    let target = |port: &crate::framework::AluaPort| {
-        let info = framework.port_info(&port.devid).ok()?;
-        let nexuses = framework.port_nexuses(&port.devid).ok()?;
-        Some(Target {
-            name: port.devid.to_string(),
-            alias: info.alias,
-            state: state_name(info.state),
-            of_peer: port.of_peer,
-            session_count: nexuses.len(),
-            sessions: nexuses
-                .into_iter()
-                .take(MAX_LISTED)
-                .map(|nexus| Session {
-                    initiator: nexus.initiator.to_string(),
-                    alias: nexus.alias,
-                    since_s: nexus.created,
-                })
-                .collect(),
-        })
-    };
-    report.ports.iter().filter_map(target).take(MAX_LISTED).collect()
-}
-
-fn sum(a: IoTotals, b: IoTotals) -> IoTotals {
-    IoTotals {
-        read_ops: a.read_ops.wrapping_add(b.read_ops),
-        write_ops: a.write_ops.wrapping_add(b.write_ops),
-        read_bytes: a.read_bytes.wrapping_add(b.read_bytes),
-        write_bytes: a.write_bytes.wrapping_add(b.write_bytes),
-        busy_ns: a.busy_ns.wrapping_add(b.busy_ns),
-        errors: a.errors.wrapping_add(b.errors),
+fn target(status: PortStatus) -> Target {
+    Target {
+        name: status.devid.to_string(),
+        alias: status.alias,
+        state: state_name(status.state),
+        of_peer: status.of_peer,
+        io: status.io.totals,
+        session_count: status.session_count,
+        sessions: status
+            .sessions
+            .into_iter()
+            .map(|session| Session {
+                initiator: session.initiator.to_string(),
+                alias: session.alias,
+                since_s: session.created,
+                luns: session.luns,
+                io: session.io.totals,
+            })
+            .collect(),
     }
 }
 

@@ -1,23 +1,31 @@
 //! `list-alua`, which is new: the pair as this node sees it (`alua-proxy.md` chapter 9).
 
-use crate::cli::command_line::Invocation;
+mod json;
+
+use crate::cli::command_line::{Invocation, JSON};
 use crate::cli::text::{access_word, common_failure, printable};
-use crate::cli::{Console, Service};
-use crate::framework::{AluaLu, AluaPort, AluaReport, Owner, PeerReport};
+use crate::cli::{Console, Service, document};
+use crate::framework::{AluaLu, AluaPort, AluaReport, MirrorReport, Owner, PeerReport};
 use std::fmt::Display;
 use std::time::Duration;
 
 /// `list-alua`.
 pub fn list(invocation: &Invocation, service: &dyn Service, console: &mut Console<'_>) -> u8 {
-    let report = match service.alua_report() {
-        Ok(report) => report,
-        Err(status) => {
-            console.error(common_failure(status).unwrap_or("unknown error"));
-            return 1;
-        }
-    };
-    show(&report, invocation.has('v'), console);
-    0
+    let report = service.alua_report();
+    if let Err(status) = report {
+        console.fail(status, common_failure(status).unwrap_or("unknown error"));
+    }
+    if invocation.has(JSON) {
+        document::print(
+            "list-alua",
+            report.as_ref().ok().map(json::Alua::from),
+            service,
+            console,
+        );
+    } else if let Ok(report) = &report {
+        show(report, invocation.has('v'), console);
+    }
+    u8::from(report.is_err())
 }
 
 fn show(report: &AluaReport, verbose: bool, console: &mut Console<'_>) {
@@ -25,6 +33,9 @@ fn show(report: &AluaReport, verbose: bool, console: &mut Console<'_>) {
     console.line(format_args!("ALUA Status: {mode}"));
     property(console, "Node", report.node);
     peer(&report.peer, verbose, console);
+    if verbose {
+        mirror(&report.mirror, console);
+    }
     report.ports.iter().for_each(|it| port(it, console));
     report.lus.iter().for_each(|it| lu(it, verbose, console));
 }
@@ -64,6 +75,8 @@ fn peer(peer: &PeerReport, verbose: bool, console: &mut Console<'_>) {
     if !verbose {
         return;
     }
+    property(console, "Reachable for", or_dash(peer.up.map(seconds)));
+    property(console, "Reconnects", peer.reconnects);
     property(console, "Waiting to Send", peer.to_send);
     property(console, "Waiting to Handle", peer.to_handle);
     property(console, "Lost", peer.lost);
@@ -75,6 +88,20 @@ fn peer(peer: &PeerReport, verbose: bool, console: &mut Console<'_>) {
             count.name, count.sent, count.received
         ));
     }
+}
+
+fn mirror(mirror: &MirrorReport, console: &mut Console<'_>) {
+    console.line(format_args!("Mirroring: {}", if mirror.on { "on" } else { "off" }));
+    property(
+        console,
+        "Nodes Alike",
+        or_dash(mirror.alike.map(|alike| if alike { "yes" } else { "no" })),
+    );
+    property(console, "Waiting", mirror.waiting);
+    property(console, "Applied", mirror.applied);
+    property(console, "Refused", mirror.refused);
+    property(console, "Lost", mirror.lost);
+    property(console, "Last Trouble", crate::cli::text::or_dash(&mirror.trouble));
 }
 
 fn port(port: &AluaPort, console: &mut Console<'_>) {
@@ -109,21 +136,31 @@ fn lu(lu: &AluaLu, verbose: bool, console: &mut Console<'_>) {
         "Last Move",
         or_dash(lu.last_move.map(|it| format!("{} ms", it.as_millis()))),
     );
+    property(
+        console,
+        "In Transition",
+        format_args!("{} ms", lu.move_time.as_millis()),
+    );
 }
 
 fn or_dash(value: Option<impl Display>) -> String {
     value.map_or("-".to_owned(), |value| value.to_string())
 }
 
+fn seconds(time: Duration) -> String {
+    format!("{:.1} s", time.as_secs_f64())
+}
+
 fn ago(time: Option<Duration>) -> String {
-    or_dash(time.map(|time| format!("{:.1} s ago", time.as_secs_f64())))
+    or_dash(time.map(|time| format!("{} ago", seconds(time))))
 }
 
 #[cfg(test)]
 mod tests {
     use crate::cli::script::{Script, ran, run};
     use crate::cli::stmfadm;
-    use crate::framework::{AluaLu, AluaPort, AluaReport, MessageCount, Owner, PeerReport, PeerStatus};
+    use crate::framework::{AluaLu, AluaPort, AluaReport, MessageCount, MirrorReport, Owner, PeerReport, PeerStatus};
+    use crate::service::AluaInfo;
     use crate::types::{AccessState, DevId, Status};
     use std::time::Duration;
 
@@ -145,6 +182,8 @@ mod tests {
                 incarnation: Some(0xabc),
                 silent: Some(Duration::from_millis(340)),
                 round_trip: Some(Duration::from_micros(215)),
+                up: Some(Duration::from_secs(90)),
+                reconnects: 2,
                 messages: vec![MessageCount {
                     name: "ECHO_REPLY".to_owned(),
                     sent: 3,
@@ -166,7 +205,14 @@ mod tests {
                 lease_age: Some(Duration::from_millis(1500)),
                 moves: 2,
                 last_move: Some(Duration::from_millis(41)),
+                move_time: Duration::from_millis(60),
             }],
+            mirror: MirrorReport {
+                on: true,
+                alike: Some(true),
+                applied: 3,
+                ..MirrorReport::default()
+            },
         }
     }
 
@@ -195,12 +241,40 @@ LU Name: 600144F0C73ABF00000065A1B2C30001
         assert_eq!(run(stmfadm::run, "stmfadm list-alua", &script()), ran(0, SHORT, ""));
         let verbose = SHORT.replace(
             "215 us\n",
-            "215 us\n    Waiting to Send   : 0\n    Waiting to Handle : 0\n    Lost              : 0\n    Dropped           : 0\n    Refused           : 0\n    ECHO_REPLY            : 3 sent, 4 received\n",
-        ) + "    Lease Renewed     : 1.5 s ago\n    Moves             : 2\n    Last Move         : 41 ms\n";
+            "215 us\n    Reachable for     : 90.0 s\n    Reconnects        : 2\n    Waiting to Send   : 0\n    Waiting to Handle : 0\n    Lost              : 0\n    Dropped           : 0\n    Refused           : 0\n    ECHO_REPLY            : 3 sent, 4 received\nMirroring: on\n    Nodes Alike       : yes\n    Waiting           : 0\n    Applied           : 3\n    Refused           : 0\n    Lost              : 0\n    Last Trouble      : -\n",
+        ) + "    Lease Renewed     : 1.5 s ago\n    Moves             : 2\n    Last Move         : 41 ms\n    In Transition     : 60 ms\n";
         assert_eq!(
             run(stmfadm::run, "stmfadm list-alua -v", &script()),
             ran(0, &verbose, "")
         );
+    }
+
+    #[test]
+    fn as_a_document() {
+        let node = AluaInfo { enabled: true, node: 1 };
+        let script = Script::new().ok("alua_report()", report()).ok("alua()", node);
+        let printed = run(stmfadm::run, "stmfadm list-alua --json", &script);
+        assert_eq!((printed.status, printed.err.as_str()), (0, ""));
+        let document: serde_json::Value = serde_json::from_str(&printed.out).unwrap();
+        let data = &document["data"];
+        assert_eq!((&data["enabled"], &data["node"]), (&true.into(), &1.into()));
+        assert_eq!(data["peer"]["incarnation"], "0000000000000abc");
+        assert_eq!(
+            data["peer"]["messages"][0],
+            serde_json::json!({"type": "ECHO_REPLY", "sent": 3, "received": 4})
+        );
+        assert_eq!(data["targets"][0]["accepted"], true);
+        assert_eq!(data["lus"][0]["transition_time_ms"], 60);
+        assert_eq!(data["mirror"]["applied"], 3);
+        let gone = Script::new()
+            .fail("alua_report()", Status::ServiceNotFound)
+            .fail("alua()", Status::ServiceNotFound);
+        let printed = run(stmfadm::run, "stmfadm list-alua --json", &gone);
+        assert_eq!(
+            (printed.status, printed.err.as_str()),
+            (1, "stmfadm: STMF service not found\n")
+        );
+        assert!(printed.out.contains("\"data\":null"), "{}", printed.out);
     }
 
     #[test]
@@ -211,6 +285,7 @@ LU Name: 600144F0C73ABF00000065A1B2C30001
             peer: PeerReport::default(),
             ports: Vec::new(),
             lus: Vec::new(),
+            mirror: MirrorReport::default(),
         };
         let script = Script::new().ok("alua_report()", nothing);
         let expected = "ALUA Status: disabled\n    Node              : 0\nPeer: no door\n    Kind              : unknown\n    Node              : -\n    Incarnation       : -\n    Last Heard        : -\n    Round Trip        : -\n";

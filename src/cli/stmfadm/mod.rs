@@ -2,11 +2,13 @@
 #![forbid(unsafe_code)]
 
 mod alua;
+mod compare;
 mod config;
 mod group;
 mod listing;
 pub(super) mod lu;
 pub(super) mod modify;
+mod session;
 mod state;
 mod status;
 mod target;
@@ -48,6 +50,7 @@ const OPTIONS: &[OptionSpec] = &[
     option(CHECK, "check", None),
     option(WATCH, "watch", None),
     option(COUNT, "count", Some("number")),
+    option(compare::OVERWRITE, "overwrite-peer", None),
 ];
 
 const ADD_VIEW_HELP: &str = "\
@@ -93,8 +96,17 @@ const IMPORT_HELP: &str = "\
 \tWith --exact what the file does not name is removed.
 ";
 
+const COMPARE_HELP: &str = "\
+\tGroups, view entries and logical unit numbers that the two nodes do not have alike; exit
+\tstatus 3 if there are some, 4 if the peer does not answer.
+\t--json               as one JSON document
+\t--overwrite-peer     first gives the peer the groups and view entries of this node, all or
+\t                     none of them; mirroring must be on there (aluaadm mirror on)
+";
+
 const STATUS_HELP: &str = "\
 \tThis node, its peer, logical units, targets, and what is worth a look.
+\t-v, --verbose        latencies and sessions too
 \t--check              only what is worth a look; exit status 3 if there is some, 4 if
 \t                     the service or the peer is not there
 \t--json               as one JSON document
@@ -208,7 +220,7 @@ pub(super) const TOOL: Tool = Tool {
             help: "",
             run: view::remove,
         },
-        plain("list-alua", "v", Operands::None, alua::list),
+        plain("list-alua", "v", Operands::None, alua::list).with(&[JSON]),
         Subcommand {
             name: "export-config",
             options: "",
@@ -229,12 +241,22 @@ pub(super) const TOOL: Tool = Tool {
         },
         Subcommand {
             name: "status",
-            options: "",
+            options: "v",
             added: &[JSON, CHECK, WATCH, COUNT],
             required: "",
             operands: Operands::Any("LU-name"),
             help: STATUS_HELP,
             run: status::status,
+        },
+        plain("list-session", "v", Operands::None, session::list).with(&[JSON]),
+        Subcommand {
+            name: "compare-peer",
+            options: "",
+            added: &[JSON, compare::OVERWRITE],
+            required: "",
+            operands: Operands::None,
+            help: COMPARE_HELP,
+            run: compare::compare,
         },
     ],
 };

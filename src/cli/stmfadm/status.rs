@@ -1,6 +1,7 @@
 //! `status`, which is new: the service, its peer, LUs and targets on one screen (`cli.md` 10.2, 10.3).
 
 mod conditions;
+mod figures;
 mod screen;
 mod snapshot;
 
@@ -8,6 +9,7 @@ use crate::cli::command_line::{CHECK, COUNT, Invocation, JSON, WATCH};
 use crate::cli::text::{common_failure, failures};
 use crate::cli::{Console, Service, document};
 use crate::types::{Guid, Status};
+pub(super) use figures::{Percentiles, ns};
 use snapshot::Snapshot;
 use std::time::Duration;
 
@@ -31,16 +33,17 @@ pub fn status(invocation: &Invocation, service: &dyn Service, console: &mut Cons
         }
     };
     let Some(rhythm) = rhythm else {
-        return once(invocation, &wanted, service, console);
+        return once(invocation, &wanted, &mut None, service, console);
     };
     let mut exit = 0;
     let mut left = rhythm.count;
+    let mut before = None;
     while left != Some(0) {
         if !invocation.has(JSON) {
             screen::heading(console);
         }
         // The service may go away and come back meanwhile.
-        exit = once(invocation, &wanted, service, console);
+        exit = once(invocation, &wanted, &mut before, service, console);
         console.forget_failures();
         left = left.map(|left| left - 1);
         if left == Some(0) || console.output_failure().is_some() {
@@ -51,7 +54,14 @@ pub fn status(invocation: &Invocation, service: &dyn Service, console: &mut Cons
     exit
 }
 
-fn once(invocation: &Invocation, wanted: &[Guid], service: &dyn Service, console: &mut Console<'_>) -> u8 {
+/// One screen; `before` is the one before it, and then this one.
+fn once(
+    invocation: &Invocation,
+    wanted: &[Guid],
+    before: &mut Option<Snapshot>,
+    service: &dyn Service,
+    console: &mut Console<'_>,
+) -> u8 {
     let check = invocation.has(CHECK);
     let snapshot = match Snapshot::take(wanted, service) {
         Ok(snapshot) => snapshot,
@@ -77,13 +87,15 @@ fn once(invocation: &Invocation, wanted: &[Guid], service: &dyn Service, console
     } else if check {
         screen::conditions(&snapshot, console);
     } else {
-        screen::show(&snapshot, console);
+        screen::show(&snapshot, before.as_ref(), invocation.has('v'), console);
     }
-    match check {
+    let exit = match check {
         true if snapshot.conditions.iter().any(|it| it.down()) => DOWN,
         true if !snapshot.conditions.is_empty() => SOME,
         _ => failures(snapshot.missing.len()).min(1),
-    }
+    };
+    *before = Some(snapshot);
+    exit
 }
 
 /// The LUs that are named; none: all.

@@ -3,7 +3,9 @@
 mod commands;
 mod configuration;
 mod extras;
+mod io;
 mod management;
+mod mirror;
 mod model;
 mod order;
 mod pair;

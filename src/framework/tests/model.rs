@@ -422,6 +422,14 @@ impl PeerLink for ModelLink {
             }
         }
     }
+    fn ask(&self, request: Vec<u8>, done: Answered) {
+        match self.peer() {
+            Some(peer) => drop(std::thread::spawn(move || {
+                done(Some(peer.answer_node_request(&request)))
+            })),
+            None => done(None),
+        }
+    }
     fn abort(&self, _nexus: &Nexus, _tag: u64) {}
     fn forward_tm(&self, _lu: Guid, request: TmRequest, done: TmDone) {
         let Some(peer) = self.peer() else {

@@ -44,6 +44,10 @@ pub(in super::super) struct Seen {
     pub heard: Option<Duration>,
     /// From a probe to its answer, the last time.
     pub round_trip: Option<Duration>,
+    /// How often it came up.
+    pub ups: u64,
+    /// Since when it is there; `None`: it is not.
+    pub up_since: Option<Duration>,
 }
 
 /// The nonces of our latest probes. The peer sends the newest that it has seen with a forwarded write.
@@ -105,6 +109,8 @@ pub(super) struct Link {
     round_trip: Option<Duration>,
     /// The peer's node id, from its handshake.
     node: Option<u8>,
+    /// How often the peer came up, and the last time.
+    ups: (u64, Duration),
     /// Doors removed whose images are still being torn down.
     clearing: Vec<u32>,
 }
@@ -132,6 +138,7 @@ impl Link {
             answered: Duration::ZERO,
             round_trip: None,
             node: None,
+            ups: (0, Duration::ZERO),
             clearing: Vec::new(),
         }
     }
@@ -178,6 +185,11 @@ impl Link {
         self.heard = now;
         self.next_probe = now;
         self.echoes = false;
+    }
+
+    pub fn comes_up(&mut self, now: Duration) {
+        self.up = true;
+        self.ups = (self.ups.0 + 1, now);
     }
 
     /// Registrations wait a moment for the answer to the first probe, so that a round is not sent twice.
@@ -338,6 +350,8 @@ impl Link {
             incarnation: self.life,
             heard: ever.then_some(self.heard),
             round_trip: self.round_trip,
+            ups: self.ups.0,
+            up_since: self.up.then_some(self.ups.1),
         }
     }
 

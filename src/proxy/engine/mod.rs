@@ -7,10 +7,12 @@
 //! | [`announcer`] | what the peer is to know of our ports and LUs |
 //! | [`standby`] | commands that we forwarded |
 //! | [`active`] | images of the peer's ports, its sessions and commands |
+//! | [`exchange`] | requests about the nodes themselves |
 //! | [`held`] | what the peer registered while ALUA mode is off here |
 
 mod active;
 mod announcer;
+mod exchange;
 mod held;
 mod link;
 mod seq;
@@ -26,11 +28,12 @@ use super::Config;
 use super::codes;
 use super::message::{Body, Capabilities, Extensions, Message, ScsiCmd};
 use crate::framework::{
-    AnnouncedLu, Announcement, Done, Outcome, PeerEvent, PeerStatus, TmDone, TmFunction, TmResponse,
+    AnnouncedLu, Announcement, Answered, Done, Outcome, PeerEvent, PeerStatus, TmDone, TmFunction, TmResponse,
 };
 use crate::types::{DevId, NodeId, Status, TransportId};
 use active::Active;
 use announcer::Announcer;
+use exchange::Exchange;
 use held::Held;
 use link::{Link, Tokens};
 use standby::Standby;
@@ -77,6 +80,10 @@ pub(super) enum Output {
     Start(Box<PeerCommand>),
     /// Perform task management for the peer; then [`Engine::managed`].
     Manage(Management),
+    /// Answer a request of the peer (may block); then [`Engine::served`].
+    Serve(u64, Vec<u8>),
+    /// End of a request to the peer.
+    Answered(Answered, Option<Vec<u8>>),
     /// Everything that came through this door is gone.
     DoorCleared(u32),
 }
@@ -146,6 +153,7 @@ pub(super) struct Engine {
     announcer: Announcer,
     standby: Standby,
     active: Active,
+    exchange: Exchange,
     held: Held,
     out: Vec<Output>,
 }
@@ -159,6 +167,7 @@ impl Engine {
             announcer: Announcer::default(),
             standby: Standby::default(),
             active: Active::default(),
+            exchange: Exchange::default(),
             held: Held::default(),
             out: Vec::new(),
         }
@@ -232,6 +241,7 @@ impl Engine {
             Body::ScsiData(data) if engine.standby.upload_lost(cx, data) => {}
             Body::ScsiData(data) => engine.active.data_lost(cx, data.task),
             Body::R2t { task, .. } => engine.active.data_lost(cx, *task),
+            Body::NodeRequest(piece) => engine.exchange.send_failed(cx, piece.request),
             Body::RegisterPort { .. }
             | Body::DeregisterPort { .. }
             | Body::RegisterLun(_)
@@ -291,6 +301,12 @@ impl Engine {
         self.with(now, |engine, cx| engine.standby.nexus_ended(cx, origin, open));
     }
 
+    /// Asks the peer about itself; `None` when it cannot be asked, or does not answer in time.
+    pub fn ask(&mut self, now: Duration, request: Vec<u8>, done: Answered) {
+        let peer = self.link.status();
+        self.with(now, |engine, cx| engine.exchange.ask(cx, request, done, peer));
+    }
+
     // --- answers of the shell ---------------------------------------------------------------------------------------
 
     pub fn image_registered(&mut self, now: Duration, port: &DevId, result: Result<(), Status>) {
@@ -325,6 +341,12 @@ impl Engine {
     /// `task_management` of the framework ended.
     pub fn managed(&mut self, now: Duration, id: u64, response: TmResponse) {
         self.with(now, |engine, cx| engine.active.managed(cx, id, response));
+    }
+
+    /// The answer to a request of the peer.
+    pub fn served(&mut self, now: Duration, id: u64, reply: &[u8]) {
+        let reachable = self.link.open() && self.link.up;
+        self.with(now, |engine, cx| engine.exchange.served(cx, id, reply, reachable));
     }
 
     // --- messages and time ------------------------------------------------------------------------------------------
@@ -381,6 +403,7 @@ impl Engine {
         }
         self.with(now, |engine, cx| {
             engine.standby.tick(cx);
+            engine.exchange.tick(cx);
             engine.active.tick(cx);
         });
     }
@@ -388,7 +411,7 @@ impl Engine {
     /// When [`Engine::tick`] must be called at the latest; `None`: only after something else happened.
     pub fn next_tick(&self, now: Duration) -> Option<Duration> {
         const FINE: Duration = Duration::from_millis(250);
-        let busy = !self.standby.is_idle() || !self.active.is_idle();
+        let busy = !self.standby.is_idle() || !self.active.is_idle() || !self.exchange.is_idle();
         if busy || (self.link.open() && self.announcer.is_waiting()) {
             return Some(now + FINE);
         }
@@ -415,6 +438,7 @@ impl Engine {
             announcer: &mut self.announcer,
             standby: &mut self.standby,
             active: &mut self.active,
+            exchange: &mut self.exchange,
         };
         act(&mut parts, &mut context);
     }
@@ -447,7 +471,7 @@ impl Engine {
     }
 
     fn peer_up(&mut self, now: Duration) {
-        self.link.up = true;
+        self.link.comes_up(now);
         self.out.push(Output::Event(PeerEvent::Up));
         self.with(now, |engine, cx| engine.announcer.begin_round(cx));
     }
@@ -460,7 +484,10 @@ impl Engine {
         }
         self.announcer.forget_acceptance();
         self.active.round.clear();
-        self.with(now, |engine, cx| engine.standby.fail_all(cx));
+        self.with(now, |engine, cx| {
+            engine.standby.fail_all(cx);
+            engine.exchange.fail_all(cx);
+        });
         if was_up {
             self.out.push(Output::Event(PeerEvent::Down));
         }
@@ -481,6 +508,7 @@ struct Parts<'a> {
     announcer: &'a mut Announcer,
     standby: &'a mut Standby,
     active: &'a mut Active,
+    exchange: &'a mut Exchange,
 }
 
 impl Parts<'_> {
@@ -489,6 +517,7 @@ impl Parts<'_> {
             self.link.echo_reply(cx.now, data);
             // What may be used from now on.
             (cx.capabilities, cx.ours) = (self.link.capabilities(), self.link.ours());
+            self.exchange.probed(cx, self.link.status());
         }
         self.active.round.note(&message.body, message.extensions.sync);
         let round_ends = message.extensions.sync;
@@ -530,6 +559,8 @@ impl Parts<'_> {
             } => self.standby.not_started(cx, of_id, full),
             Body::SessionDestroy(session) => self.active.destroy_session(cx, session.session),
             Body::SessionCreate(_) => cx.status(10, message.id, codes::NOT_SUPPORTED),
+            Body::NodeRequest(piece) => self.exchange.request(cx, piece),
+            Body::NodeReply(piece) => self.exchange.reply(cx, &piece),
             // Was answered when it came in.
             Body::EchoRequest(data) => self.link.echo_request(cx.now, &data),
             // They mean nothing more.

@@ -2,6 +2,7 @@
 
 mod active;
 mod chaos;
+mod exchange;
 mod link;
 mod standby;
 mod writes;
@@ -120,6 +121,11 @@ impl Node {
             }
             Output::Start(command) => self.started.push(*command),
             Output::Manage(management) => self.managed.push(management),
+            Output::Serve(id, mut request) => {
+                request.reverse();
+                self.engine.served(now, id, &request);
+            }
+            Output::Answered(done, reply) => done(reply),
             Output::DoorCleared(door) => self.cleared.push(door),
         }
     }

@@ -1,6 +1,8 @@
 //! From bytes to a message, strict (`alua-proxy.md` 3.1.5, `c-clients.md` chapter 5).
 
-use super::{Body, Extensions, Lun, Message, PortId, RemotePort, ScsiCmd, ScsiData, ScsiStatus, Session, Sync, frame};
+use super::{
+    Body, Extensions, Lun, Message, Piece, PortId, RemotePort, ScsiCmd, ScsiData, ScsiStatus, Session, Sync, frame,
+};
 use crate::framework::Cdb;
 use crate::nvlist::{DecodeError, Limits, NvList, Value};
 use crate::types::Guid;
@@ -27,7 +29,7 @@ pub enum MessageError {
     Frame,
     /// Without `icm_msg_type`.
     NoType,
-    /// A type above 14.
+    /// A type above 16.
     UnknownType(u8),
     /// A mandatory pair is missing or of another type.
     Missing(&'static str),
@@ -156,6 +158,7 @@ impl Fields {
         let name = match kind {
             4 => "icsc_immed_data",
             5 => "icsd_data",
+            15 | 16 => "icx_data",
             _ => return Err(MessageError::Frame),
         };
         if self.0.get(name).is_some() {
@@ -203,6 +206,8 @@ impl Fields {
             12 => Body::EchoRequest(self.echo()?),
             13 => Body::EchoReply(self.echo()?),
             14 => Body::LunActive(self.lun()?),
+            15 => Body::NodeRequest(self.piece()?),
+            16 => Body::NodeReply(self.piece()?),
             other => return Err(MessageError::UnknownType(other)),
         })
     }
@@ -259,6 +264,21 @@ impl Fields {
             data: self.counted(length, "icsd_data", MAX_DATA)?,
             offset: self.optional_u32("icx_offset")?,
         })
+    }
+
+    fn piece(&mut self) -> Result<Piece, MessageError> {
+        let piece = Piece {
+            request: self.u64("icx_request")?,
+            total: self.u32("icx_total")?,
+            offset: self.u32("icx_offset")?,
+            data: self.array("icx_data")?,
+        };
+        let end = piece.offset as usize + piece.data.len();
+        let fits = !piece.data.is_empty() && piece.data.len() <= MAX_DATA && end <= piece.total as usize;
+        match fits && piece.total as usize <= Piece::MAX_TOTAL {
+            true => Ok(piece),
+            false => Err(MessageError::Length("icx_data")),
+        }
     }
 
     fn scsi_status(&mut self) -> Result<ScsiStatus, MessageError> {

@@ -1,6 +1,6 @@
 //! From a message to its list, pairs in the order of the original encoder.
 
-use super::{Body, Lun, Message, PortId, RemotePort, ScsiCmd, ScsiData, ScsiStatus, Session, Sync};
+use super::{Body, Lun, Message, Piece, PortId, RemotePort, ScsiCmd, ScsiData, ScsiStatus, Session, Sync};
 use crate::nvlist::{NvList, Value};
 
 /// Where bulk data goes.
@@ -58,6 +58,7 @@ pub(super) fn list(message: &Message, payload: Payload) -> NvList {
             out.optional_u64("icx_status", *full);
         }
         Body::SessionCreate(session) | Body::SessionDestroy(session) => out.session(session),
+        Body::NodeRequest(piece) | Body::NodeReply(piece) => out.piece(piece, payload),
         Body::EchoRequest(data) | Body::EchoReply(data) => {
             out.u32("icerr_datalen", length32(data));
             out.unless_empty("icerr_data", data);
@@ -156,6 +157,15 @@ impl Out {
         }
         if let Some(offset) = data.offset {
             self.u32("icx_offset", offset);
+        }
+    }
+
+    fn piece(&mut self, piece: &Piece, payload: Payload) {
+        self.u64("icx_request", piece.request);
+        self.u32("icx_total", piece.total);
+        self.u32("icx_offset", piece.offset);
+        if payload == Payload::Inside {
+            self.bytes("icx_data", &piece.data);
         }
     }
 

@@ -22,12 +22,19 @@ impl Capabilities {
     pub const SWEEP: Capabilities = Capabilities(1 << 3);
     /// Forwarded writes.
     pub const WRITES: Capabilities = Capabilities(1 << 4);
+    /// Requests about the nodes themselves (NODE_REQUEST, NODE_REPLY).
+    pub const EXCHANGE: Capabilities = Capabilities(1 << 5);
     /// All of the above.
-    pub const ALL: Capabilities = Capabilities(0x1f);
+    pub const ALL: Capabilities = Capabilities(0x3f);
 
     /// True when all of `other` is there.
     pub const fn has(self, other: Capabilities) -> bool {
         self.0 & other.0 == other.0
+    }
+
+    /// Both sets together.
+    pub const fn with(self, other: Capabilities) -> Capabilities {
+        Capabilities(self.0 | other.0)
     }
 
     /// What both can.

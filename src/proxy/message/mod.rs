@@ -122,6 +122,28 @@ pub enum Body {
     EchoReply(Vec<u8>),
     /// 14 LUN_ACTIVE.
     LunActive(Lun),
+    /// 15 NODE_REQUEST, of ours (capability 5): a question about the node, or a change of its configuration.
+    NodeRequest(Piece),
+    /// 16 NODE_REPLY, of ours: the answer.
+    NodeReply(Piece),
+}
+
+/// Content of 15 and 16: a piece of a request or of an answer. All pieces come in order, the first with offset 0.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Piece {
+    /// `icx_request`: number of the request, chosen by who asks.
+    pub request: u64,
+    /// `icx_total`: bytes altogether, 1 to [`Piece::MAX_TOTAL`].
+    pub total: u32,
+    /// `icx_offset`: place of the piece.
+    pub offset: u32,
+    /// `icx_data`, at least one byte; never beyond the total.
+    pub data: Vec<u8>,
+}
+
+impl Piece {
+    /// Longest request or answer, bytes.
+    pub const MAX_TOTAL: usize = 8 << 20;
 }
 
 /// Content of 2, 3 and 14.
@@ -301,7 +323,7 @@ impl Message {
 
 impl Body {
     /// Number of message types.
-    pub const TYPES: usize = 15;
+    pub const TYPES: usize = 17;
 
     /// Names of the types in the order of their numbers (`alua-proxy.md` 3.3).
     pub const NAMES: [&str; Body::TYPES] = [
@@ -320,6 +342,8 @@ impl Body {
         "ECHO_REQUEST",
         "ECHO_REPLY",
         "LUN_ACTIVE",
+        "NODE_REQUEST",
+        "NODE_REPLY",
     ];
 
     /// `icm_msg_type`.
@@ -340,6 +364,8 @@ impl Body {
             Body::EchoRequest(_) => 12,
             Body::EchoReply(_) => 13,
             Body::LunActive(_) => 14,
+            Body::NodeRequest(_) => 15,
+            Body::NodeReply(_) => 16,
         }
     }
 
@@ -348,6 +374,7 @@ impl Body {
         match self {
             Body::ScsiCmd(cmd) => Some(&cmd.data),
             Body::ScsiData(data) => Some(&data.data),
+            Body::NodeRequest(piece) | Body::NodeReply(piece) => Some(&piece.data),
             _ => None,
         }
     }

@@ -296,8 +296,8 @@ fn refuses_what_is_no_message() {
     assert!(Message::decode(b"hello").unwrap_err().is_malformed());
     assert_eq!(Message::decode(&NvList::new().pack()), Err(MessageError::NoType));
     let echo = Message::new(1, Body::EchoRequest(vec![]));
-    let newer = changed(&echo, |list| list.push("icm_msg_type", Value::UInt8(15)));
-    assert_eq!(newer, Err(MessageError::UnknownType(15)));
+    let newer = changed(&echo, |list| list.push("icm_msg_type", Value::UInt8(17)));
+    assert_eq!(newer, Err(MessageError::UnknownType(17)));
     assert!(
         !newer.unwrap_err().is_malformed(),
         "a newer peer's message is dropped, not refused"
@@ -580,5 +580,34 @@ proptest! {
     #[test]
     fn no_bytes_panic(bytes in any::<Vec<u8>>(), first in 1u8..=2) {
         let _ = Message::decode(&[&[first], bytes.as_slice()].concat());
+    }
+}
+
+#[test]
+fn pieces_of_requests_between_nodes() {
+    let piece = |total, offset, length| Piece {
+        request: 9,
+        total,
+        offset,
+        data: vec![7; length],
+    };
+    for body in [
+        Body::NodeRequest(piece(300, 0, 300)),
+        Body::NodeReply(piece(8 << 20, 100, 128 << 10)),
+    ] {
+        let message = Message::new(5, body);
+        assert_eq!(Message::decode(&message.encode()).as_ref(), Ok(&message));
+        let compact = message.encode_compact();
+        assert!(compact.len() < message.encode().len());
+        assert_eq!(Message::decode(&compact), Ok(message));
+    }
+    for bad in [
+        piece(300, 1, 300),
+        piece((8 << 20) + 1, 0, 1),
+        piece(0, 0, 0),
+        piece(300, u32::MAX, 1),
+    ] {
+        let decoded = Message::decode(&Message::new(5, Body::NodeRequest(bad)).encode());
+        assert_eq!(decoded, Err(MessageError::Length("icx_data")));
     }
 }

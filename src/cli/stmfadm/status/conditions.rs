@@ -43,6 +43,7 @@ pub fn of(
     empty: &[(GroupKind, GroupName)],
 ) -> Vec<Condition> {
     let mut found: Vec<Condition> = nodes.iter().filter_map(node).collect();
+    found.extend(pair(nodes, report));
     found.extend(lus.iter().flat_map(|it| lu(it, report)));
     found.extend(
         targets
@@ -61,10 +62,27 @@ pub fn of(
     found
 }
 
+fn pair(nodes: &[Node], report: &AluaReport) -> Vec<Condition> {
+    let mut found = Vec::new();
+    if let [here, peer] = nodes
+        && here.node.is_some()
+        && here.node == peer.node
+    {
+        let name = peer.host.as_deref().unwrap_or("peer");
+        let text = "both nodes have the same ALUA node number";
+        found.push(Condition::new("node-numbers-equal", "critical", name, text));
+    }
+    if report.mirror.on && report.mirror.alike == Some(false) {
+        let text = "groups or view entries differ between the nodes, see stmfadm compare-peer";
+        found.push(Condition::new("pair-differs", "warning", "mirror", text));
+    }
+    found
+}
+
 fn node(node: &Node) -> Option<Condition> {
     let host = node.host.as_deref().unwrap_or("peer");
     match (node.operational, node.link) {
-        (Some(state), _) if state != "online" => Some(Condition::new(
+        (Some(state), None | Some("reachable")) if state != "online" => Some(Condition::new(
             "service-offline",
             "critical",
             host,
@@ -101,6 +119,10 @@ fn lu(lu: &Lu, report: &AluaReport) -> Option<Condition> {
         AccessState::TransitionToActive | AccessState::TransitionToStandby => {
             let text = format!("in transition: {}", lu.access_here.unwrap_or("unknown"));
             Some(Condition::new("lu-in-transition", "warning", &lu.guid, text))
+        }
+        AccessState::Active if lu.access_peer == Some("active") => {
+            let text = "active on both nodes";
+            Some(Condition::new("lu-active-twice", "critical", &lu.guid, text))
         }
         AccessState::Standby if alua.owner != Owner::Peer => {
             let text = "standby here, and the peer does not say that it is active there";

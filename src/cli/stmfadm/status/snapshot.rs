@@ -1,13 +1,18 @@
 //! What there is to say, read once; also the data of `--json`.
 
 use super::conditions::{self, Condition};
+use super::figures::Percentiles;
 use crate::cli::Service;
 use crate::cli::document::set;
 use crate::cli::text::state_lower;
-use crate::framework::{AluaLu, AluaReport, ConfigState, GroupKind, Owner, ServiceState, ViewEntry};
+use crate::framework::{
+    AluaLu, AluaReport, ConfigState, GroupKind, IoTotals, LuStatus, NodeStatus, Owner, PeerNode, PortStatus,
+    ServiceState, SessionStatus, ViewEntry,
+};
 use crate::types::{AccessState, DevId, GroupName, Guid, Status};
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::time::Duration;
 
 /// The pair as this node sees it.
 #[derive(Debug, Serialize)]
@@ -20,6 +25,9 @@ pub struct Snapshot {
     pub targets: Vec<Target>,
     /// What is worth a look.
     pub conditions: Vec<Condition>,
+    /// Sessions of this node's own targets.
+    #[serde(skip)]
+    pub sessions: Vec<(String, SessionStatus)>,
     /// LUs that were named and do not exist.
     #[serde(skip)]
     pub missing: Vec<Guid>,
@@ -39,6 +47,17 @@ pub struct Node {
     pub link: Option<&'static str>,
     pub last_heard_ms: Option<u64>,
     pub round_trip_us: Option<u64>,
+    pub link_up_s: Option<u64>,
+    pub reconnects: Option<u64>,
+    /// Of what the peer says of itself: how long ago it said so.
+    pub age_ms: Option<u64>,
+    pub uptime_s: Option<u64>,
+    pub lus: Option<usize>,
+    pub sessions: Option<usize>,
+    /// Totals over all LUs through this node.
+    pub io: Option<IoTotals>,
+    #[serde(skip)]
+    pub uptime: Duration,
 }
 
 /// A logical unit.
@@ -54,6 +73,15 @@ pub struct Lu {
     /// What follows from what the peer has said.
     pub access_peer: Option<&'static str>,
     pub view_entry_count: usize,
+    /// Sessions that see it here, and there.
+    pub sessions: usize,
+    pub sessions_peer: Option<usize>,
+    /// Totals through this node, and through the peer.
+    pub io: IoTotals,
+    pub io_peer: Option<IoTotals>,
+    /// Through this node.
+    pub read_latency: Percentiles,
+    pub write_latency: Percentiles,
 }
 
 /// A target port of this node.
@@ -65,6 +93,8 @@ pub struct Target {
     /// It is the image of a port of the peer.
     pub of_peer: bool,
     pub sessions: usize,
+    /// Totals through it.
+    pub io: IoTotals,
 }
 
 impl Snapshot {
@@ -77,12 +107,19 @@ impl Snapshot {
         let (found, missing): (Vec<Guid>, Vec<Guid>) =
             wanted.iter().partition(|guid| guids.binary_search(guid).is_ok());
         let guids = if wanted.is_empty() { guids } else { found };
+        let here = service.node_status()?;
+        let there = if report.enabled { service.peer_node()? } else { None };
+        let counted = |status: &NodeStatus| -> HashMap<Guid, LuStatus> {
+            status.lus.iter().map(|lu| (lu.guid, lu.clone())).collect()
+        };
+        let (own, its) = (counted(&here), there.as_ref().map(|there| counted(&there.status)));
         let access: BTreeMap<Guid, &AluaLu> = report.lus.iter().map(|lu| (lu.guid, lu)).collect();
         let mut lus = Vec::with_capacity(guids.len());
         let mut named = HashSet::new();
         for guid in guids {
             if let Some(lu) = still_there(Lu::read(guid, access.get(&guid).copied(), &report, &mut named, service))? {
-                lus.push(lu);
+                let its = its.as_ref().map(|its| its.get(&guid));
+                lus.push(lu.counted(own.get(&guid), its));
             }
         }
         let of_peer: BTreeSet<&DevId> = report
@@ -91,9 +128,16 @@ impl Snapshot {
             .filter(|it| it.of_peer)
             .map(|it| &it.devid)
             .collect();
+        let ports: BTreeMap<&DevId, &PortStatus> = here.ports.iter().map(|port| (&port.devid, port)).collect();
         let mut targets = Vec::new();
         for target in service.target_list()?.into_iter().rev() {
-            targets.extend(still_there(Target::read(&target, of_peer.contains(&target), service))?);
+            let io = ports.get(&target).map(|port| port.io.totals).unwrap_or_default();
+            targets.extend(still_there(Target::read(
+                &target,
+                of_peer.contains(&target),
+                io,
+                service,
+            ))?);
         }
         let mut named: Vec<_> = named.into_iter().collect();
         named.sort_by(|a, b| a.1.cmp(&b.1));
@@ -104,13 +148,14 @@ impl Snapshot {
                 empty.push((kind, name));
             }
         }
-        let nodes = nodes(&state, &report);
+        let nodes = nodes(&state, &report, &here, there.as_ref());
         let conditions = conditions::of(&nodes, &lus, &targets, &report, &empty);
         Ok(Snapshot {
             nodes,
             lus,
             targets,
             conditions,
+            sessions: own_sessions(&here),
             missing,
         })
     }
@@ -124,38 +169,71 @@ fn still_there<T>(result: Result<T, Status>) -> Result<Option<T>, Status> {
     }
 }
 
-fn nodes(state: &ServiceState, report: &AluaReport) -> Vec<Node> {
-    let host = nix::unistd::gethostname().ok();
+fn own_sessions(here: &NodeStatus) -> Vec<(String, SessionStatus)> {
+    let own = here.ports.iter().filter(|port| !port.of_peer);
+    own.flat_map(|port| {
+        let name = port.devid.to_string();
+        port.sessions.iter().map(move |session| (name.clone(), session.clone()))
+    })
+    .collect()
+}
+
+fn config_word(config: ConfigState) -> &'static str {
+    match config {
+        ConfigState::None => "uninitialized",
+        ConfigState::Init => "initializing",
+        ConfigState::InitDone => "initialized",
+    }
+}
+
+fn milliseconds(time: Duration) -> Option<u64> {
+    u64::try_from(time.as_millis()).ok()
+}
+
+fn nodes(state: &ServiceState, report: &AluaReport, own: &NodeStatus, peer_node: Option<&PeerNode>) -> Vec<Node> {
     let here = Node {
         local: true,
-        host: host.map(|host| host.to_string_lossy().into_owned()),
+        host: set(&own.host).map(str::to_owned),
         node: Some(report.node),
         operational: Some(state_lower(state.operational)),
-        config: Some(match state.config {
-            ConfigState::None => "uninitialized",
-            ConfigState::Init => "initializing",
-            ConfigState::InitDone => "initialized",
-        }),
+        config: Some(config_word(state.config)),
         alua_enabled: Some(report.enabled),
         link: None,
         last_heard_ms: None,
         round_trip_us: None,
+        link_up_s: None,
+        reconnects: None,
+        age_ms: None,
+        uptime_s: Some(own.uptime.as_secs()),
+        lus: Some(own.lu_count),
+        sessions: Some(own.session_count),
+        io: Some(own.io.totals),
+        uptime: own.uptime,
     };
     let peer = &report.peer;
+    let said = peer_node.map(|peer| &peer.status);
     let there = report.enabled.then(|| Node {
         local: false,
-        host: None,
-        node: peer.node,
-        operational: None,
-        config: None,
-        alua_enabled: None,
+        host: said.and_then(|said| set(&said.host)).map(str::to_owned),
+        node: peer.node.or(said.map(|said| said.node)),
+        operational: said.map(|said| state_lower(said.operational)),
+        config: said.map(|said| config_word(said.config)),
+        alua_enabled: said.map(|said| said.alua),
         link: Some(match (peer.status.door, peer.status.reachable) {
             (false, _) => "no-door",
             (true, true) => "reachable",
             (true, false) => "unreachable",
         }),
-        last_heard_ms: peer.silent.and_then(|time| u64::try_from(time.as_millis()).ok()),
+        last_heard_ms: peer.silent.and_then(milliseconds),
         round_trip_us: peer.round_trip.and_then(|time| u64::try_from(time.as_micros()).ok()),
+        link_up_s: peer.up.map(|up| up.as_secs()),
+        reconnects: Some(peer.reconnects),
+        age_ms: peer_node.and_then(|peer| milliseconds(peer.age)),
+        uptime_s: said.map(|said| said.uptime.as_secs()),
+        lus: said.map(|said| said.lu_count),
+        sessions: said.map(|said| said.session_count),
+        io: said.map(|said| said.io.totals),
+        uptime: said.map(|said| said.uptime).unwrap_or_default(),
     });
     std::iter::once(here).chain(there).collect()
 }
@@ -185,7 +263,34 @@ impl Lu {
             access_here: alua.map(|lu| access(lu.access)),
             access_peer: alua.and_then(|lu| on_the_peer(lu, report)),
             view_entry_count: views.len(),
+            sessions: 0,
+            sessions_peer: None,
+            io: IoTotals::default(),
+            io_peer: None,
+            read_latency: Percentiles::default(),
+            write_latency: Percentiles::default(),
         })
+    }
+
+    /// With what the nodes count. `its`: the peer has told, and it knows the LU or not.
+    fn counted(mut self, own: Option<&LuStatus>, its: Option<Option<&LuStatus>>) -> Lu {
+        if let Some(own) = own {
+            (self.sessions, self.io) = (own.sessions, own.io.totals);
+            self.read_latency = (&own.io.read_latency).into();
+            self.write_latency = (&own.io.write_latency).into();
+        }
+        if let Some(its) = its {
+            self.access_peer = its.and_then(|its| its.access).map(access);
+            self.sessions_peer = Some(its.map_or(0, |its| its.sessions));
+            self.io_peer = its.map(|its| its.io.totals);
+            self.size = self.size.or(its.and_then(|its| its.size));
+        }
+        self
+    }
+
+    /// The node that has the store executes all commands, those that the other one forwards too.
+    pub fn served_by_peer(&self) -> bool {
+        self.access_here != Some("active") && self.access_peer == Some("active") && self.io_peer.is_some()
     }
 }
 
@@ -195,7 +300,7 @@ fn name_groups(view: &ViewEntry, named: &mut HashSet<(GroupKind, GroupName)>) {
     named.extend(hosts.chain(targets));
 }
 
-/// The peer does not tell its states; but what is Active here is Standby there, and the other way round.
+/// For a peer that does not tell its states: what is Active here is Standby there, and the other way round.
 fn on_the_peer(lu: &AluaLu, report: &AluaReport) -> Option<&'static str> {
     match (lu.access, lu.owner) {
         _ if !report.enabled => None,
@@ -216,7 +321,7 @@ fn access(access: AccessState) -> &'static str {
 }
 
 impl Target {
-    fn read(target: &DevId, of_peer: bool, service: &dyn Service) -> Result<Target, Status> {
+    fn read(target: &DevId, of_peer: bool, io: IoTotals, service: &dyn Service) -> Result<Target, Status> {
         let info = service.target_info(target.clone())?;
         let sessions = service.target_sessions(target.clone())?;
         Ok(Target {
@@ -224,6 +329,7 @@ impl Target {
             status: state_lower(info.state),
             of_peer,
             sessions: sessions.len(),
+            io,
         })
     }
 }

@@ -4,6 +4,7 @@
 use super::extents;
 use super::inline::{Attempt, Inline};
 use super::sys::{self, Mode};
+use crate::buffers;
 use crate::types::Status;
 use arc_swap::{ArcSwapOption, Guard};
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
@@ -103,6 +104,9 @@ impl Medium {
         offset: u64,
         mode: Mode,
     ) -> io::Result<Progress> {
+        if buffer.capacity() == 0 {
+            *buffer = buffers::take(length);
+        }
         buffer.reserve_exact(length - buffer.len());
         while buffer.len() < length {
             let at = self.base + offset + buffer.len() as u64;

@@ -1,6 +1,7 @@
 //! Framing: bytes to PDUs (RFC 7143 11.2). Nothing larger than the declared limits is ever allocated.
 
 use super::pdu::{HEADER, Header};
+use crate::buffers;
 
 /// Bytes of a CRC32C digest on the wire.
 const DIGEST: usize = 4;
@@ -142,6 +143,9 @@ impl Decoder {
             return Err(FrameError::HeaderDigest);
         }
         let mut data = buffer(&header);
+        if data.capacity() == 0 {
+            data = buffers::take(header.data_length());
+        }
         data.reserve(header.data_length());
         self.end = data.len() + header.data_length();
         self.pdu = Pdu {

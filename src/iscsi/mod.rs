@@ -2,7 +2,7 @@
 //!
 //! | floor | modules |
 //! |---|---|
-//! | pure | [`admin`], [`pdu`], [`decoder`], [`output`], [`text`], [`name`], [`parameters`], [`chap`], [`radius`], [`security`], [`login`], [`window`], [`directory`], [`session`] |
+//! | pure | [`admin`], [`pdu`], [`decoder`], [`output`], [`text`], [`name`], [`parameters`], [`chap`], [`radius`], [`security`], [`login`], [`window`], [`directory`], [`session`], [`table`] |
 //! | shell | `engine` (sockets), `worker` (connections), `portal` (listeners), `janitor` (what may wait), `sessions`, `target`, `config` (targets, groups, initiators; persistence), [`Provider`], `reconfigure` (from one configuration to another) |
 
 pub mod admin;
@@ -17,6 +17,7 @@ pub mod pdu;
 pub mod radius;
 pub mod security;
 pub mod session;
+pub mod table;
 pub mod text;
 pub mod window;
 

@@ -2,6 +2,7 @@
 
 use super::decoder::padding;
 use super::pdu::{HEADER, Header};
+use crate::buffers;
 use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::ops::Range;
@@ -9,9 +10,17 @@ use std::sync::Arc;
 
 /// A data segment: of its own, or part of a longer one that several PDUs carry.
 #[derive(Debug)]
-enum Data {
+pub enum Data {
+    /// Of its own.
     Own(Vec<u8>),
+    /// This part of it.
     Part(Arc<Vec<u8>>, Range<usize>),
+}
+
+impl From<Vec<u8>> for Data {
+    fn from(bytes: Vec<u8>) -> Data {
+        Data::Own(bytes)
+    }
 }
 
 impl Data {
@@ -19,6 +28,13 @@ impl Data {
         match self {
             Data::Own(bytes) => bytes,
             Data::Part(bytes, range) => &bytes[range.clone()],
+        }
+    }
+
+    fn reuse(self) {
+        match self {
+            Data::Own(bytes) => buffers::give(bytes),
+            Data::Part(bytes, _) => Arc::into_inner(bytes).into_iter().for_each(buffers::give),
         }
     }
 }
@@ -65,16 +81,6 @@ impl Output {
         self.data_digest = data_digest;
     }
 
-    /// Appends a PDU with a data segment of its own; its length is put into the header.
-    pub fn push(&mut self, header: Header, data: Vec<u8>) {
-        self.append(header, Data::Own(data));
-    }
-
-    /// Appends a PDU whose data segment is part of a shared vector.
-    pub fn push_part(&mut self, header: Header, data: Arc<Vec<u8>>, range: Range<usize>) {
-        self.append(header, Data::Part(data, range));
-    }
-
     /// Bytes not sent yet.
     pub fn len(&self) -> usize {
         self.bytes
@@ -112,7 +118,9 @@ impl Output {
                 break;
             }
             self.sent -= length;
-            self.messages.pop_front();
+            if let Some(message) = self.messages.pop_front() {
+                message.data.reuse();
+            }
         }
     }
 
@@ -124,7 +132,9 @@ impl Output {
         slices.iter().flat_map(|slice| slice.to_vec()).collect()
     }
 
-    fn append(&mut self, mut header: Header, data: Data) {
+    /// Appends a PDU; the length of its data segment is put into the header.
+    pub fn push(&mut self, mut header: Header, data: impl Into<Data>) {
+        let data = data.into();
         let bytes = data.bytes();
         header.set_data_length(bytes.len());
         let mut head = [0; HEADER + 4];
@@ -168,7 +178,7 @@ mod tests {
                 if i % 2 == 0 {
                     out.push(Header::new(1), vec![7; length]);
                 } else {
-                    out.push_part(Header::new(2), shared.clone(), 0..length);
+                    out.push(Header::new(2), Data::Part(shared.clone(), 0..length));
                 }
             }
             let all = out.to_bytes();

@@ -191,9 +191,13 @@ impl ScsiCommand<'_> {
     pub fn expected_length(&self) -> u32 {
         self.0.word::<20>()
     }
-    /// The CDB: bytes 32 to 47, then the extended CDB of the additional header segments. `None` when those are malformed.
+    /// Bytes 0 to 15 of the CDB.
+    pub fn cdb_head(&self) -> &[u8] {
+        &self.0.0[32..48]
+    }
+    /// The whole CDB: bytes 32 to 47, then the extended CDB of the additional header segments. `None` when those are malformed.
     pub fn cdb(&self, ahs: &[u8]) -> Option<Vec<u8>> {
-        let mut cdb = self.0.0[32..48].to_vec();
+        let mut cdb = self.cdb_head().to_vec();
         let mut rest = ahs;
         while !rest.is_empty() {
             // AHSLength counts the bytes after AHSType (RFC 7143 11.2.2.1).

@@ -29,6 +29,7 @@ use super::output::Output;
 use super::parameters::Parameters;
 use super::pdu::{Header, NO_TAG, RejectReason, opcode};
 use super::radius::Question;
+use super::table::Table;
 use super::window::{Arrival, WINDOW, Window};
 use crate::framework::{Cdb, Expected, Outcome, TaskAttribute, TmFunction, TmResponse};
 use crate::scsi::ScsiStatus;
@@ -37,7 +38,7 @@ use connection::{Phase, Stamp};
 use logout::Logout;
 use management::Managing;
 use memory::Share;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -151,12 +152,12 @@ pub struct Session {
     parameters: Parameters,
     window: Window<(ConnectionId, Pdu)>,
     gap_since: Option<Instant>,
-    tasks: HashMap<u32, Live>,
+    tasks: Table<u32, Live>,
     /// In CmdSN order, not started yet.
     parked: VecDeque<u32>,
     /// Ready writes that wait for memory to solicit data into.
     unadmitted: VecDeque<u32>,
-    managing: HashMap<u32, Managing>,
+    managing: Table<u32, Managing>,
     logouts: Vec<Logout>,
     /// Bytes promised to admitted writes.
     writing: u64,
@@ -201,10 +202,10 @@ impl Session {
             parameters: Parameters::default(),
             window: Window::new(0),
             gap_since: None,
-            tasks: HashMap::new(),
+            tasks: Table::default(),
             parked: VecDeque::new(),
             unadmitted: VecDeque::new(),
-            managing: HashMap::new(),
+            managing: Table::default(),
             logouts: Vec::new(),
             writing: 0,
             reading: 0,
@@ -247,6 +248,11 @@ impl Session {
     /// The next thing to do. Actions are to be done in order, before anything else is fed in.
     pub fn next_action(&mut self) -> Option<Action> {
         self.actions.pop_front()
+    }
+
+    /// Is there a next thing to do?
+    pub fn has_actions(&self) -> bool {
+        !self.actions.is_empty()
     }
 
     /// What is to be sent on a connection.
@@ -310,9 +316,14 @@ impl Session {
         self.connections.is_empty() && !kept
     }
 
-    /// The framework wants this many bytes before it executes the command.
+    /// The framework wants this many bytes before it executes the command. When they are there, [`Action::Execute`] is the
+    /// very next action: what was begun is finished first, so that little data is held at a time, and that in the
+    /// processor's cache.
     pub fn ready(&mut self, itt: u32, want: u32) {
         self.command_ready(itt, want);
+        if matches!(self.actions.back(), Some(Action::Execute { itt: last, .. }) if *last == itt) {
+            self.actions.rotate_right(1);
+        }
     }
 
     /// A command ended.

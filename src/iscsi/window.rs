@@ -1,7 +1,7 @@
 //! The command window of a session: CmdSN order, ExpCmdSN, MaxCmdSN (RFC 7143 4.2.2.1, `iscsi-target.md` chapter 7).
 
 use super::pdu::before;
-use std::collections::HashMap;
+use super::table::Table;
 
 /// Commands a session may have outstanding, at most.
 pub const WINDOW: u32 = 128;
@@ -23,7 +23,7 @@ pub struct Window<T> {
     expected: u32,
     maximum: u32,
     /// `None`: the number counts as received, its request was aborted.
-    kept: HashMap<u32, Option<T>>,
+    kept: Table<u32, Option<T>>,
 }
 
 impl<T> Window<T> {
@@ -32,7 +32,7 @@ impl<T> Window<T> {
         Window {
             expected: first,
             maximum: first.wrapping_sub(1),
-            kept: HashMap::new(),
+            kept: Table::default(),
         }
     }
 

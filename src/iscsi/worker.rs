@@ -9,10 +9,11 @@ use super::engine::{Epoll, Event, Interest, Poller};
 use super::janitor::Job;
 use super::node::Node;
 use super::session::{Connection, ConnectionId, Fate, Pool, Session};
+use super::table::Table;
 use crate::framework::{Nexus, Outcome, TmResponse};
 use hosted::{Hosted, Link};
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::io::{ErrorKind, IoSlice};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsFd;
@@ -27,7 +28,8 @@ const MAILBOX: u64 = u64::MAX;
 const SCRATCH: usize = 128 << 10;
 /// Receives from one connection before the next one gets its turn.
 const TURN: usize = 4;
-/// Answers are sent when there is nothing more to be read, or when they come to this many bytes.
+/// Answers are sent when there is nothing more to be done, or when they come to this many bytes: as many as the processor's
+/// cache keeps.
 const FLUSH: usize = 256 << 10;
 /// Time step of the sessions.
 const TICK: Duration = Duration::from_secs(1);
@@ -85,10 +87,10 @@ pub enum Mail {
     Stop,
 }
 
-thread_local!(static OWN: RefCell<(u64, Vec<Mail>)> = const { RefCell::new((0, Vec::new())) });
+thread_local!(static OWN: RefCell<(u64, VecDeque<Mail>)> = const { RefCell::new((0, VecDeque::new())) });
 
 impl Local for Mail {
-    fn with<R>(body: impl FnOnce(&RefCell<(u64, Vec<Mail>)>) -> R) -> R {
+    fn with<R>(body: impl FnOnce(&RefCell<(u64, VecDeque<Mail>)>) -> R) -> R {
         OWN.with(body)
     }
 }
@@ -100,9 +102,9 @@ pub struct Worker<P: Poller> {
     mailbox: Arc<Mailbox<Mail>>,
     poller: P,
     /// By the leading connection.
-    sessions: HashMap<ConnectionId, Hosted>,
+    sessions: Table<ConnectionId, Hosted>,
     /// The sessions of the other connections.
-    homes: HashMap<ConnectionId, ConnectionId>,
+    homes: Table<ConnectionId, ConnectionId>,
     /// Sessions that may have something to send, or have ended.
     dirty: Vec<ConnectionId>,
     pool: Rc<Pool>,
@@ -125,8 +127,8 @@ impl<P: Poller> Worker<P> {
             node,
             mailbox,
             poller,
-            sessions: HashMap::new(),
-            homes: HashMap::new(),
+            sessions: Table::default(),
+            homes: Table::default(),
             dirty: Vec::new(),
             pool,
             next: 1,
@@ -154,7 +156,7 @@ impl<P: Poller> Worker<P> {
                     for mail in self.mailbox.take() {
                         self.mail(mail);
                     }
-                    self.pump_local();
+                    self.take_local();
                 } else {
                     self.serve(event.token);
                 }
@@ -195,9 +197,10 @@ impl<P: Poller> Worker<P> {
                 return;
             };
             self.dirty.push(home);
-            let Some(link) = links.iter().find(|link| link.id == id) else {
+            let Some(link) = links.iter_mut().find(|link| link.id == id) else {
                 return;
             };
+            link.full = false;
             if !link.interest.read || core.fate(id) != Some(&Fate::Open) || core.paused(id) {
                 return;
             }
@@ -212,12 +215,6 @@ impl<P: Poller> Worker<P> {
             };
             core.receive(id, &self.scratch[..count.saturating_sub(missing)], self.now);
             self.pump(home);
-            let Some(hosted) = self.sessions.get_mut(&home) else {
-                return;
-            };
-            if hosted.core.output(id).is_some_and(|out| out.len() >= FLUSH) {
-                self.flush(home);
-            }
             // A short read: the socket is empty, most likely.
             if count < missing + SCRATCH {
                 return;
@@ -227,23 +224,30 @@ impl<P: Poller> Worker<P> {
 
     /// Performs the actions of a session and takes in what ended inline, until both are exhausted.
     fn pump(&mut self, id: ConnectionId) {
-        while let Some(hosted) = self.sessions.get_mut(&id) {
-            if let Some(action) = hosted.core.next_action() {
+        loop {
+            let Some(hosted) = self.sessions.get_mut(&id) else {
+                return;
+            };
+            let action = hosted.core.next_action();
+            let acted = action.is_some();
+            if let Some(action) = action {
                 hosted.perform(&self.node, &self.mailbox, action);
-            } else if !self.take_local() {
+            }
+            if self.take_local() {
+                self.flush(id, FLUSH);
+            } else if !acted {
                 return;
             }
         }
     }
 
-    fn pump_local(&mut self) {
-        while self.take_local() {}
-    }
-
+    /// Takes in what has ended on this thread.
     fn take_local(&mut self) -> bool {
-        let mail = self.mailbox.take_local();
-        let any = !mail.is_empty();
-        mail.into_iter().for_each(|mail| self.mail(mail));
+        let mut any = false;
+        while let Some(mail) = self.mailbox.next_local() {
+            self.mail(mail);
+            any = true;
+        }
         any
     }
 
@@ -272,6 +276,12 @@ impl<P: Poller> Worker<P> {
     fn with(&mut self, id: ConnectionId, body: impl FnOnce(&mut Hosted, Instant)) {
         if let Some(hosted) = self.sessions.get_mut(&id) {
             body(hosted, self.now);
+            self.mark(id);
+        }
+    }
+
+    fn mark(&mut self, id: ConnectionId) {
+        if self.dirty.last() != Some(&id) {
             self.dirty.push(id);
         }
     }
@@ -313,6 +323,7 @@ impl<P: Poller> Worker<P> {
             id,
             stream,
             interest: READ,
+            full: false,
             peer,
         })
     }
@@ -389,9 +400,10 @@ impl<P: Poller> Worker<P> {
     fn settle_session(&mut self, id: ConnectionId) {
         loop {
             self.pump(id);
-            self.flush(id);
+            self.flush(id, 1);
             match self.sessions.get(&id).and_then(Hosted::ended) {
                 Some((connection, reason)) => self.close(id, connection, &reason),
+                None if self.sessions.get(&id).is_some_and(|hosted| hosted.core.has_actions()) => {}
                 None => break,
             }
         }
@@ -416,29 +428,26 @@ impl<P: Poller> Worker<P> {
         }
     }
 
-    /// Sends on every connection of a session until everything is sent or the socket is full.
-    fn flush(&mut self, id: ConnectionId) {
-        let mut at = 0;
-        while let Some(Hosted { core, links, .. }) = self.sessions.get_mut(&id) {
-            let Some(link) = links.get(at) else { return };
-            let sendable = matches!(core.fate(link.id), Some(Fate::Open | Fate::Drain));
-            let Some(out) = core.output(link.id).filter(|out| sendable && !out.is_empty()) else {
-                at += 1;
-                continue;
-            };
-            let mut slices: Vec<IoSlice<'_>> = Vec::with_capacity(64);
-            out.slices(&mut slices, SLICES_MAX);
-            match send(&link.stream, &slices) {
-                Ok(count) => {
-                    drop(slices);
-                    core.sent(link.id, count);
-                    self.pump(id);
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => at += 1,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => {
-                    drop(slices);
-                    core.fail(link.id, error.to_string());
+    /// Sends on every connection of a session that has `least` bytes to be sent or more, until everything is sent or the
+    /// socket is full.
+    fn flush(&mut self, id: ConnectionId, least: usize) {
+        let Some(Hosted { core, links, .. }) = self.sessions.get_mut(&id) else {
+            return;
+        };
+        for link in links {
+            let mut least = least;
+            while !link.full && matches!(core.fate(link.id), Some(Fate::Open | Fate::Drain)) {
+                let Some(out) = core.output(link.id).filter(|out| out.len() >= least) else {
+                    break;
+                };
+                least = 1;
+                let mut slices: Vec<IoSlice<'_>> = Vec::with_capacity(64);
+                out.slices(&mut slices, SLICES_MAX);
+                match send(&link.stream, &slices) {
+                    Ok(count) => core.sent(link.id, count),
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => link.full = true,
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    Err(error) => core.fail(link.id, error.to_string()),
                 }
             }
         }

@@ -7,6 +7,7 @@ use super::super::sys::Mode;
 use super::access::{self, Access, Step, Task};
 use super::verify::{bytchk, compare};
 use super::{Action, Call, Command, Job, medium_fields};
+use crate::buffers;
 use crate::framework::Outcome;
 use crate::scsi::{Sense, cdb};
 use std::fs::File;
@@ -144,6 +145,12 @@ impl Access for Write {
                 Outcome::check(Sense::WRITE_ERROR)
             }
         })
+    }
+}
+
+impl Drop for Write {
+    fn drop(&mut self) {
+        buffers::give(std::mem::take(&mut self.data));
     }
 }
 

@@ -4,6 +4,7 @@
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use parking_lot::Mutex;
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,7 +21,7 @@ pub struct Mailbox<T> {
 /// The reader's side of posts that the reader's own thread makes.
 pub trait Local: Sized + 'static {
     /// The thread's own queue, with the id of the mailbox that it belongs to.
-    fn with<R>(body: impl FnOnce(&RefCell<(u64, Vec<Self>)>) -> R) -> R;
+    fn with<R>(body: impl FnOnce(&RefCell<(u64, VecDeque<Self>)>) -> R) -> R;
 }
 
 impl<T: Local> Mailbox<T> {
@@ -44,7 +45,7 @@ impl<T: Local> Mailbox<T> {
         let foreign = T::with(|local| {
             let mut local = local.borrow_mut();
             if local.0 == self.id {
-                local.1.push(message);
+                local.1.push_back(message);
                 None
             } else {
                 Some(message)
@@ -62,9 +63,9 @@ impl<T: Local> Mailbox<T> {
         }
     }
 
-    /// The reader's own posts.
-    pub fn take_local(&self) -> Vec<T> {
-        T::with(|local| std::mem::take(&mut local.borrow_mut().1))
+    /// The oldest of the reader's own posts.
+    pub fn next_local(&self) -> Option<T> {
+        T::with(|local| local.borrow_mut().1.pop_front())
     }
 
     /// What other threads have posted; to be called when [`Mailbox::wake`] is readable.
@@ -89,10 +90,10 @@ mod tests {
     #[derive(Debug, PartialEq)]
     struct Number(u32);
 
-    thread_local!(static OWN: RefCell<(u64, Vec<Number>)> = const { RefCell::new((0, Vec::new())) });
+    thread_local!(static OWN: RefCell<(u64, VecDeque<Number>)> = const { RefCell::new((0, VecDeque::new())) });
 
     impl Local for Number {
-        fn with<R>(body: impl FnOnce(&RefCell<(u64, Vec<Number>)>) -> R) -> R {
+        fn with<R>(body: impl FnOnce(&RefCell<(u64, VecDeque<Number>)>) -> R) -> R {
             OWN.with(body)
         }
     }
@@ -107,13 +108,13 @@ mod tests {
         mailbox.adopt();
         mailbox.post(Number(1));
         assert!(!readable(&mailbox));
-        assert_eq!(mailbox.take_local(), [Number(1)]);
+        assert_eq!(mailbox.next_local(), Some(Number(1)));
         let other = mailbox.clone();
         std::thread::spawn(move || (2..5).for_each(|n| other.post(Number(n))))
             .join()
             .unwrap();
         assert!(readable(&mailbox));
         assert_eq!(mailbox.take(), [Number(2), Number(3), Number(4)]);
-        assert!(!readable(&mailbox) && mailbox.take_local().is_empty());
+        assert!(!readable(&mailbox) && mailbox.next_local().is_none());
     }
 }

@@ -2,11 +2,14 @@
 //! (RFC 7143 4.2.5, 11.3, 11.7, 11.8; `iscsi-target.md` chapter 8).
 
 use super::{Action, Command, ConnectionId, IMMEDIATE_MAX, STALL_TIME, Session, WRITE_MAX};
+use crate::buffers;
 use crate::framework::{Cdb, Expected, Outcome, Residual, TaskAttribute};
 use crate::iscsi::decoder::Pdu;
+use crate::iscsi::output::Data;
 use crate::iscsi::pdu::{DataOut, Header, NO_TAG, RejectReason, ScsiCommand, opcode};
+use crate::iscsi::table::Table;
 use crate::scsi::{ScsiStatus, Sense};
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -96,6 +99,16 @@ impl Live {
         (pdu.data_sn() == next_sn && pdu.offset() == self.received && end <= limit).then_some(limit)
     }
 
+    /// For all that is wanted at once, so that nothing moves as the data arrive.
+    fn make_room(&mut self) {
+        let want = self.want as usize;
+        if self.data.capacity() < want {
+            let collected = std::mem::replace(&mut self.data, buffers::take(want));
+            self.data.extend_from_slice(&collected);
+            buffers::give(collected);
+        }
+    }
+
     fn append(&mut self, pdu: Pdu) {
         self.received += u32::try_from(pdu.data.len() - pdu.base).unwrap_or(0);
         if self.stage == Stage::Executing {
@@ -124,7 +137,7 @@ fn pdu_end(header: &Header) -> Option<u32> {
 }
 
 /// Lends a task's buffer for the data segment behind this header, so that it is received in place.
-pub(super) fn lend(tasks: &mut HashMap<u32, Live>, id: ConnectionId, header: &Header) -> Vec<u8> {
+pub(super) fn lend(tasks: &mut Table<u32, Live>, id: ConnectionId, header: &Header) -> Vec<u8> {
     if header.opcode() != opcode::DATA_OUT {
         return Vec::new();
     }
@@ -157,10 +170,11 @@ impl Session {
         if header.immediate() && self.tasks.values().filter(|live| live.immediate).count() >= IMMEDIATE_MAX {
             return Err(Some(RejectReason::TooManyImmediate));
         }
-        let cdb = view
-            .cdb(&pdu.ahs)
-            .and_then(|cdb| Cdb::new(&cdb))
-            .ok_or(Some(RejectReason::InvalidField))?;
+        let cdb = match pdu.ahs.is_empty() {
+            true => Cdb::new(view.cdb_head()),
+            false => view.cdb(&pdu.ahs).and_then(|cdb| Cdb::new(&cdb)),
+        };
+        let cdb = cdb.ok_or(Some(RejectReason::InvalidField))?;
         let attribute = match view.attribute() {
             0 => TaskAttribute::Untagged,
             1 => TaskAttribute::Simple,
@@ -356,6 +370,7 @@ impl Session {
                 }
                 self.writing += need;
                 live.reserved = Some(need);
+                live.make_room();
                 self.solicit(itt);
                 self.note_memory();
             }
@@ -380,7 +395,6 @@ impl Session {
                 .set_word::<20>(ttt)
                 .set_word::<36>(live.r2ts);
             header.set_word::<40>(live.requested).set_word::<44>(length);
-            live.data.reserve_exact(length as usize);
             live.requested += length;
             live.r2ts += 1;
             live.bursts.push_back(Burst {
@@ -482,7 +496,11 @@ impl Session {
         };
         let segment = connection.parameters.send_max as usize;
         let total = data.len();
-        let data = Arc::new(data);
+        // One PDU, the common case, owns its data; several share them.
+        let (mut own, shared) = match total <= segment.min(burst) {
+            true => (data, None),
+            false => (Vec::new(), Some(Arc::new(data))),
+        };
         let (mut offset, mut number) = (0, 0);
         while offset < total {
             // A sequence ends at MaxBurstLength, whatever the length of its PDUs.
@@ -496,12 +514,16 @@ impl Session {
                 .set_word::<20>(NO_TAG)
                 .set_word::<36>(number);
             header.set_word::<40>(u32::try_from(offset).unwrap_or(u32::MAX));
+            let part = match &shared {
+                Some(data) => Data::Part(data.clone(), offset..end),
+                None => Data::Own(std::mem::take(&mut own)),
+            };
             let carries = status.filter(|_| last);
             if let Some((flag, residual)) = carries {
                 header.0[1] |= 0x01 | flag;
                 header.set_byte::<3>(ScsiStatus::Good as u8).set_word::<44>(residual);
             }
-            connection.push_data(stamp, header, data.clone(), offset..end, carries.is_some());
+            connection.push_data(stamp, header, part, carries.is_some());
             offset = end;
             number += 1;
         }

@@ -5,12 +5,10 @@ use super::requests::Exchange;
 use super::{ConnectionId, Fate};
 use crate::iscsi::decoder::Decoder;
 use crate::iscsi::login::Login;
-use crate::iscsi::output::Output;
+use crate::iscsi::output::{Data, Output};
 use crate::iscsi::parameters::{Parameters, RECEIVE_DEFAULT};
 use crate::iscsi::pdu::Header;
 use std::net::SocketAddr;
-use std::ops::Range;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 #[derive(Debug)]
@@ -114,21 +112,14 @@ impl Connection {
     }
 
     /// Queues a Data-In PDU; StatSN is only in the one that carries status, and consumed by it (RFC 7143 11.7.3).
-    pub(super) fn push_data(
-        &mut self,
-        stamp: Stamp,
-        mut header: Header,
-        data: Arc<Vec<u8>>,
-        range: Range<usize>,
-        status: bool,
-    ) {
+    pub(super) fn push_data(&mut self, stamp: Stamp, mut header: Header, data: Data, status: bool) {
         self.stamp(stamp, &mut header);
         if status {
             self.stat_sn = self.stat_sn.wrapping_add(1);
         } else {
             header.set_word::<24>(0);
         }
-        self.out.push_part(header, data, range);
+        self.out.push(header, data);
     }
 
     fn stamp(&self, stamp: Stamp, header: &mut Header) {

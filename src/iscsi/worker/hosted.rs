@@ -10,8 +10,8 @@ use crate::iscsi::janitor::Job;
 use crate::iscsi::node::Node;
 use crate::iscsi::session::{Action, Command, ConnectionId, Fate, Session};
 use crate::iscsi::sessions::Applicant;
+use crate::iscsi::table::Table;
 use crate::scsi::ScsiStatus;
-use std::collections::HashMap;
 use std::net::TcpStream;
 use std::sync::Arc;
 
@@ -28,6 +28,8 @@ pub struct Link {
     pub id: ConnectionId,
     pub stream: TcpStream,
     pub interest: Interest,
+    /// The socket took no more; until there is an event nothing is sent.
+    pub full: bool,
     pub peer: String,
 }
 
@@ -40,7 +42,7 @@ pub struct Hosted {
     /// How it is registered.
     pub entry: Option<(SessionKey, u16)>,
     nexus: Option<Arc<Nexus>>,
-    running: HashMap<u32, Running>,
+    running: Table<u32, Running>,
 }
 
 impl Hosted {
@@ -51,7 +53,7 @@ impl Hosted {
             links: vec![link],
             entry: None,
             nexus: None,
-            running: HashMap::new(),
+            running: Table::default(),
         }
     }
 
@@ -106,10 +108,14 @@ impl Hosted {
             Action::Verify(question) => authenticator::ask(node, id, *question),
             Action::Start(command) => self.start(node, command),
             Action::Execute { itt, data } => {
-                let Some(Running::Ready(task)) = self.running.remove(&itt) else {
+                let Some(running) = self.running.get_mut(&itt) else {
                     return;
                 };
-                self.running.insert(itt, Running::Executing(task.handle()));
+                let Running::Ready(task) = running else { return };
+                let executing = Running::Executing(task.handle());
+                let Running::Ready(task) = std::mem::replace(running, executing) else {
+                    return;
+                };
                 let mailbox = mailbox.clone();
                 task.execute(
                     data,

@@ -62,6 +62,7 @@ fn verify(job: Job) {
     if bytchk(&job.cdb) == 0 {
         return (job.done)(Outcome::good());
     }
+    let extent = job.extent();
     let compare = Compare {
         offset: job.offset(),
         buffer: Vec::new(),
@@ -73,7 +74,7 @@ fn verify(job: Job) {
         start_by: job.start_by,
         done: job.done,
     };
-    access::run(task, compare);
+    access::run_behind(task, extent.lba..extent.lba + u64::from(extent.blocks), compare);
 }
 
 struct Compare {

@@ -25,6 +25,18 @@ static inline void check_covers(const char *call, int status)
 	fclose(file);
 }
 
+/* The same, where statuses.tsv tells causes of the status apart: for this one. */
+static inline void check_covers_cause(const char *call, int status, const char *cause)
+{
+	const char *path = getenv("STMF_COVERAGE");
+	FILE *file;
+
+	if (path == NULL || (file = fopen(path, "a")) == NULL)
+		return;
+	fprintf(file, "%.*s 0x%04x:%s\n", (int)strcspn(call, "("), call, (unsigned)status, cause);
+	fclose(file);
+}
+
 /* The same for a function that returns nothing. */
 static inline void check_called(const char *call)
 {
@@ -73,6 +85,9 @@ static inline int check_text(int line, const char *what, const char *got, const 
 
 /* A call and the status it must have. */
 #define CALL(call, status) check_status(__LINE__, #call, call, status)
+/* The same, for one of the causes that statuses.tsv tells apart. */
+#define CALL_FOR(call, status, cause) \
+	(CALL(call, status) ? (check_covers_cause(CHECK_NAME(#call), status, cause), 1) : 0)
 /* A call that returns nothing. */
 #define DO(call) (call, check_called(#call))
 #define TRUE(condition) check_true(__LINE__, #condition, (condition) != 0)

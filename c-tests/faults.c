@@ -272,6 +272,7 @@ static struct backing held_file;
 static stmfGuid held_lu;
 
 static int hold_standby(void) { return (stmfLuStandby(&held_lu)); }
+static int hold_stand_down(void) { return (stmfxLuStandDown(&held_lu, 10)); }
 static int hold_delete(void) { return (stmfDeleteLu(&held_lu)); }
 static int hold_import(void) { return (stmfImportLu(STMF_DISK, held_file.path, NULL)); }
 static int hold_modify(void) { return (stmfModifyLu(&held_lu, STMF_LU_PROP_ALIAS, "x")); }
@@ -283,7 +284,7 @@ static struct wish {
 	int status;
 } wishes[] = {
 	{"stmfLuStandby", hold_standby, 0}, {"stmfDeleteLu", hold_delete, 0}, {"stmfImportLu", hold_import, 0},
-	{"stmfModifyLu", hold_modify, 0}, {"stmfModifyLuByFname", hold_modify_file, 0},
+	{"stmfModifyLu", hold_modify, 0}, {"stmfModifyLuByFname", hold_modify_file, 0}, {"stmfxLuStandDown", hold_stand_down, 0},
 };
 #define WISHES (sizeof (wishes) / sizeof (wishes[0]))
 
@@ -298,6 +299,9 @@ static void *wish(void *argument)
 static void held(void)
 {
 	struct wish holder = {"stmfLuStandby", hold_standby, -1};
+	luResource hdl = NULL;
+	char access[2];
+	size_t length = sizeof (access);
 	pthread_t holds, wants[WISHES];
 	size_t i;
 
@@ -307,12 +311,17 @@ static void held(void)
 	flush_does = FLUSH_WAITS;
 	TRUE(pthread_create(&holds, NULL, wish, &holder) == 0 && sem_wait(&at_gate) == 0);
 	flush_does = FLUSH_WORKS;
+	/* Who only asks is not kept waiting. */
+	CALL(stmfGetLuResource(&held_lu, &hdl), STMF_STATUS_SUCCESS);
+	CALL(stmfGetLuProp(hdl, STMF_LU_PROP_ACCESS_STATE, access, &length), STMF_STATUS_SUCCESS);
+	TEXT(access, STMF_ACCESS_ACTIVE_TO_STANDBY);
+	CALL(stmfFreeLuResource(hdl), STMF_STATUS_SUCCESS);
 	/* All at once: a call may wait for the LU before it gives up. */
 	for (i = 0; i < WISHES; i++)
 		TRUE(pthread_create(&wants[i], NULL, wish, &wishes[i]) == 0);
 	for (i = 0; i < WISHES; i++) {
 		TRUE(pthread_join(wants[i], NULL) == 0);
-		check_covers(wishes[i].name, wishes[i].status);
+		check_covers_cause(wishes[i].name, wishes[i].status, "held");
 		check_status(__LINE__, wishes[i].name, wishes[i].status, STMF_ERROR_BUSY);
 	}
 	TRUE(sem_post(&gate) == 0 && pthread_join(holds, NULL) == 0);

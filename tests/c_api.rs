@@ -3,15 +3,22 @@
 
 #[path = "common/c.rs"]
 mod c;
+#[path = "common/c_runs.rs"]
+mod c_runs;
 
 use c::{Bench, COMPILERS, Daemon, NVPAIR, PROGRAMS, WARNINGS, create_target, library, root, text};
+use c_runs::{Place, Run, run_circumstances};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 use stmf::service::{Request, Response};
+
+/// Longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 #[test]
 fn the_header_compiles_everywhere() {
@@ -136,7 +143,7 @@ fn exactly_the_public_symbols_are_exported_each_with_its_version() {
 fn programs_run_in_a_framework_of_their_own() {
     let bench = Bench::new();
     for compiler in COMPILERS {
-        for program in PROGRAMS.into_iter().chain(["cplusplus", "fork"]) {
+        for program in PROGRAMS.into_iter().chain(["cplusplus", "fork", "loader"]) {
             let executable = bench.compile(compiler, program);
             bench.check(bench.command(&executable, "embedded"));
             let directory = bench.path(&format!("state-{compiler}-{program}"));
@@ -155,19 +162,39 @@ fn programs_run_in_a_framework_of_their_own() {
     bench.check(python);
 }
 
-/// Runs each of the programs at the same time as the others, in a framework of its own and against a `stmfd` of its own.
-fn check_each(run: impl Fn(&Bench, &str, &str) -> Command + Sync) {
+/// Runs each of the programs at the same time as the others, in a framework of its own and against a `stmfd` of its own; and
+/// those that need more than that.
+fn check_each(command: impl Fn(&Bench, &Run) -> Command + Sync) {
+    let check = &|bench: &Bench, run: &Run| {
+        let mut command = command(bench, run);
+        let variables = run.variables.iter().map(|(name, value)| (name, value));
+        command.args(run.arguments).envs(variables);
+        bench.check(command);
+    };
     std::thread::scope(|scope| {
-        for program in PROGRAMS {
-            let run = &run;
+        for program in PROGRAMS.into_iter().chain(["cplusplus", "fork", "loader"]) {
             scope.spawn(move || {
                 let bench = Bench::new();
-                bench.check(run(&bench, program, "embedded"));
+                check(&bench, &Run::plain(Place::Process, "embedded", program));
                 let daemon = Daemon::start(bench.directory.path());
-                bench.check(run(&bench, program, &daemon.endpoint()));
+                let endpoint = daemon.endpoint();
+                let arguments: &[&str] = if program == "fork" { &["shared"] } else { &[] };
+                check(
+                    &bench,
+                    &Run {
+                        arguments,
+                        ..Run::plain(Place::Daemon, &endpoint, program)
+                    },
+                );
                 daemon.stop();
             });
         }
+        scope.spawn(move || {
+            let bench = Bench::new();
+            let daemon = Daemon::start(bench.directory.path());
+            run_circumstances(&bench, &daemon, |run| check(&bench, run));
+            daemon.stop();
+        });
     });
 }
 
@@ -175,33 +202,40 @@ fn check_each(run: impl Fn(&Bench, &str, &str) -> Command + Sync) {
 /// and statics still point to then is no leak.
 #[test]
 fn valgrind_finds_no_error_and_no_leak() {
-    check_each(|bench, program, endpoint| {
-        let executable = bench.compile("gcc", program);
-        let mut command = bench.command("valgrind", endpoint);
+    check_each(|bench, run| {
+        let compiler = match run.place {
+            Place::Process => "gcc",
+            Place::Daemon => "clang",
+        };
+        let executable = bench.compile(compiler, run.program);
+        let mut command = bench.command("valgrind", run.endpoint);
         command
-            .args(["--quiet", "--error-exitcode=99", "--num-callers=30", "--fair-sched=try"])
             .args([
-                "--leak-check=full",
-                "--show-leak-kinds=definite",
-                "--errors-for-leak-kinds=definite",
+                "--quiet",
+                "--error-exitcode=99",
+                "--num-callers=30",
+                "--fair-sched=try",
+                "--vgdb=no",
             ])
-            .arg(executable);
+            .args(["--show-leak-kinds=definite", "--errors-for-leak-kinds=definite"]);
+        // In a child nothing points any more to what the threads of its parent had.
+        let leaks = if run.program == "fork" { "no" } else { "full" };
+        command.arg(format!("--leak-check={leaks}")).arg(executable);
         command
     });
 }
 
 /// The library's heap is the sanitizer's too, so that a program which reads or writes behind what it was given is found.
 /// Leaks are valgrind's part: LeakSanitizer needs ptrace, which containers refuse.
-#[test]
-fn sanitizers_find_no_error() {
-    check_each(|bench, program, endpoint| {
+fn sanitizers_of(compiler: &str) {
+    check_each(|bench, run| {
         let flags = [
             "-fsanitize=address,undefined",
             "-fno-sanitize-recover=all",
             "-fno-omit-frame-pointer",
         ];
-        let executable = bench.compile_with("gcc", program, &flags);
-        let mut command = bench.command(executable, endpoint);
+        let executable = bench.compile_with(compiler, run.program, &flags);
+        let mut command = bench.command(executable, run.endpoint);
         command
             .env(
                 "ASAN_OPTIONS",
@@ -210,6 +244,16 @@ fn sanitizers_find_no_error() {
             .env("UBSAN_OPTIONS", "print_stacktrace=1");
         command
     });
+}
+
+#[test]
+fn sanitizers_of_gcc_find_no_error() {
+    sanitizers_of("gcc");
+}
+
+#[test]
+fn sanitizers_of_clang_find_no_error() {
+    sanitizers_of("clang");
 }
 
 #[test]
@@ -238,7 +282,7 @@ fn programs_run_against_a_daemon() {
     let bench = Bench::new();
     let daemon = Daemon::start(bench.directory.path());
     for compiler in COMPILERS {
-        for program in PROGRAMS.into_iter().chain(["cplusplus"]) {
+        for program in PROGRAMS.into_iter().chain(["cplusplus", "loader"]) {
             bench.check(bench.command(bench.compile(compiler, program), &daemon.endpoint()));
         }
         let mut fork = bench.command(bench.compile(compiler, "fork"), &daemon.endpoint());
@@ -337,6 +381,140 @@ fn strangers_are_refused() {
         assert_eq!(state_as(NOBODY), "0x8005\n", "the service refuses");
     }
     daemon.stop();
+}
+
+/// Only root can become somebody else; without it there is nothing to be seen.
+#[test]
+fn calls_that_change_nothing_can_be_open_to_all() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let open = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("mode");
+    for (options, what) in [(&["--read-by-all"][..], "readers"), (&[], "owners")] {
+        let bench = Bench::new();
+        let daemon = Daemon::start_with(bench.directory.path(), &[], options);
+        open(bench.directory.path(), 0o755);
+        // What the service decides is the question here, not who may connect.
+        if what == "owners" {
+            open(&daemon.door, 0o666);
+        }
+        let mut command = bench.command(bench.compile("gcc", "readers"), &daemon.endpoint());
+        command.arg(what);
+        bench.check(command);
+        assert!(matches!(daemon.ask(&Request::LuList), Response::Guids(l) if l.is_empty()));
+        daemon.stop();
+    }
+}
+
+#[test]
+fn tokens_outlive_the_service() {
+    let bench = Bench::new();
+    let program = bench.compile("gcc", "tokens");
+    let run = |endpoint: &str, what: &str| {
+        let mut command = bench.command(&program, endpoint);
+        command.arg(what).arg(bench.path("tokens"));
+        bench.check(command);
+    };
+    let endpoint = format!("embedded:{}", bench.path("state-tokens").display());
+    for what in ["set", "use", "set", "use"] {
+        run(&endpoint, what);
+    }
+    let daemon = Daemon::start(bench.directory.path());
+    run(&daemon.endpoint(), "set");
+    daemon.kill();
+    let daemon = Daemon::start(bench.directory.path());
+    run(&daemon.endpoint(), "use");
+    run(&daemon.endpoint(), "set");
+    daemon.stop();
+    let daemon = Daemon::start(bench.directory.path());
+    run(&daemon.endpoint(), "use");
+    daemon.stop();
+}
+
+/// Whatever call they are in the middle of. What such a caller held in the service goes with it, and the next call finds the
+/// service whole.
+#[test]
+fn callers_that_are_killed_do_no_harm() {
+    const CALLERS: usize = 4;
+    const ROUNDS: u64 = 12;
+    let bench = Bench::new();
+    let program = bench.compile("gcc", "caller");
+    let daemon = Daemon::start(bench.directory.path());
+    let held = || {
+        let count = |what: &str| fs::read_dir(format!("/proc/{}/{what}", daemon.process.id())).map(Iterator::count);
+        count("fd").expect("it lives")
+    };
+    let files: Vec<_> = (0..CALLERS).map(|n| bench.path(&format!("lu-{n}"))).collect();
+    for file in &files {
+        fs::File::create(file)
+            .and_then(|file| file.set_len(4 << 20))
+            .expect("backing file");
+    }
+    let mut before = None;
+    for round in 0..ROUNDS {
+        let callers: Vec<_> = files
+            .iter()
+            .enumerate()
+            .map(|(n, file)| {
+                let mut command = bench.command(&program, &daemon.endpoint());
+                command.arg(n.to_string()).arg(file).spawn().expect("caller starts")
+            })
+            .collect();
+        // Each time at another point of its calls.
+        std::thread::sleep(Duration::from_millis(20 + 37 * round));
+        for mut caller in callers {
+            caller.kill().expect("kill");
+            caller.wait().expect("wait");
+        }
+        // A call that was under way comes to its end; then everything that there is can be had and removed.
+        let removed = std::time::Instant::now() + PATIENCE;
+        loop {
+            clean(&daemon);
+            let open = held();
+            let none_left = matches!(daemon.ask(&Request::LuList), Response::Guids(l) if l.is_empty());
+            if none_left && open <= *before.get_or_insert(open) {
+                break;
+            }
+            assert!(
+                std::time::Instant::now() < removed,
+                "round {round}: {open} descriptors, {before:?} before"
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+    daemon.stop();
+}
+
+/// Removes what callers left behind.
+fn clean(daemon: &Daemon) {
+    use stmf::framework::GroupKind;
+    let Response::Guids(lus) = daemon.ask(&Request::LuList) else {
+        panic!("a list")
+    };
+    for lu in lus {
+        let Response::Views(views) = daemon.ask(&Request::ViewList(lu)) else {
+            panic!("a list")
+        };
+        for view in views {
+            daemon.ask(&Request::ViewRemove(lu, view.index));
+        }
+        daemon.ask(&Request::LuDelete(lu));
+    }
+    let Response::Groups(groups) = daemon.ask(&Request::GroupList(GroupKind::Host)) else {
+        panic!("a list")
+    };
+    for group in groups {
+        daemon.ask(&Request::GroupDelete(GroupKind::Host, group));
+    }
+    let Response::Providers(providers) = daemon.ask(&Request::ProviderDataList) else {
+        panic!("a list")
+    };
+    for provider in providers
+        .into_iter()
+        .filter(|key| key.name.as_str().starts_with("caller"))
+    {
+        daemon.ask(&Request::ProviderDataClear(provider));
+    }
 }
 
 #[test]

@@ -3,30 +3,23 @@
 
 #[path = "common/c.rs"]
 mod c;
+#[path = "common/c_runs.rs"]
+mod c_runs;
 
-use c::{Bench, Daemon, PROGRAMS, create_target, root, text};
+use c::{Bench, Daemon, PROGRAMS, root, text};
+use c_runs::{Place, Run, run_circumstances};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 
 const SUCCESS: &str = "SUCCESS";
 const NONE: &str = "none";
 
-/// Where the service of a program is.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Place {
-    Process,
-    Daemon,
-}
-
-impl Place {
-    /// So that each program runs as each compiler makes it.
-    fn compiler(self) -> &'static str {
-        match self {
-            Place::Process => "gcc",
-            Place::Daemon => "clang",
-        }
+/// So that each program runs as each compiler makes it.
+fn compiler(place: Place) -> &'static str {
+    match place {
+        Place::Process => "gcc",
+        Place::Daemon => "clang",
     }
 }
 
@@ -109,18 +102,19 @@ struct Runner<'a> {
 }
 
 impl Runner<'_> {
-    fn run(&mut self, place: Place, endpoint: &str, program: &str, arguments: &[&str], variables: &[(&str, String)]) {
+    fn run(&mut self, run: &Run) {
+        let (place, program) = (run.place, run.program);
         let notes = self.bench.path("notes");
         fs::write(&notes, "").expect("notes");
         // For a program that becomes another user.
         fs::set_permissions(&notes, fs::Permissions::from_mode(0o666)).expect("mode");
         let mut command = self
             .bench
-            .command(self.bench.path(&format!("{program}-{}", place.compiler())), endpoint);
+            .command(self.bench.path(&format!("{program}-{}", compiler(place))), run.endpoint);
         command
-            .args(arguments)
+            .args(run.arguments)
             .env("STMF_COVERAGE", &notes)
-            .envs(variables.iter().map(|(name, value)| (name, value)));
+            .envs(run.variables.iter().map(|(name, value)| (name, value)));
         if program == "door" {
             // It ends at the first thing that is wrong.
             let output = command.output().expect("door starts");
@@ -138,27 +132,26 @@ impl Runner<'_> {
                 _ => function,
             };
             let status = match status.strip_prefix("0x") {
-                Some(number) => &self.names[&u32::from_str_radix(number, 16).expect("a status")],
-                None => status,
+                Some(number) => {
+                    let (number, cause) = number.split_at(4);
+                    let name = &self.names[&u32::from_str_radix(number, 16).expect("a status")];
+                    format!("{name}{cause}")
+                }
+                None => status.to_owned(),
             };
-            let key = (function.to_owned(), status.to_owned());
+            let key = (function.to_owned(), status);
             self.seen.entry(key).or_default().insert((place, program.to_owned()));
         }
     }
 }
 
-/// A store that a service of this process refuses to open.
-fn spoiled_store(directory: &Path, spoil: impl FnOnce(&Path)) -> String {
-    let database = directory.join("stmf.db");
-    fs::create_dir(directory).expect("state directory");
-    spoil(&database);
-    format!("embedded:{}", directory.display())
-}
-
 fn run_programs(bench: &Bench, names: BTreeMap<u32, String>) -> Seen {
-    for program in PROGRAMS.into_iter().chain(["no_service", "every", "faults", "door"]) {
-        bench.compile(Place::Process.compiler(), program);
-        bench.compile(Place::Daemon.compiler(), program);
+    for program in PROGRAMS
+        .into_iter()
+        .chain(["no_service", "every", "faults", "busy", "door"])
+    {
+        bench.compile(compiler(Place::Process), program);
+        bench.compile(compiler(Place::Daemon), program);
     }
     let mut runner = Runner {
         bench,
@@ -167,58 +160,11 @@ fn run_programs(bench: &Bench, names: BTreeMap<u32, String>) -> Seen {
     };
     let daemon = Daemon::start(bench.directory.path());
     for program in PROGRAMS {
-        runner.run(Place::Process, "embedded", program, &[], &[]);
-        runner.run(Place::Daemon, &daemon.endpoint(), program, &[], &[]);
+        runner.run(&Run::plain(Place::Process, "embedded", program));
+        runner.run(&Run::plain(Place::Daemon, &daemon.endpoint(), program));
     }
-    runner.run(Place::Process, "embedded", "door", &[], &[]);
-
-    let state = bench.path("state-faults");
-    let store = |directory: &Path| ("STMF_TEST_STORE", directory.join("stmf.db").display().to_string());
-    let endpoint = format!("embedded:{}", state.display());
-    runner.run(Place::Process, &endpoint, "faults", &[], &[store(&state)]);
-    let of_daemon = [
-        store(&bench.path("state")),
-        ("STMF_TEST_PID", daemon.process.id().to_string()),
-    ];
-    runner.run(Place::Daemon, &daemon.endpoint(), "faults", &[], &of_daemon);
-
-    let target = "iqn.2026-01.test:coverage";
-    create_target(&daemon, target);
-    runner.run(Place::Daemon, &daemon.endpoint(), "target", &[target], &[]);
-
-    let nobody = format!("daemon:{}", bench.path("nobody.door").display());
-    runner.run(Place::Process, "nonsense", "no_service", &[], &[]);
-    runner.run(Place::Process, "nonsense", "every", &["8009", "nothing"], &[]);
-    runner.run(Place::Daemon, &nobody, "every", &["8009", "nothing"], &[]);
-    runner.run(
-        Place::Daemon,
-        &daemon.endpoint(),
-        "every",
-        &["8006", "descriptors"],
-        &[],
-    );
-    // The daemon has the directory.
-    let locked = format!("embedded:{}", bench.path("state").display());
-    runner.run(Place::Process, &locked, "every", &["8001", "nothing"], &[]);
-    let newer = spoiled_store(&bench.path("newer"), |database| {
-        let database = rusqlite::Connection::open(database).expect("database");
-        database.pragma_update(None, "user_version", 99).expect("version");
-    });
-    runner.run(Place::Process, &newer, "every", &["8010", "nothing"], &[]);
-    let damaged = spoiled_store(&bench.path("damaged"), |database| {
-        fs::write(database, [b'x'; 8192]).expect("database");
-    });
-    runner.run(Place::Process, &damaged, "every", &["8000", "nothing"], &[]);
-    // Root becomes somebody else, who may connect and is refused; another user is kept from connecting.
-    let root = nix::unistd::geteuid().is_root();
-    let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("mode");
-    mode(bench.directory.path(), 0o755);
-    mode(&daemon.door, if root { 0o666 } else { 0 });
-    runner.run(Place::Daemon, &daemon.endpoint(), "every", &["8005", "nobody"], &[]);
-    if root {
-        runner.run(Place::Daemon, &daemon.endpoint(), "every", &["8005", "post"], &[]);
-    }
-    mode(&daemon.door, 0o600);
+    runner.run(&Run::plain(Place::Process, "embedded", "door"));
+    run_circumstances(bench, &daemon, |run| runner.run(run));
     daemon.stop();
     runner.seen
 }
@@ -233,7 +179,7 @@ fn document(table: &Table, seen: &Seen) -> String {
         "# Statuses of the C API, errors of the doors, and the programs that see them\n\n\
          Generated from `c-tests/statuses.tsv`: `UPDATE_COVERAGE=1 cargo test --test c_coverage`. Sections are those of the specification\n\
          of the API. A program runs with a framework in its own process, against `stmfd`, or both; CI fails when one of these statuses\n\
-         is seen by no program, and when a program sees another.\n\n\
+         is seen by no program, and when a program sees another. A word behind a status is one of its causes.\n\n\
          | function | status | section | in the process | `stmfd` |\n|---|---|---|---|---|\n",
     );
     let mut unseen = BTreeMap::<(&str, &str), BTreeSet<&str>>::new();
@@ -248,6 +194,7 @@ fn document(table: &Table, seen: &Seen) -> String {
                 continue;
             }
             let (process, daemon) = (programs(at, Place::Process), programs(at, Place::Daemon));
+            let status = status.replace(':', ": ");
             text += &format!("| `{function}` | {status} | {section} | {process} | {daemon} |\n");
         }
     }
@@ -281,7 +228,8 @@ fn every_status_of_the_contract_is_seen_and_no_other() {
         let success = has_success(function, statuses).then_some(SUCCESS);
         for status in statuses.keys().map(String::as_str).chain(success) {
             let errno = status.starts_with('E') && !function.starts_with("stmf");
-            assert!(known.contains(status) || errno, "{function}: {status} is no status");
+            let name = status.split(':').next().unwrap_or_default();
+            assert!(known.contains(name) || errno, "{function}: {status} is no status");
             let reason = statuses
                 .get(status)
                 .is_some_and(|rows| rows.iter().all(|row| row.unseen.is_some()));
@@ -297,9 +245,12 @@ fn every_status_of_the_contract_is_seen_and_no_other() {
         }
     }
     for ((function, status), programs) in &seen {
-        let promised = table
-            .get(function)
-            .is_some_and(|s| s.contains_key(status) || status == SUCCESS);
+        let promised = table.get(function).is_some_and(|statuses| {
+            let of_a_cause = statuses
+                .keys()
+                .any(|row| row.split_once(':').is_some_and(|(name, _)| name == status));
+            statuses.contains_key(status) || of_a_cause || status == SUCCESS
+        });
         if table.contains_key(function) && !promised {
             let programs: Vec<&str> = programs.iter().map(|(_, program)| program.as_str()).collect();
             wrong.push(format!(

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use stmf::service::{Options, Service};
 use stmf::{changes, door, logging, signals, systemd, web};
 
-const USAGE: &str = "Usage: stmfd [--foreground] [--state-dir DIR] [--door PATH] [--iscsi-portal ADDR:PORT]... [--web [ADDR:]PORT] [--metrics [ADDR:]PORT]";
+const USAGE: &str = "Usage: stmfd [--foreground] [--state-dir DIR] [--door PATH] [--read-by-all] [--iscsi-portal ADDR:PORT]... [--web [ADDR:]PORT] [--metrics [ADDR:]PORT]";
 
 /// Wrong usage or configuration. Do not restart.
 const EXIT_USAGE: u8 = 96;
@@ -20,6 +20,7 @@ struct Flags {
     foreground: bool,
     state_dir: PathBuf,
     door: PathBuf,
+    read_by_all: bool,
     portals: Vec<SocketAddr>,
     web: Option<SocketAddr>,
     metrics: Option<SocketAddr>,
@@ -31,6 +32,7 @@ fn parse() -> Result<Option<Flags>, lexopt::Error> {
         foreground: false,
         state_dir: "/var/lib/stmf".into(),
         door: stmf::client::DEFAULT_DOOR.into(),
+        read_by_all: false,
         portals: Vec::new(),
         web: None,
         metrics: None,
@@ -41,6 +43,7 @@ fn parse() -> Result<Option<Flags>, lexopt::Error> {
             Long("foreground") | Short('f') => flags.foreground = true,
             Long("state-dir") => flags.state_dir = parser.value()?.into(),
             Long("door") => flags.door = parser.value()?.into(),
+            Long("read-by-all") => flags.read_by_all = true,
             Long("iscsi-portal") => flags.portals.push(parser.value()?.parse()?),
             Long("web") => flags.web = Some(parser.value()?.parse_with(web::address)?),
             Long("metrics") => flags.metrics = Some(parser.value()?.parse_with(web::address)?),
@@ -95,6 +98,7 @@ fn run(flags: Flags) -> Result<(), Box<dyn std::error::Error>> {
         iscsi_portals: flags.portals,
         serve_iscsi: true,
         door_group: group.map(nix::unistd::Gid::as_raw),
+        read_by_all: flags.read_by_all,
     })?;
     let door = {
         let service = service.clone();
@@ -106,7 +110,9 @@ fn run(flags: Flags) -> Result<(), Box<dyn std::error::Error>> {
     if let Some(directory) = flags.door.parent() {
         std::fs::create_dir_all(directory).map_err(|e| format!("{}: {e}", directory.display()))?;
     }
-    door.attach(&flags.door, 0o660)
+    // Who may connect; what each may ask is the service's decision.
+    let mode = if flags.read_by_all { 0o666 } else { 0o660 };
+    door.attach(&flags.door, mode)
         .map_err(|e| format!("door {}: {e}", flags.door.display()))?;
     if group.is_some() {
         nix::unistd::chown(&flags.door, None, group)?;

@@ -22,11 +22,12 @@ impl Service {
         descriptors: Vec<OwnedFd>,
         caller: Credentials,
     ) -> (Response, Vec<OwnedFd>) {
-        if !privilege::allowed(caller, self.door_group) {
+        let Call { persist, request } = call.into();
+        let open_to_all = self.read_by_all && request.only_reads();
+        if !open_to_all && !privilege::allowed(caller, self.door_group) {
             log::warn!("refused a request of process {}, user {}", caller.pid, caller.uid);
             return (Response::Failed(Status::Perm), Vec::new());
         }
-        let Call { persist, request } = call.into();
         if matches!(request, Request::Watch) {
             return (Response::Done, self.watch(caller));
         }

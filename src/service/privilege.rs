@@ -1,5 +1,5 @@
 //! Who may talk to the service (`libstmf-api.md` 1.6): uid 0, the service's own user, members of the group that owns the
-//! control door.
+//! control door. Calls that change nothing can be opened to all ([`super::Options::read_by_all`]).
 
 use crate::door::Credentials;
 use nix::unistd::{Gid, Uid, User, getgrouplist};

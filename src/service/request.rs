@@ -117,6 +117,37 @@ pub enum Request {
     SetMirror(bool),
 }
 
+impl Request {
+    /// Changes nothing, holds no thread, and tells no secret: what may be open to everybody. Data of other providers may be secret.
+    pub(super) fn only_reads(&self) -> bool {
+        matches!(
+            self,
+            Request::GetState
+                | Request::LuList
+                | Request::LuInfo(_)
+                | Request::LuResource(_)
+                | Request::GroupList(_)
+                | Request::GroupMembers(..)
+                | Request::ViewList(_)
+                | Request::ViewCheck(_)
+                | Request::TargetList
+                | Request::TargetInfo(_)
+                | Request::TargetSessions(_)
+                | Request::Providers(_)
+                | Request::ProviderDataList
+                | Request::GetDefaultState(_)
+                | Request::GetMgmtUrl
+                | Request::GetPersistMethod
+                | Request::GetAlua
+                | Request::IscsiListing
+                | Request::AluaReport
+                | Request::GetLuPolicy(_)
+                | Request::GetStandbyReads
+                | Request::Watch
+        )
+    }
+}
+
 /// A request and how its caller wants changes to be kept.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Call {

@@ -24,6 +24,8 @@ pub struct Options {
     pub serve_iscsi: bool,
     /// The group that owns the control door; its members may use the service (`libstmf-api.md` 1.6).
     pub door_group: Option<u32>,
+    /// Everybody else may make the calls that change nothing.
+    pub read_by_all: bool,
 }
 
 /// Why a service did not start. Nothing of it is left behind.
@@ -86,6 +88,7 @@ pub struct Service {
     pub(super) doors: Arc<ProxyDoors>,
     iscsi: Option<iscsi::Provider>,
     pub(super) door_group: Option<u32>,
+    pub(super) read_by_all: bool,
 }
 
 impl Service {
@@ -116,6 +119,7 @@ impl Service {
             doors: ProxyDoors::new(proxy),
             iscsi,
             door_group: options.door_group,
+            read_by_all: options.read_by_all,
         }))
     }
 

@@ -91,7 +91,13 @@ impl Bench {
             .arg(&output)
             .arg("-L")
             .arg(self.directory.path())
-            .args(["-lstmf", "-lnvpair"])
+            .args(if program == "busy" { &["-liscsi"][..] } else { &[] })
+            // `loader` finds the library by itself.
+            .args(if program == "loader" {
+                ["-ldl", "-lnvpair"]
+            } else {
+                ["-lstmf", "-lnvpair"]
+            })
             .output()
             .expect(compiler);
         assert!(result.status.success(), "{compiler} {source}: {}", text(&result));
@@ -128,6 +134,19 @@ impl Bench {
     }
 }
 
+/// A library to be preloaded.
+pub fn preload(bench: &Bench, program: &str) -> PathBuf {
+    let library = bench.path(&format!("{program}.so"));
+    let source = root().join("c-tests").join(program).with_extension("c");
+    let mut compiler = Command::new("gcc");
+    compiler
+        .args(["-std=c11", "-D_GNU_SOURCE", "-shared", "-fPIC"])
+        .args(WARNINGS);
+    let output = compiler.arg(source).arg("-o").arg(&library).output().expect("gcc");
+    assert!(output.status.success(), "{program}: {}", text(&output));
+    library
+}
+
 pub fn text(output: &Output) -> String {
     format!(
         "{}{}",
@@ -144,15 +163,22 @@ pub struct Daemon {
 
 impl Daemon {
     pub fn start(directory: &Path) -> Daemon {
+        Daemon::start_with(directory, &[], &[])
+    }
+
+    /// With variables of its own, and more options.
+    pub fn start_with(directory: &Path, variables: &[&str], options: &[&str]) -> Daemon {
         let door = directory.join("stmfd.door");
         // A limit of what it may write is an error of the write then, not the end of the program.
         let mut process = Command::new("env")
-            .args(["--ignore-signal=XFSZ", env!("CARGO_BIN_EXE_stmfd")])
-            .args(["--foreground", "--state-dir"])
+            .arg("--ignore-signal=XFSZ")
+            .args(variables)
+            .args([env!("CARGO_BIN_EXE_stmfd"), "--foreground", "--state-dir"])
             .arg(directory.join("state"))
             .arg("--door")
             .arg(&door)
             .args(["--iscsi-portal", "127.0.0.1:0"])
+            .args(options)
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()

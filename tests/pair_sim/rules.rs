@@ -45,10 +45,12 @@ pub enum Rule {
     WriteToken,
     /// And one that lingered at the owner's fence.
     WriteStart,
+    /// One that has begun has its block alone.
+    WriteAlone,
 }
 
 impl Rule {
-    pub const ALL: [Rule; 21] = [
+    pub const ALL: [Rule; 22] = [
         Rule::KillTasks,
         Rule::FlushBeforeRelease,
         Rule::FlushFailureKeepsActive,
@@ -70,5 +72,6 @@ impl Rule {
         Rule::WriteOnce,
         Rule::WriteToken,
         Rule::WriteStart,
+        Rule::WriteAlone,
     ];
 }

@@ -1,13 +1,11 @@
 //! Locks on ranges of blocks: what must be atomic against other commands (COMPARE AND WRITE, ORWRITE) takes its range
-//! alone, and so does a write of the peer; whatever else writes shares its range with the others. Waiters are served in
-//! order, so nobody starves.
+//! alone; whatever else writes shares its range with the others. Waiters are served in order, so nobody starves.
 #![forbid(unsafe_code)]
 
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// How a range is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,11 +43,7 @@ struct State {
 
 /// The locks of one LU.
 #[derive(Default)]
-pub struct Locks {
-    state: Mutex<State>,
-    /// How many have a range alone, or wait for it.
-    alone: AtomicUsize,
-}
+pub struct Locks(Mutex<State>);
 
 /// A range that is held, until dropped.
 pub struct Held {
@@ -58,32 +52,19 @@ pub struct Held {
 }
 
 impl Locks {
-    /// Somebody has a range alone, or wants it so.
-    pub fn anybody_alone(&self) -> bool {
-        self.alone.load(Ordering::Acquire) > 0
-    }
-
-    fn count(&self, wish: &Wish) {
-        if wish.share == Share::Exclusive {
-            self.alone.fetch_add(1, Ordering::AcqRel);
-        }
-    }
-
     /// Takes the range, or gives the wish back when somebody is in the way.
     pub fn try_take(self: &Arc<Self>, wish: Wish) -> Result<Held, Wish> {
-        let mut state = self.state.lock();
+        let mut state = self.0.lock();
         if state.refuses(&wish, state.waiting.len()) {
             return Err(wish);
         }
-        self.count(&wish);
         Ok(self.grant(&mut state, wish))
     }
 
     /// Takes the range as soon as it can be had; `waiter` is called on whatever thread frees it, or at once, and must
     /// not block.
     pub fn take(self: &Arc<Self>, wish: Wish, waiter: impl FnOnce(Held) + Send + 'static) {
-        let mut state = self.state.lock();
-        self.count(&wish);
+        let mut state = self.0.lock();
         if state.refuses(&wish, state.waiting.len()) {
             let id = state.next;
             state.next += 1;
@@ -106,12 +87,9 @@ impl Locks {
     }
 
     fn free(self: &Arc<Self>, id: u64) {
-        let mut state = self.state.lock();
+        let mut state = self.0.lock();
         if let Some(at) = state.held.iter().position(|(held, _)| *held == id) {
-            let (_, wish) = state.held.swap_remove(at);
-            if wish.share == Share::Exclusive {
-                self.alone.fetch_sub(1, Ordering::AcqRel);
-            }
+            state.held.swap_remove(at);
         }
         let mut served = Vec::new();
         let mut at = 0;
@@ -170,9 +148,7 @@ mod tests {
         drop(second);
         let held = receiver.try_recv().unwrap();
         assert!(locks.try_take(wish(8..9, Share::Shared)).is_err());
-        assert!(locks.anybody_alone());
         drop(held);
-        assert!(!locks.anybody_alone());
         assert!(locks.try_take(wish(8..9, Share::Shared)).is_ok());
     }
 
@@ -191,7 +167,7 @@ mod tests {
             while let Ok(held) = receiver.try_recv() {
                 served += 1;
                 {
-                    let state = locks.state.lock();
+                    let state = locks.0.lock();
                     for (n, (_, a)) in state.held.iter().enumerate() {
                         prop_assert!(state.held[n + 1..].iter().all(|(_, b)| !a.excludes(b)));
                     }

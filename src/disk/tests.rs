@@ -704,31 +704,3 @@ fn reset_and_flush() {
     assert_eq!(disk.flush(), Err(Status::Error));
     disk.release(Release::Handover).unwrap();
 }
-
-/// Its host may have been told that it is over, so what comes after it must find it done.
-#[test]
-fn a_write_of_the_peer_has_its_blocks_alone() {
-    use super::range::{Share, Wish};
-    let directory = tempfile::tempdir().unwrap();
-    let a = provider(0);
-    let disk = create(&a, &properties(directory.path(), "disk"));
-    let wish = |share| Wish { blocks: 0..1, share };
-    // What was there before it, here another write, comes before it.
-    let before = disk.lu().locks().try_take(wish(Share::Shared)).ok().unwrap();
-    let by = Duration::from_nanos(super::sys::boottime_ns()) + Duration::from_secs(60);
-    let of_peer = execute_by(&disk, &cdb(&WRITE_BLOCK_0), write(512), &[3; 512], by);
-    let local = execute(&disk, &cdb(&WRITE_BLOCK_0), write(512), &[4; 512]);
-    let seen = execute(&disk, &cdb(&READ_BLOCK_0), read(512), &[]);
-    for waits in [&of_peer, &local, &seen] {
-        assert!(waits.recv_timeout(Duration::from_millis(50)).is_err());
-    }
-    drop(before);
-    for done in [of_peer, local] {
-        assert_eq!(done.recv_timeout(LONG).unwrap().status, ScsiStatus::Good);
-    }
-    // The local write and the read wait together for the one of the peer, and then come in any order.
-    let seen = seen.recv_timeout(LONG).unwrap().data;
-    assert!(seen == [3; 512] || seen == [4; 512]);
-    assert_eq!(block_0(&disk), [4; 512]);
-    assert!(!disk.lu().locks().anybody_alone());
-}

@@ -45,12 +45,10 @@ pub enum Rule {
     WriteToken,
     /// And one that lingered at the owner's fence.
     WriteStart,
-    /// One that has begun has its block alone.
-    WriteAlone,
 }
 
 impl Rule {
-    pub const ALL: [Rule; 22] = [
+    pub const ALL: [Rule; 21] = [
         Rule::KillTasks,
         Rule::FlushBeforeRelease,
         Rule::FlushFailureKeepsActive,
@@ -72,6 +70,5 @@ impl Rule {
         Rule::WriteOnce,
         Rule::WriteToken,
         Rule::WriteStart,
-        Rule::WriteAlone,
     ];
 }

@@ -208,13 +208,7 @@ impl World {
     pub fn run_tasks(&mut self, n: usize) -> Verdict {
         let mut tasks = std::mem::take(&mut self.nodes[n].tasks);
         let mut waiting = Vec::new();
-        let begun = |task: &Task| task.forwarded && task.write.is_some() && task.started.is_some();
-        let alone: Vec<usize> = tasks.iter().filter(|task| begun(task)).map(|task| task.block).collect();
         while let Some(mut task) = tasks.pop() {
-            if alone.contains(&task.block) && !begun(&task) && !self.broken(Rule::WriteAlone) {
-                waiting.push(task);
-                continue;
-            }
             if task.started.is_none() && task.start_by.is_some_and(|by| self.now >= by) {
                 self.count("late write refused");
                 self.send(

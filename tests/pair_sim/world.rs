@@ -14,7 +14,7 @@ use stmf::framework::alua::machine::{Event, LuState};
 
 pub use crate::link::Message;
 
-const TRACE: usize = 120;
+const TRACE: usize = 80;
 /// Steps between two checks that everything comes to rest (I3, I5).
 const SETTLE_EVERY: u64 = 2_500;
 
@@ -192,18 +192,14 @@ impl World {
             }
             14..22 => self.partitioned = false,
             22..25 => {
-                let until = self.now + self.rng.ms(40_000);
-                self.nodes[n].stalled_until = until;
-                self.trace(format!("{n}: disk stalls until {:.3}", until.as_secs_f64()));
+                self.nodes[n].stalled_until = self.now + self.rng.ms(40_000);
                 self.count("disk stall");
             }
             25..28 => self.nodes[n].flush_fails = true,
             28..30 => self.nodes[n].load_fails = true,
             30..32 if self.store.lose_lock() => self.count("lock lost"),
             32..34 => {
-                let until = self.now + self.rng.ms(40_000);
-                self.nodes[n].frozen_until = until;
-                self.trace(format!("{n}: paused until {:.3}", until.as_secs_f64()));
+                self.nodes[n].frozen_until = self.now + self.rng.ms(40_000);
                 self.count("node paused");
             }
             _ => {}

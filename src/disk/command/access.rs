@@ -43,16 +43,7 @@ pub fn run<A: Access>(task: Task, access: A) {
 
 /// As [`run`], with blocks locked against others meanwhile: from before the first step, when all data are there, to the
 /// last one.
-///
-/// A write of the peer has its blocks alone. Once the time is over by which it must have begun, its host may be told that it is
-/// over with it, although it has begun and this node, or just the thread, stands still. So whatever that host sends here then
-/// has to come after it.
 pub fn run_locked<A: Access>(task: Task, blocks: Range<u64>, share: Share, access: A) {
-    let share = if task.start_by.is_some() {
-        Share::Exclusive
-    } else {
-        share
-    };
     match task.lu.locks().try_take(Wish { blocks, share }) {
         Ok(held) => advance(task, Locked { access, held }, Mode::NoWait),
         Err(wish) => {
@@ -61,14 +52,6 @@ pub fn run_locked<A: Access>(task: Task, blocks: Range<u64>, share: Share, acces
             // who wait for that, and so on.
             locks.take(wish, move |held| submit(task, Locked { access, held }));
         }
-    }
-}
-
-/// As [`run`], behind whoever has the blocks alone.
-pub fn run_behind<A: Access>(task: Task, blocks: Range<u64>, access: A) {
-    match task.lu.locks().anybody_alone() {
-        true => run_locked(task, blocks, Share::Shared, access),
-        false => run(task, access),
     }
 }
 

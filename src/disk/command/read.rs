@@ -35,7 +35,7 @@ const fn command(usage: &'static [u8]) -> Command {
 
 /// Sends what the initiator expects, at most (`scsi-sbd.md` 2.2); nothing when it expects to send.
 fn read(job: Job) {
-    let (implied, extent) = (job.implied(), job.extent());
+    let implied = job.implied();
     let wrong_way = job.expected.write && !job.expected.read;
     let length = if wrong_way {
         0
@@ -54,7 +54,7 @@ fn read(job: Job) {
         start_by: job.start_by,
         done: job.done,
     };
-    access::run_behind(task, extent.lba..extent.lba + u64::from(extent.blocks), read);
+    access::run(task, read);
 }
 
 struct Read {

@@ -396,7 +396,7 @@ fn a_hostile_caller_loses_only_its_channel() {
 fn a_hostile_memory_harms_only_its_channel() {
     use nix::sys::memfd::{MFdFlags, memfd_create};
     use std::sync::atomic::AtomicU32;
-    const LENGTH: usize = 4096 + 192 * 1024;
+    const LENGTH: usize = 2048 + 192 * 1024;
     let server = echo();
     let file = memfd_create(c"memory", MFdFlags::MFD_ALLOW_SEALING).unwrap();
     File::from(file.try_clone().unwrap()).set_len(LENGTH as u64).unwrap();

@@ -48,6 +48,29 @@ static void seen(const char *call, const char *error)
 	fclose(file);
 }
 
+/* ---- Pages of which the middle one is not to be touched ---- */
+
+#define PAGES ((size_t)5)
+static size_t page;
+static char *hole; /* the middle page */
+
+/* The pages anew, with this protection of the middle one. */
+static char *holed(int protection)
+{
+	static char *pages;
+
+	page = (size_t)sysconf(_SC_PAGESIZE);
+	if (pages == NULL) {
+		pages = mmap(NULL, PAGES * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		CHECK(pages != MAP_FAILED);
+		hole = pages + PAGES / 2 * page;
+	}
+	CHECK(mprotect(hole, page, PROT_READ | PROT_WRITE) == 0);
+	memset(pages, 'e', PAGES * page);
+	CHECK(mprotect(hole, page, protection) == 0);
+	return hole;
+}
+
 /* ---- A server procedure that does what its first byte says ---- */
 
 static volatile int in_procedure;
@@ -163,6 +186,9 @@ static void serve(void *cookie, char *data, size_t size, door_desc_t *descriptor
 		FAILS(door_return(NULL, 0, NULL, 1), EFAULT);
 		FAILS(door_return(NULL, 5, NULL, 0), EFAULT);
 		FAILS(door_return((char *)16, 5, NULL, 0), EFAULT);
+		FAILS(door_return(holed(PROT_NONE) + 10, (size_t)2, NULL, 0), EFAULT);
+		FAILS(door_return(hole - 20, 100, NULL, 0), EFAULT);
+		FAILS(door_return(hole - 20, PAGES * page, NULL, 0), EFAULT);
 		FAILS(door_return(data, 1, (door_desc_t *)(void *)data, 1025), E2BIG);
 		number = open("/dev/null", O_RDONLY | O_CLOEXEC);
 		CHECK(number >= 0);
@@ -410,6 +436,62 @@ static void arguments_and_results(void)
 	CHECK(door_revoke(door) == 0);
 }
 
+/* Bad pages in the middle, at the end and at the beginning of arguments and results, of each size. */
+static void bad_pages(void)
+{
+	static const size_t sizes[] = { 1, 3, 4, 11, 12, 64, 4096, 5000, 10000 };
+	static const int protections[] = { PROT_NONE, PROT_READ };
+	char *room = malloc(PAGES * (size_t)sysconf(_SC_PAGESIZE));
+	int door = door_create(serve, NULL, 0);
+	char *beyond;
+	door_arg_t arg;
+	int file;
+
+	CHECK(door >= 0 && room != NULL);
+	for (size_t i = 0; i < sizeof protections / sizeof *protections; i++)
+		for (size_t j = 0; j < sizeof sizes / sizeof *sizes; j++)
+			for (size_t inside = 1; inside <= sizes[j]; inside += inside < 16 ? 1 : 997) {
+				char *bytes = holed(protections[i]) + inside - sizes[j];
+				int readable = protections[i] == PROT_READ;
+
+				if (sizes[j] - inside > PAGES / 2 * page)
+					continue;
+				/* The last `inside` bytes are in the page. */
+				if (readable)
+					CHECK(call(door, bytes, sizes[j], room, sizes[j], &arg) == 0 && memcmp(bytes, room, sizes[j]) == 0);
+				else
+					FAILS(call(door, bytes, sizes[j], room, sizes[j], &arg), EFAULT);
+				memset(room, 'e', sizes[j]);
+				FAILS(call(door, room, sizes[j], bytes, sizes[j], &arg), EFAULT);
+				CHECK(arg.data_ptr == room && arg.rbuf == bytes);
+				/* Nobody minds what is not used. */
+				CHECK(call(door, room, sizes[j], room, sizes[j], &arg) == 0 && arg.data_size == sizes[j]);
+				if (sizes[j] > inside)
+					CHECK(call(door, room, sizes[j] - inside, bytes, sizes[j], &arg) == 0);
+			}
+	/* The pages at the beginning, and those that are not there at all: behind the end of a file, unmapped. */
+	holed(PROT_NONE);
+	FAILS(call(door, hole + page - 5, 64, room, 64, &arg), EFAULT);
+	memset(room, 'e', 2 * page);
+	FAILS(call(door, room, 2 * page, hole, 2 * page, &arg), EFAULT);
+	file = memfd_create("pages", MFD_CLOEXEC);
+	CHECK(file >= 0 && ftruncate(file, (off_t)page) == 0);
+	beyond = mmap(NULL, 3 * page, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+	CHECK(beyond != MAP_FAILED && close(file) == 0);
+	memset(beyond, 'e', page);
+	for (int turn = 0; turn < 2; turn++) {
+		CHECK(call(door, beyond, page, room, page, &arg) == 0);
+		FAILS(call(door, beyond + page - 64, 128, room, 128, &arg), EFAULT);
+		FAILS(call(door, beyond, 3 * page, room, 3 * page, &arg), EFAULT);
+		FAILS(call(door, room, 128, beyond + page - 64, 128, &arg), EFAULT);
+		FAILS(call(door, room, page, beyond + page, page, &arg), EFAULT);
+		CHECK(turn > 0 || munmap(beyond + page, 2 * page) == 0);
+	}
+	CHECK(munmap(beyond, page) == 0);
+	free(room);
+	CHECK(door_revoke(door) == 0);
+}
+
 static void big_results(void)
 {
 	static const size_t sizes[] = { 1, 100, 4096, 4097, 131072, 196608, 196609, 1048576, 5000001 };
@@ -641,6 +723,10 @@ static void credentials(void)
 		CHECK(call(door, "i", 1, (char *)&cred, sizeof cred, &arg) == 0);
 		CHECK(cred.dc_pid == getpid());
 		if (geteuid() == 0) {
+			CHECK(setreuid(777, (uid_t)-1) == 0 && setregid(778, (gid_t)-1) == 0);
+			CHECK(call(door, "i", 1, (char *)&cred, sizeof cred, &arg) == 0);
+			CHECK(cred.dc_euid == 0 && cred.dc_ruid == 777 && cred.dc_rgid == 778);
+			CHECK(setreuid(0, (uid_t)-1) == 0 && setregid(0, (gid_t)-1) == 0);
 			CHECK(setegid(54321) == 0 && seteuid(12345) == 0);
 			CHECK(call(door, "i", 1, (char *)&cred, sizeof cred, &arg) == 0);
 			CHECK(cred.dc_euid == 12345 && cred.dc_ruid == 0 && cred.dc_egid == 54321 && cred.dc_rgid == 0);
@@ -1224,6 +1310,7 @@ int main(int count, char **words)
 	} rows[] = {
 		{ "creation", creation },
 		{ "arguments and results", arguments_and_results },
+		{ "bad pages", bad_pages },
 		{ "big results", big_results },
 		{ "descriptors", descriptors },
 		{ "parameters", parameters },

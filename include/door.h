@@ -9,7 +9,8 @@
  *    passed through doors without DOOR_RELEASE, and those of door_open, count each for itself.
  *  - Arguments and results are bounded to 1 GiB (E2BIG) instead of a server thread's stack.
  *  - Instead of door_ucred there is door_cred: effective and real ids and the process, as the kernel has them.
- *  - EFAULT is reported for bad data and result memory; a bad structure is the caller's own fault, as in libc.
+ *  - EFAULT is reported for bad data and result memory; a bad structure is the caller's own fault, as in libc, and so is memory
+ *    that another thread takes away during the call.
  */
 #ifndef STMF_DOOR_H
 #define STMF_DOOR_H

@@ -297,12 +297,17 @@ fn strangers_on_a_door_socket_do_no_harm() {
 
 /// Sends `byte` to the door with one end of a pair, as a caller does for a channel of its own; gives the other end.
 fn raw_channel(server: &Server, byte: u8) -> OwnedFd {
+    raw_channel_with(server, byte, None)
+}
+
+fn raw_channel_with(server: &Server, byte: u8, memory: Option<i32>) -> OwnedFd {
     use nix::sys::socket::{AddressFamily, SockFlag, SockType, setsockopt, socketpair, sockopt};
     let (mine, theirs) =
         socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC).expect("a pair");
     setsockopt(&theirs, sockopt::PassCred, &true).unwrap();
     setsockopt(&mine, sockopt::ReceiveTimeout, &nix::sys::time::TimeVal::new(20, 0)).unwrap();
-    raw_send(server.descriptor().as_raw_fd(), &[byte], &[theirs.as_raw_fd()]);
+    let passed: Vec<i32> = [theirs.as_raw_fd()].into_iter().chain(memory).collect();
+    raw_send(server.descriptor().as_raw_fd(), &[byte], &passed);
     mine
 }
 
@@ -384,6 +389,82 @@ fn a_hostile_caller_loses_only_its_channel() {
         raw_send(server.descriptor().as_raw_fd(), &[byte], &[pipe]);
     }
     assert_eq!(door::call(server.descriptor(), b"well", &[]).unwrap().data, b"well");
+}
+
+/// A caller may write into the memory of its channel whatever it likes (layout: `src/door/memory.rs`).
+#[test]
+fn a_hostile_memory_harms_only_its_channel() {
+    use nix::sys::memfd::{MFdFlags, memfd_create};
+    use std::sync::atomic::AtomicU32;
+    const LENGTH: usize = 2048 + 192 * 1024;
+    let server = echo();
+    let file = memfd_create(c"memory", MFdFlags::MFD_ALLOW_SEALING).unwrap();
+    File::from(file.try_clone().unwrap()).set_len(LENGTH as u64).unwrap();
+    for sealed in [false, true] {
+        for (flags, length) in [(0, 193 * 1024), (0, u32::MAX), (4, 0), (1, 5), (u32::MAX, 1)] {
+            if sealed {
+                // SAFETY: no pointers.
+                let done = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_ADD_SEALS, 7) };
+                assert!(done == 0 || std::io::Error::last_os_error().raw_os_error() == Some(libc::EPERM));
+            }
+            // SAFETY: a new mapping, as long as the file, of which the first four words are used as atomic numbers.
+            let words: &[AtomicU32; 4] = unsafe {
+                let access = libc::PROT_READ | libc::PROT_WRITE;
+                let start = libc::mmap(
+                    std::ptr::null_mut(),
+                    LENGTH,
+                    access,
+                    libc::MAP_SHARED,
+                    file.as_raw_fd(),
+                    0,
+                );
+                assert_ne!(start, libc::MAP_FAILED);
+                &*start.cast()
+            };
+            words[0].store(0, Ordering::SeqCst);
+            let channel = raw_channel_with(&server, b'C', Some(file.as_raw_fd()));
+            raw_send(channel.as_raw_fd(), &raw_frame(1, 0, 0, 0, 0), &[]);
+            let answer =
+                || nix::sys::socket::recv(channel.as_raw_fd(), &mut [0; 64], nix::sys::socket::MsgFlags::empty());
+            assert_eq!(answer(), Ok(24));
+            assert!(
+                sealed || words[0].load(Ordering::SeqCst) == 0,
+                "memory that can shrink is not used"
+            );
+            words[1].store(flags, Ordering::SeqCst);
+            words[2].store(length, Ordering::SeqCst);
+            words[0].store(2, Ordering::SeqCst);
+            // SAFETY: a live word.
+            unsafe { libc::syscall(libc::SYS_futex, words[0].as_ptr(), libc::FUTEX_WAKE, 1) };
+            // The channel has ended, or carries packets still.
+            raw_send(channel.as_raw_fd(), &raw_frame(1, 0, 0, 0, 0), &[]);
+            let answer = answer();
+            assert!(
+                matches!(answer, Ok(0 | 24) | Err(nix::errno::Errno::ECONNRESET)),
+                "{flags} {length}: {answer:?}"
+            );
+            assert_eq!(door::call(server.descriptor(), b"well", &[]).unwrap().data, b"well");
+        }
+    }
+}
+
+/// Replies around the moment when a caller ceases to wait at the memory.
+#[test]
+fn slow_and_quick_calls_take_turns() {
+    use std::time::Duration;
+    let server = Server::create(0, |call: Call<'_>| {
+        let rest = u64::from_ne_bytes(call.data[..8].try_into().unwrap());
+        std::thread::sleep(Duration::from_micros(rest));
+        reply(call.data)
+    })
+    .unwrap();
+    for (turn, rest) in (4500..5500u64).step_by(10).chain([0, 30_000, 0, 10_000, 0]).enumerate() {
+        let mut data = vec![turn as u8; 8 + turn * 11];
+        data[..8].copy_from_slice(&rest.to_ne_bytes());
+        assert!(door::call(server.descriptor(), &data, &[]).unwrap().data == data);
+        data[..8].fill(0);
+        assert!(door::call(server.descriptor(), &data, &[]).unwrap().data == data);
+    }
 }
 
 #[test]

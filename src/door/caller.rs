@@ -10,7 +10,8 @@ use super::channel::{self, Ahead, Arrival, Body, Message};
 use super::fork::{self, Private};
 use super::frame::{Description, Frame, INLINE_LIMIT, Kind, NO_RESULTS, Request};
 use super::label::Label;
-use super::sys;
+use super::memory::{Answer, Memory};
+use super::{pages, sys};
 
 /// Most channels that one thread keeps; the one unused longest goes first.
 const LINES_KEPT: usize = 16;
@@ -33,6 +34,8 @@ pub struct Arguments<'a> {
     pub results: bool,
     /// A caught signal ends the call with `EINTR`.
     pub interruptible: bool,
+    /// Nothing is known of data and room but their addresses: the kernel is to look at them first.
+    pub doubtful: bool,
 }
 
 /// What a call gave.
@@ -76,8 +79,10 @@ struct Line {
     /// Number of the caller's socket for the door: never used for another one.
     door: u64,
     socket: Private,
-    /// Effective ids with which the channel was made: the server knows the caller by them.
-    ids: (u32, u32),
+    /// `None`: there is no room for it, and each call goes as a packet.
+    memory: Option<Memory>,
+    /// Ids with which the channel was made: the server knows the caller by them.
+    ids: [u32; 6],
 }
 
 #[derive(Default)]
@@ -124,6 +129,16 @@ fn exchange(line: &Line, arguments: &Arguments<'_>, room: &mut [u8]) -> io::Resu
         descriptors: 0,
         length: 0,
     };
+    if let Some(memory) = &line.memory {
+        let readable = || !arguments.doubtful || pages::is_readable(arguments.data);
+        if arguments.descriptors.is_empty() && memory.call(flags, arguments.data, readable) {
+            return match memory.await_answer(arguments.interruptible)? {
+                Some(answer) => read_answer(memory, &answer, room, arguments.doubtful),
+                None => receive_results(line, room, arguments.interruptible),
+            };
+        }
+        memory.ring();
+    }
     let socket = line.socket.as_fd();
     if let Err(error) = channel::send(socket, frame, arguments.data, arguments.descriptors, 0) {
         return match sys::number(&error) {
@@ -135,12 +150,46 @@ fn exchange(line: &Line, arguments: &Arguments<'_>, room: &mut [u8]) -> io::Resu
             _ => Ok(Err(error)),
         };
     }
+    receive_results(line, room, arguments.interruptible)
+}
+
+/// Takes the answer that lies in the memory. The outer error as for [`exchange`].
+fn read_answer(memory: &Memory, answer: &Answer, room: &mut [u8], doubtful: bool) -> io::Result<io::Result<Results>> {
+    let Answer { status, length } = *answer;
+    if status == libc::EBADF.unsigned_abs() {
+        // Revoked: the channel has ended.
+        return Err(sys::error(libc::EBADF));
+    }
+    if status != 0 {
+        return Ok(Err(sys::error(status.cast_signed())));
+    }
+    let inside = length.min(room.len());
+    let room = &mut room[..inside];
+    if doubtful && !pages::is_writable(room) {
+        return Ok(Err(sys::error(libc::EFAULT)));
+    }
+    memory.read(room, 0);
+    let mut rest = Rest::Nowhere;
+    if inside < length {
+        let mut more = vec![0; length - inside];
+        memory.read(&mut more, inside);
+        rest = Rest::Spilled(more);
+    }
+    Ok(Ok(Results {
+        length,
+        descriptors: Vec::new(),
+        rest,
+    }))
+}
+
+/// Receives the answer that comes as a packet. The outer error as for [`exchange`].
+fn receive_results(line: &Line, room: &mut [u8], interruptible: bool) -> io::Result<io::Result<Results>> {
     let mut spill = LINES
         .try_with(|lines| std::mem::take(&mut lines.borrow_mut().spill))
         .unwrap_or_default();
     spill.resize(INLINE_LIMIT, 0);
     let inside = room.len().min(INLINE_LIMIT);
-    let message = receive_reply(socket, &mut room[..inside], &mut spill, arguments.interruptible)?;
+    let message = receive_reply(line, &mut room[..inside], &mut spill, interruptible)?;
     let Message {
         frame,
         body,
@@ -175,18 +224,16 @@ fn exchange(line: &Line, arguments: &Arguments<'_>, room: &mut [u8]) -> io::Resu
     })
 }
 
-fn receive_reply(
-    socket: BorrowedFd<'_>,
-    room: &mut [u8],
-    spill: &mut [u8],
-    interruptible: bool,
-) -> io::Result<Message> {
+fn receive_reply(line: &Line, room: &mut [u8], spill: &mut [u8], interruptible: bool) -> io::Result<Message> {
     let mut ahead = Ahead::default();
     loop {
-        match channel::receive(socket, room, spill, &mut ahead, 0) {
+        match channel::receive(line.socket.as_fd(), room, spill, &mut ahead, 0) {
             Ok(Arrival::Message(message)) if message.frame.kind == Kind::Reply => return Ok(message),
             Ok(Arrival::Message(_)) => return Err(sys::error(libc::EINTR)),
             Ok(Arrival::Piece) => {}
+            Ok(Arrival::End) if line.memory.as_ref().is_some_and(Memory::is_untaken) => {
+                return Err(sys::error(libc::EPIPE));
+            }
             // The server ended with the call in its hands.
             Ok(Arrival::End) => return Err(sys::error(libc::EINTR)),
             Err(error) => match sys::number(&error) {
@@ -201,7 +248,7 @@ fn receive_reply(
 
 /// The thread's channel to the door, or a new one. `EBADF`: not a door, or it is revoked or its server gone.
 fn take_line(door: BorrowedFd<'_>, number: u64) -> io::Result<Line> {
-    let ids = sys::effective_ids();
+    let ids = sys::all_ids();
     let kept = LINES.try_with(|lines| {
         let mut lines = lines.borrow_mut();
         let process = sys::process_id();
@@ -220,10 +267,13 @@ fn take_line(door: BorrowedFd<'_>, number: u64) -> io::Result<Line> {
     let (mine, theirs) = fork::private_pair()?;
     sys::want_credentials(theirs.as_fd())?;
     sys::set_receive_timeout(mine.as_fd(), FOR_EVER)?;
-    request(door, Request::Channel, theirs.as_fd())?;
+    let (memory, file) = Memory::create().ok().unzip();
+    let passed = [Some(theirs.as_fd()), file.as_ref().map(Private::as_fd)];
+    send_request(door, Request::Channel, passed.into_iter().flatten())?;
     Ok(Line {
         door: number,
         socket: mine,
+        memory,
         ids,
     })
 }
@@ -258,7 +308,16 @@ pub fn label(door: BorrowedFd<'_>) -> io::Result<Label> {
 
 /// Sends a request to the door itself. `EBADF`: the door is revoked or its server gone.
 pub fn request(door: BorrowedFd<'_>, request: Request, passed: BorrowedFd<'_>) -> io::Result<()> {
-    match sys::send(door, [&[request.encode()]], &[passed.as_raw_fd()], 0) {
+    send_request(door, request, [passed])
+}
+
+fn send_request<'a>(
+    door: BorrowedFd<'_>,
+    request: Request,
+    passed: impl IntoIterator<Item = BorrowedFd<'a>>,
+) -> io::Result<()> {
+    let passed: Vec<RawFd> = passed.into_iter().map(|one| one.as_raw_fd()).collect();
+    match sys::send(door, [&[request.encode()]], &passed, 0) {
         Ok(_) => Ok(()),
         Err(error) => Err(match sys::number(&error) {
             libc::EPIPE | libc::ECONNRESET | libc::ENOTCONN | libc::ENOTSOCK => sys::error(libc::EBADF),

@@ -177,6 +177,7 @@ pub unsafe extern "C" fn door_call(door: c_int, params: *mut door_arg_t) -> c_in
                 descriptors: &[],
                 results: false,
                 interruptible: true,
+                doubtful: false,
             };
             return caller::call(door, &nothing, &mut []).map(|_| 0).map_err(number);
         };
@@ -214,7 +215,7 @@ unsafe fn call(door: BorrowedFd<'_>, params: &mut door_arg_t, entries: &[door_de
     };
     let room: &mut [u8] = match params.rsize {
         0 => &mut [],
-        // SAFETY: room for as many bytes, by contract; written only by the kernel.
+        // SAFETY: room for as many bytes, by contract; written only after the kernel has looked at it.
         size => unsafe { std::slice::from_raw_parts_mut(params.rbuf.cast::<u8>(), size) },
     };
     let arguments = Arguments {
@@ -222,6 +223,7 @@ unsafe fn call(door: BorrowedFd<'_>, params: &mut door_arg_t, entries: &[door_de
         descriptors: &passed.numbers,
         results: true,
         interruptible: true,
+        doubtful: true,
     };
     let results = caller::call(door, &arguments, room).map_err(number)?;
     let entry = size_of::<door_desc_t>();

@@ -51,8 +51,8 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// A reply that says only why the call failed.
-    pub fn failure(status: i32) -> Frame {
+    /// A reply: 0, or why the call failed.
+    pub fn answer(status: i32) -> Frame {
         Frame {
             kind: Kind::Reply,
             flags: 0,
@@ -127,10 +127,10 @@ impl Frame {
     }
 }
 
-/// A request sent to a door itself, with one descriptor: one byte on the wire.
+/// A request sent to a door itself, with its descriptors: one byte on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Request {
-    /// The descriptor is the server's end of a new private channel.
+    /// The descriptor is the server's end of a new private channel; a second one is its memory.
     Channel,
     /// The descriptor is the server's end of one more socket that stands for this door.
     Endpoint,

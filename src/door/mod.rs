@@ -10,6 +10,8 @@ pub(crate) mod fork;
 pub mod frame;
 pub mod label;
 mod layout;
+mod memory;
+mod pages;
 mod peer;
 mod pool;
 mod process;
@@ -148,6 +150,7 @@ pub fn call(door: BorrowedFd<'_>, data: &[u8], descriptors: &[BorrowedFd<'_>]) -
         descriptors: &descriptors,
         results: true,
         interruptible: false,
+        doubtful: false,
     };
     let mut room = vec![0; REPLY_ROOM];
     let results = caller::call(door, &arguments, &mut room)?;

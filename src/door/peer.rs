@@ -9,9 +9,10 @@ use parking_lot::Mutex;
 
 use super::channel::{self, Ahead};
 use super::fork::Private;
-use super::frame::{Frame, Kind};
+use super::frame::{Frame, INLINE_LIMIT};
+use super::memory::Memory;
 use super::served::Door;
-use super::{Credentials, sys};
+use super::{Credentials, pages, sys};
 
 /// The server's end of a private channel.
 pub struct Peer {
@@ -21,6 +22,8 @@ pub struct Peer {
     pub endpoint: u64,
     /// Its socket.
     pub socket: Private,
+    /// Its memory.
+    pub memory: Option<Memory>,
     /// The door that is called through it.
     pub door: Arc<Door>,
     /// Who made the channel, effective ids.
@@ -36,6 +39,10 @@ pub struct Peer {
 struct State {
     /// A call was taken and is not answered.
     in_call: bool,
+    /// It came through the memory.
+    in_memory: bool,
+    /// Who sent the last packet, real ids. A caller whose ids change makes a new channel, of which the first call is a packet.
+    sender: Option<libc::ucred>,
     /// The thread in the server procedure, when it may be told that nobody waits for it any more.
     running: Option<libc::pthread_t>,
     /// It was told so.
@@ -44,12 +51,24 @@ struct State {
     ended: bool,
 }
 
+/// What goes to a caller.
+#[derive(Default)]
+pub struct Results<'a> {
+    /// Result bytes.
+    pub data: &'a [u8],
+    /// Descriptors to pass.
+    pub descriptors: &'a [RawFd],
+    /// Nothing is known of the bytes but their address: the kernel is to look at them first.
+    pub doubtful: bool,
+}
+
 impl Peer {
     /// A new channel.
     pub fn new(
         token: u64,
         endpoint: u64,
         socket: Private,
+        memory: Option<Memory>,
         door: Arc<Door>,
         maker: Credentials,
         internal: bool,
@@ -58,6 +77,7 @@ impl Peer {
             token,
             endpoint,
             socket,
+            memory,
             door,
             maker,
             internal,
@@ -66,11 +86,20 @@ impl Peer {
         }
     }
 
-    /// The calling thread takes a call. False: the door was revoked meanwhile.
-    pub fn begin(&self) -> bool {
+    /// The calling thread takes a call: a packet of this sender, or one that lies in the memory. Gives its sender. `EBADF`:
+    /// the door was revoked meanwhile.
+    pub fn begin(&self, packet: Option<libc::ucred>, in_memory: bool) -> Result<Option<libc::ucred>, i32> {
         let mut state = self.state.lock();
         state.in_call = !state.ended;
-        state.in_call
+        state.in_memory = in_memory;
+        if !in_memory {
+            state.sender = packet;
+        }
+        if state.in_call {
+            Ok(state.sender)
+        } else {
+            Err(libc::EBADF)
+        }
     }
 
     /// From now on this thread is told when the caller gives up.
@@ -91,17 +120,18 @@ impl Peer {
     /// progress, so that something else can be answered.
     ///
     /// With `keep` the thread waits on this channel itself, if the result is true; else any thread may take the next call.
-    pub fn reply(&self, frame: Frame, data: &[u8], descriptors: &[RawFd], keep: bool) -> io::Result<bool> {
+    pub fn reply(&self, frame: Frame, results: &Results<'_>, keep: bool) -> io::Result<bool> {
+        let mut state = self.state.lock();
+        let keep = keep && !state.ended;
         if !self.internal {
-            match channel::send(self.socket.as_fd(), frame, data, descriptors, libc::MSG_DONTWAIT) {
+            match self.answer(frame, results, state.in_memory, keep) {
                 Ok(()) => {}
                 Err(error) => match sys::number(&error) {
-                    libc::EPIPE | libc::ECONNRESET | libc::ENOTCONN | libc::EAGAIN => self.end(),
+                    libc::EPIPE | libc::ECONNRESET | libc::ENOTCONN | libc::EAGAIN => state.ended = true,
                     _ => return Err(error),
                 },
             }
         }
-        let mut state = self.state.lock();
         state.in_call = false;
         let over = state.ended;
         drop(state);
@@ -113,28 +143,49 @@ impl Peer {
         Ok(keep && !over)
     }
 
+    /// Brings an answer to the caller, to where he waits. With `keep` his next call finds a thread at the memory, so it is
+    /// offered before he can make one.
+    fn answer(&self, frame: Frame, results: &Results<'_>, in_memory: bool, keep: bool) -> io::Result<()> {
+        let Results {
+            data,
+            descriptors,
+            doubtful,
+        } = *results;
+        let send = || channel::send(self.socket.as_fd(), frame, data, descriptors, libc::MSG_DONTWAIT);
+        match &self.memory {
+            Some(memory) if in_memory => {
+                let fits =
+                    descriptors.is_empty() && data.len() <= INLINE_LIMIT && (!doubtful || pages::is_readable(data));
+                if !fits || !memory.reply(frame.status, data, keep) {
+                    send()?;
+                    memory.replied_at_socket(keep);
+                }
+                Ok(())
+            }
+            Some(memory) if keep => {
+                memory.offer();
+                send().inspect_err(|_| memory.withdraw())
+            }
+            _ => send(),
+        }
+    }
+
     /// Answers the call in progress with results, and keeps the channel as [`Peer::reply`] does.
     pub fn reply_with(&self, data: &[u8], descriptors: &[OwnedFd]) -> io::Result<bool> {
         let numbers: Vec<RawFd> = descriptors.iter().map(|descriptor| descriptor.as_raw_fd()).collect();
-        self.reply(
-            Frame {
-                kind: Kind::Reply,
-                flags: 0,
-                status: 0,
-                descriptors: 0,
-                length: 0,
-            },
+        let results = Results {
             data,
-            &numbers,
-            true,
-        )
+            descriptors: &numbers,
+            doubtful: false,
+        };
+        self.reply(Frame::answer(0), &results, true)
     }
 
     /// Answers the call in progress with an error number.
     pub fn fail(&self, status: i32) {
-        if let Err(error) = self.reply(Frame::failure(status), &[], &[], false) {
+        if let Err(error) = self.reply(Frame::answer(status), &Results::default(), false) {
             log::warn!("door {}: an answer could not be sent: {error}", self.door.id());
-            self.end();
+            self.state.lock().ended = true;
             self.door.forget_peer(self);
         }
     }
@@ -154,7 +205,7 @@ impl Peer {
     /// Ends the channel. A caller who has sent one more call meanwhile learns that it was not taken.
     fn refuse(&self) {
         if !self.internal {
-            let refusal = Frame::failure(libc::EBADF);
+            let refusal = Frame::answer(libc::EBADF);
             // When this does not go out the caller sees the end of the channel, and then that of the door.
             let _ = channel::send(self.socket.as_fd(), refusal, &[], &[], libc::MSG_DONTWAIT);
         }
@@ -176,17 +227,13 @@ impl Peer {
             self.door.forget_peer(self);
         }
     }
-
-    fn end(&self) {
-        self.state.lock().ended = true;
-    }
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::super::channel::Arrival;
-    use super::super::frame::{INLINE_LIMIT, Request};
+    use super::super::frame::{Kind, Request};
     use super::super::{Reply, Server, attribute, caller, fork};
     use super::*;
     use std::sync::{Barrier, mpsc};
@@ -218,7 +265,7 @@ mod tests {
         caller::request(server.descriptor(), Request::Channel, theirs.as_fd()).unwrap();
         let call = Frame {
             kind: Kind::Call,
-            ..Frame::failure(0)
+            ..Frame::answer(0)
         };
         channel::send(mine.as_fd(), call, &[], &[], 0).unwrap();
         start.recv().unwrap();

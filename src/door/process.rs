@@ -173,8 +173,9 @@ fn endpoint_event(door: &Arc<Door>, token: u64) {
         &mut descriptors,
         libc::MSG_DONTWAIT,
     );
-    // Only the first descriptor is of use; one that a stranger added is closed.
-    let passed = descriptors.into_iter().next().map(|descriptor| guard.adopt(descriptor));
+    // No more than two are of use; one that a stranger added is closed.
+    let mut descriptors = descriptors.into_iter();
+    let [passed, more] = [descriptors.next(), descriptors.next()].map(|one| one.map(|one| guard.adopt(one)));
     drop(guard);
     let received = match received {
         Ok(received) => received,
@@ -187,7 +188,7 @@ fn endpoint_event(door: &Arc<Door>, token: u64) {
     // What is not understood is dropped: the sender sees its end closed.
     let request = byte.get(..received.length).and_then(Request::decode);
     match (request, passed) {
-        (Some(Request::Channel), Some(socket)) => door.add_peer(token, socket),
+        (Some(Request::Channel), Some(socket)) => door.add_peer(token, socket, more),
         (Some(Request::Endpoint), Some(socket)) => door.add_endpoint(socket, None),
         (Some(Request::Listener), Some(socket)) => door.add_listener(socket),
         (Some(Request::Query), Some(socket)) => {

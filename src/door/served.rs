@@ -13,6 +13,7 @@ use super::channel;
 use super::fork::{self, Private};
 use super::frame::{DESCRIPTOR_LIMIT, Description, Frame, Kind, UNREFERENCED};
 use super::label::Label;
+use super::memory::Memory;
 use super::peer::Peer;
 use super::pool::{self, Pool};
 use super::process::{self, Source, process};
@@ -268,11 +269,19 @@ impl Door {
     }
 
     /// A new caller came through `endpoint`.
-    pub fn add_peer(self: &Arc<Door>, endpoint: u64, socket: Private) {
-        self.note(self.try_add_peer(endpoint, socket, false).map(drop));
+    pub fn add_peer(self: &Arc<Door>, endpoint: u64, socket: Private, memory: Option<Private>) {
+        // Without it, or when it cannot be mapped, each call comes as a packet.
+        let memory = memory.and_then(|file| Memory::open(file.as_fd()).ok());
+        self.note(self.try_add_peer(endpoint, socket, memory, false));
     }
 
-    fn try_add_peer(self: &Arc<Door>, endpoint: u64, socket: Private, internal: bool) -> io::Result<()> {
+    fn try_add_peer(
+        self: &Arc<Door>,
+        endpoint: u64,
+        socket: Private,
+        memory: Option<Memory>,
+        internal: bool,
+    ) -> io::Result<()> {
         if !sys::is_packet_socket(socket.as_fd()) {
             return Err(sys::error(libc::EPROTOTYPE));
         }
@@ -288,6 +297,7 @@ impl Door {
             process::token(),
             endpoint,
             socket,
+            memory,
             Arc::clone(self),
             maker,
             internal,
@@ -317,6 +327,9 @@ impl Door {
             process.unwatch(peer.token, peer.socket.as_fd());
         }
         sys::shut_down(peer.socket.as_fd());
+        if let Some(memory) = &peer.memory {
+            memory.withdraw();
+        }
     }
 
     /// All copies of an endpoint are closed, or a listener has ended. What came through it ends too.
@@ -376,7 +389,7 @@ impl Door {
         };
         if self.state.lock().notices.is_none() {
             let (mine, served) = fork::private_pair()?;
-            self.try_add_peer(0, served, true)?;
+            self.try_add_peer(0, served, None, true)?;
             self.state.lock().notices = Some(mine);
         }
         let state = self.state.lock();

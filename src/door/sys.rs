@@ -403,7 +403,8 @@ impl Drop for Region {
     }
 }
 
-fn page_size() -> usize {
+/// Bytes of a page.
+pub fn page_size() -> usize {
     // SAFETY: no pointers.
     usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096)
 }
@@ -465,6 +466,18 @@ pub fn wait(set: BorrowedFd<'_>) -> io::Result<(u64, i32)> {
 pub fn effective_ids() -> (u32, u32) {
     // SAFETY: no pointers, cannot fail.
     unsafe { (libc::geteuid(), libc::getegid()) }
+}
+
+/// Real, effective and saved user, then group, of this thread.
+pub fn all_ids() -> [u32; 6] {
+    let mut ids = [0; 6];
+    let [ru, eu, su, rg, eg, sg] = ids.each_mut().map(std::ptr::from_mut);
+    // SAFETY: six live numbers; cannot fail.
+    unsafe {
+        libc::getresuid(ru, eu, su);
+        libc::getresgid(rg, eg, sg);
+    }
+    ids
 }
 
 /// This process. Asked of the kernel each time, so it is right in a child too.

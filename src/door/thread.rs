@@ -7,11 +7,12 @@ use std::ptr::null_mut;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::frame::{DATA_LIMIT, DESCRIPTOR_LIMIT, Frame, Kind, NO_RESULTS, UNREFERENCED};
+use super::frame::{DATA_LIMIT, DESCRIPTOR_LIMIT, Frame, NO_RESULTS, UNREFERENCED};
 use super::layout::{
     CreateFunction, DOOR_DESCRIPTOR, DOOR_RELEASE, DOOR_UNREF_DATA, Procedure as ProcedurePointer, ServerFunction,
     SetupFunction, StartFunction, door_cred_t, door_desc_t, door_info_t,
 };
+use super::peer::Results;
 use super::pool::{Pool, Taken, Worker};
 use super::process::{self, process};
 use super::served::{Door, Procedure};
@@ -434,8 +435,10 @@ enum Told {
 
 fn finish(data: &[u8], entries: &[door_desc_t]) -> Result<Told, c_int> {
     // A thread without a call becomes available; what it gives is of no use.
-    let Some((peer, flags)) =
-        with_thread(|thread| thread.call.as_ref().map(|call| (Arc::clone(&call.peer), call.flags)))?
+    let Some((peer, flags, doubtful)) = with_thread(|thread| {
+        let call = thread.call.as_ref()?;
+        Some((Arc::clone(&call.peer), call.flags, !thread.worker.owns(data)))
+    })?
     else {
         return Ok(Told::No);
     };
@@ -447,16 +450,15 @@ fn finish(data: &[u8], entries: &[door_desc_t]) -> Result<Told, c_int> {
     }
     let passed = Passed::new(entries)?;
     let told = if peer.stop_running() { Told::GivenUp } else { Told::No };
-    let results = Frame {
-        kind: Kind::Reply,
-        flags: 0,
-        status: 0,
-        descriptors: 0,
-        length: 0,
+    let results = Results {
+        data,
+        descriptors: &passed.numbers,
+        doubtful,
     };
-    let keep = grows(&peer.door);
+    // A thread that was told may end now, and must not have a caller rely on it.
+    let keep = matches!(told, Told::No) && grows(&peer.door);
     let mut kept = None;
-    match peer.reply(results, data, &passed.numbers, keep) {
+    match peer.reply(Frame::answer(0), &results, keep) {
         Ok(true) => kept = Some(peer),
         Ok(false) => {}
         Err(error) => match sys::number(&error) {

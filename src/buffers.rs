@@ -1,7 +1,7 @@
 //! Buffers for the data of commands. The C library's allocator keeps small blocks at hand for each thread, larger ones it
 //! cuts out of and melts into its heap each time, which costs as much as a system call; so those are kept here.
 //!
-//! Each thread keeps those that it gives back, [`KEPT`] bytes of each size at most.
+//! Each thread keeps those that it gives back, 512 KiB of each size at most.
 #![forbid(unsafe_code)]
 
 use std::cell::RefCell;

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-/// First byte.
+/// First byte. The fields of what is sent, [`NodeStatus`] with all that is in it too, are part of the version; nodes of different
+/// versions know nothing of each other but what the peer protocol itself says.
 /// - 1: first version.
 const VERSION: u8 = 1;
 /// LUs, targets and sessions in the status that the other node gets; with names and counters of 150 bytes, 1.5 MiB.

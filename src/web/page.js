@@ -172,11 +172,14 @@ function showLus(answer, before) {
 }
 
 function showTargets(answer) {
+  const told = answer.peer_node ? answer.peer_node.targets.filter((target) => !target.of_peer) : [];
   byId("target-rows").replaceChildren(...answer.targets.map((target) => {
-    const initiators = target.sessions.map((session) => `${session.initiator}${session.alias ? ` (${session.alias})` : ""}`);
+    // Of its own targets the peer knows more than this node, which only sees what it forwards.
+    const known = target.of_peer && told.find((other) => other.name === target.name) || target;
+    const initiators = known.sessions.map((session) => `${session.initiator}${session.alias ? ` (${session.alias})` : ""}`);
     return row([
       [target.name, "name"], [target.alias], [target.of_peer ? "peer" : "this"], [target.state, target.state === "online" ? "good" : "bad"],
-      [String(target.session_count), "n"], [initiators.join(", ")],
+      [String(known.session_count), "n"], [initiators.join(", ")],
     ], true);
   }));
 }

@@ -81,14 +81,14 @@ impl Exchange {
     }
 
     /// The answer to a request of the peer. A peer that has gone meanwhile, or another one, does not know the number.
-    pub fn served(&mut self, cx: &mut Context<'_>, id: u64, reply: &[u8], reachable: bool) {
+    pub fn served(&mut self, cx: &mut Context<'_>, id: u64, reply: &[u8], open: bool) {
         self.serving = self.serving.saturating_sub(1);
         if reply.len() > Piece::MAX_TOTAL {
             log::error!(
                 "pppt: an answer to the peer of {} bytes is too long to be sent",
                 reply.len()
             );
-        } else if reachable && cx.capabilities.has(Capabilities::EXCHANGE) {
+        } else if open {
             send(cx, id, reply, Body::NodeReply);
         }
     }

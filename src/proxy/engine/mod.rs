@@ -345,8 +345,9 @@ impl Engine {
 
     /// The answer to a request of the peer.
     pub fn served(&mut self, now: Duration, id: u64, reply: &[u8]) {
-        let reachable = self.link.open() && self.link.up;
-        self.with(now, |engine, cx| engine.exchange.served(cx, id, reply, reachable));
+        // It has asked, so it is one of ours, even if it has not answered a probe of this node yet.
+        let open = self.link.open() && self.link.status().original != Some(true);
+        self.with(now, |engine, cx| engine.exchange.served(cx, id, reply, open));
     }
 
     // --- messages and time ------------------------------------------------------------------------------------------

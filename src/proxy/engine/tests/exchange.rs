@@ -102,6 +102,16 @@ fn a_request_waits_until_it_is_known_what_the_peer_is() {
 }
 
 #[test]
+fn a_node_answers_before_it_knows_the_other() {
+    let mut pair = Pair::up();
+    pair.b.engine.presume_gone(pair.now);
+    pair.b.perform(pair.now);
+    let replies = ask(&mut pair, b"abc");
+    pair.settle();
+    assert_eq!(*replies.lock(), [Some(b"cba".to_vec())]);
+}
+
+#[test]
 fn what_is_lost_ends() {
     // The answer, by time.
     let mut pair = Pair::up();

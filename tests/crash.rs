@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod common;
+#[allow(dead_code, reason = "a part is used")]
 #[path = "crash/disk.rs"]
 mod disk;
 #[path = "crash/model.rs"]

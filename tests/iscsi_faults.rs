@@ -148,7 +148,9 @@ fn a_network_that_goes_down_costs_its_sessions_only() {
     let url = common::serve(&stmfd, &file);
     let far = |commands: &[&str]| {
         let mut qemu = network.far("qemu-io");
-        commands.iter().for_each(|command| drop(qemu.args(["-c", command])));
+        for command in commands {
+            qemu.args(["-c", command]);
+        }
         qemu.args(["-f", "raw", &url]);
         qemu
     };

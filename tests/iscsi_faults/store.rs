@@ -4,7 +4,6 @@ use super::common::{PATIENCE, SmallStore, Stmfd, disk_file, serve};
 use super::disk::FaultyDisk;
 use super::initiator::{Initiator, read10, write10};
 use super::served::{KEYS, host, stamped};
-use std::path::Path;
 use std::time::Instant;
 use stmf::iscsi::pdu::opcode;
 
@@ -121,7 +120,7 @@ fn a_full_file_system_refuses_new_blocks_and_keeps_the_old() {
     let directory = tempfile::tempdir().unwrap();
     let store = SmallStore::new(&directory.path().join("store"));
     let file = disk_file(&store.0.join("disk"), 64 << 20);
-    let stmfd = Stmfd::start(Path::new(&directory.path().join("state")));
+    let stmfd = Stmfd::start(&directory.path().join("state"));
     let mut initiator = login(&serve(&stmfd, &file));
     let mut acknowledged = 0;
     let refused = loop {

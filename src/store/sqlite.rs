@@ -248,3 +248,57 @@ pub(super) fn intact(db: &Connection) -> Result<bool, StoreError> {
     let verdict: Option<String> = db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).optional()?;
     Ok(verdict.as_deref() == Some("ok"))
 }
+
+/// For fuzzing: rows of all types and values in the columns of the schema. The loader takes what makes sense, and what it took is
+/// stored and loaded the same way again.
+#[cfg(any(test, fuzzing))]
+pub fn fuzz_rows(rows: &[(&str, Vec<rusqlite::types::Value>)]) {
+    let open = || {
+        let db = Connection::open_in_memory().expect("memory");
+        db.execute_batch(SCHEMA).expect("the schema");
+        db
+    };
+    let db = open();
+    for (table, values) in rows {
+        let places = vec!["?"; values.len()].join(", ");
+        // A table has its own opinion of types, keys and missing values.
+        let _ = db.execute(
+            &format!("INSERT INTO {table} VALUES ({places})"),
+            rusqlite::params_from_iter(values),
+        );
+    }
+    let snapshot = load(&db).expect("the tables are there");
+    let mut changes = Vec::new();
+    changes.extend(snapshot.lus.iter().cloned().map(Change::PutLu));
+    changes.extend(snapshot.views.iter().cloned().map(Change::PutView));
+    for (table, name, members) in &snapshot.groups {
+        let (table, name) = (*table, name.clone());
+        changes.push(Change::PutGroup {
+            table,
+            name: name.clone(),
+        });
+        changes.extend(members.iter().map(|member| Change::PutMember {
+            table,
+            name: name.clone(),
+            member: member.clone(),
+        }));
+    }
+    changes.extend(snapshot.providers.iter().cloned().map(Change::PutProvider));
+    let settings = snapshot.settings.iter().cloned();
+    changes.extend(settings.map(|(key, value)| Change::PutSetting { key, value }));
+    let ports = snapshot.ports.iter().cloned();
+    changes.extend(ports.map(|(devid, rtpid)| Change::PutPort { devid, rtpid }));
+    let mut again = open();
+    commit(&mut again, &changes).expect("they were stored before");
+    assert_eq!(load(&again).expect("the tables are there"), snapshot);
+}
+
+/// For fuzzing: a database file of any bytes is opened and loaded, or refused.
+#[cfg(any(test, fuzzing))]
+pub fn fuzz_damage(path: &Path) {
+    let loaded = open(path).and_then(|db| {
+        let (intact, token) = (intact(&db)?, last_token(&db)?);
+        Ok((intact, token, load(&db)?))
+    });
+    drop(loaded);
+}

@@ -7,6 +7,8 @@ use stmf::types::{DevId, GroupName, Guid, ProviderName};
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let Some((&number, text)) = bytes.split_first() else { return };
     let number = u32::from(number % 20);
+    // As a C string has it.
+    let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
     let mut resource = LuResource::default();
     if resource.set(number, text).is_ok()
         && let Ok(value) = resource.get(number)

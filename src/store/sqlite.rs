@@ -211,14 +211,11 @@ fn groups(db: &Connection) -> Result<Vec<(GroupTable, GroupName, Vec<DevId>)>, S
         let id: i64 = row.get(0)?;
         Ok(GroupName::new(name.as_bytes()).ok().map(|name| (id, table, name)))
     })?;
-    let mut members = db.prepare("SELECT devid FROM member WHERE grp = ? ORDER BY id")?;
     heads
         .into_iter()
         .map(|(id, table, name)| {
-            let list = members
-                .query_map([id], |row| Ok(DevId::new(row.get_ref(0)?.as_blob()?).ok()))?
-                .filter_map(Result::transpose)
-                .collect::<rusqlite::Result<_>>()?;
+            let sql = "SELECT devid FROM member WHERE grp = ? ORDER BY id";
+            let list = rows_of(db, sql, [id], |row| Ok(DevId::new(row.get_ref(0)?.as_blob()?).ok()))?;
             Ok((table, name, list))
         })
         .collect()
@@ -230,9 +227,18 @@ fn rows<T>(
     sql: &str,
     parse: impl Fn(&rusqlite::Row<'_>) -> rusqlite::Result<Option<T>>,
 ) -> Result<Vec<T>, StoreError> {
-    let mut statement = db.prepare(sql)?;
+    rows_of(db, sql, [], parse)
+}
+
+fn rows_of<T>(
+    db: &Connection,
+    sql: &str,
+    parameters: impl rusqlite::Params,
+    parse: impl Fn(&rusqlite::Row<'_>) -> rusqlite::Result<Option<T>>,
+) -> Result<Vec<T>, StoreError> {
+    let mut statement = db.prepare_cached(sql)?;
     let mut good = Vec::new();
-    let mut cursor = statement.query([])?;
+    let mut cursor = statement.query(parameters)?;
     while let Some(row) = cursor.next()? {
         match parse(row) {
             Ok(Some(value)) => good.push(value),

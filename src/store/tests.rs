@@ -170,6 +170,12 @@ fn rows_of_any_type_and_value() {
         Value::Blob(vec![0x60; 16]),
         Value::Blob(vec![0; 300]),
     ];
+    // A member of a group.
+    for value in &values {
+        let group = vec![Value::Integer(1), Value::Integer(0), Value::Text("g".into())];
+        let member = vec![Value::Integer(1), Value::Integer(1), value.clone()];
+        fuzz_rows(&[("grp", group), ("member", member)]);
+    }
     let tables = [
         ("lu", 3),
         ("view", 5),

@@ -274,5 +274,8 @@ fn lock(path: &Path) -> Result<Flock<std::fs::File>, StoreError> {
     }
 }
 
+#[cfg(any(test, fuzzing))]
+pub use sqlite::{fuzz_damage, fuzz_rows};
+
 #[cfg(test)]
 mod tests;

@@ -211,14 +211,11 @@ fn groups(db: &Connection) -> Result<Vec<(GroupTable, GroupName, Vec<DevId>)>, S
         let id: i64 = row.get(0)?;
         Ok(GroupName::new(name.as_bytes()).ok().map(|name| (id, table, name)))
     })?;
-    let mut members = db.prepare("SELECT devid FROM member WHERE grp = ? ORDER BY id")?;
     heads
         .into_iter()
         .map(|(id, table, name)| {
-            let list = members
-                .query_map([id], |row| Ok(DevId::new(row.get_ref(0)?.as_blob()?).ok()))?
-                .filter_map(Result::transpose)
-                .collect::<rusqlite::Result<_>>()?;
+            let sql = "SELECT devid FROM member WHERE grp = ? ORDER BY id";
+            let list = rows_of(db, sql, [id], |row| Ok(DevId::new(row.get_ref(0)?.as_blob()?).ok()))?;
             Ok((table, name, list))
         })
         .collect()
@@ -230,9 +227,18 @@ fn rows<T>(
     sql: &str,
     parse: impl Fn(&rusqlite::Row<'_>) -> rusqlite::Result<Option<T>>,
 ) -> Result<Vec<T>, StoreError> {
-    let mut statement = db.prepare(sql)?;
+    rows_of(db, sql, [], parse)
+}
+
+fn rows_of<T>(
+    db: &Connection,
+    sql: &str,
+    parameters: impl rusqlite::Params,
+    parse: impl Fn(&rusqlite::Row<'_>) -> rusqlite::Result<Option<T>>,
+) -> Result<Vec<T>, StoreError> {
+    let mut statement = db.prepare_cached(sql)?;
     let mut good = Vec::new();
-    let mut cursor = statement.query([])?;
+    let mut cursor = statement.query(parameters)?;
     while let Some(row) = cursor.next()? {
         match parse(row) {
             Ok(Some(value)) => good.push(value),
@@ -247,4 +253,58 @@ fn rows<T>(
 pub(super) fn intact(db: &Connection) -> Result<bool, StoreError> {
     let verdict: Option<String> = db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).optional()?;
     Ok(verdict.as_deref() == Some("ok"))
+}
+
+/// For fuzzing: rows of all types and values in the columns of the schema. The loader takes what makes sense, and what it took is
+/// stored and loaded the same way again.
+#[cfg(any(test, fuzzing))]
+pub fn fuzz_rows(rows: &[(&str, Vec<rusqlite::types::Value>)]) {
+    let open = || {
+        let db = Connection::open_in_memory().expect("memory");
+        db.execute_batch(SCHEMA).expect("the schema");
+        db
+    };
+    let db = open();
+    for (table, values) in rows {
+        let places = vec!["?"; values.len()].join(", ");
+        // A table has its own opinion of types, keys and missing values.
+        let _ = db.execute(
+            &format!("INSERT INTO {table} VALUES ({places})"),
+            rusqlite::params_from_iter(values),
+        );
+    }
+    let snapshot = load(&db).expect("the tables are there");
+    let mut changes = Vec::new();
+    changes.extend(snapshot.lus.iter().cloned().map(Change::PutLu));
+    changes.extend(snapshot.views.iter().cloned().map(Change::PutView));
+    for (table, name, members) in &snapshot.groups {
+        let (table, name) = (*table, name.clone());
+        changes.push(Change::PutGroup {
+            table,
+            name: name.clone(),
+        });
+        changes.extend(members.iter().map(|member| Change::PutMember {
+            table,
+            name: name.clone(),
+            member: member.clone(),
+        }));
+    }
+    changes.extend(snapshot.providers.iter().cloned().map(Change::PutProvider));
+    let settings = snapshot.settings.iter().cloned();
+    changes.extend(settings.map(|(key, value)| Change::PutSetting { key, value }));
+    let ports = snapshot.ports.iter().cloned();
+    changes.extend(ports.map(|(devid, rtpid)| Change::PutPort { devid, rtpid }));
+    let mut again = open();
+    commit(&mut again, &changes).expect("they were stored before");
+    assert_eq!(load(&again).expect("the tables are there"), snapshot);
+}
+
+/// For fuzzing: a database file of any bytes is opened and loaded, or refused.
+#[cfg(any(test, fuzzing))]
+pub fn fuzz_damage(path: &Path) {
+    let loaded = open(path).and_then(|db| {
+        let (intact, token) = (intact(&db)?, last_token(&db)?);
+        Ok((intact, token, load(&db)?))
+    });
+    drop(loaded);
 }

@@ -154,3 +154,57 @@ fn the_database_is_readable_by_its_owner_only() {
         .unwrap();
     assert_eq!((mode(Store::DATABASE), mode("stmf.db-wal")), (0o600, 0o600));
 }
+
+/// What makes no sense is left out, the rest is loaded; nothing panics.
+#[test]
+fn rows_of_any_type_and_value() {
+    use rusqlite::types::Value;
+    let values = [
+        Value::Null,
+        Value::Integer(0),
+        Value::Integer(-1),
+        Value::Integer(i64::MAX),
+        Value::Real(0.5),
+        Value::Text(String::new()),
+        Value::Text("*".repeat(300)),
+        Value::Blob(vec![0x60; 16]),
+        Value::Blob(vec![0; 300]),
+    ];
+    // A member of a group.
+    for value in &values {
+        let group = vec![Value::Integer(1), Value::Integer(0), Value::Text("g".into())];
+        let member = vec![Value::Integer(1), Value::Integer(1), value.clone()];
+        fuzz_rows(&[("grp", group), ("member", member)]);
+    }
+    let tables = [
+        ("lu", 3),
+        ("view", 5),
+        ("grp", 3),
+        ("member", 3),
+        ("provider", 4),
+        ("setting", 2),
+        ("port", 2),
+    ];
+    for (table, columns) in tables {
+        for first in &values {
+            for second in &values {
+                let row = |n: usize| if n % 2 == 0 { first.clone() } else { second.clone() };
+                fuzz_rows(&[(table, (0..columns).map(row).collect())]);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_database_with_wrong_bytes_is_loaded_or_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    Store::open(directory.path()).unwrap().commit(&sample()).unwrap();
+    let path = directory.path().join(Store::DATABASE);
+    let good = std::fs::read(&path).unwrap();
+    for at in (0..good.len()).step_by(good.len() / 60) {
+        let mut wrong = good.clone();
+        wrong[at] ^= 0xff;
+        std::fs::write(&path, wrong).unwrap();
+        fuzz_damage(&path);
+    }
+}

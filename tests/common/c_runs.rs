@@ -44,7 +44,7 @@ fn spoiled_store(directory: &Path, spoil: impl FnOnce(&Path)) -> String {
 }
 
 /// Commands of a host run for as long as the program wants.
-fn run_busy(bench: &Bench, run: &mut dyn FnMut(Place, &str, &str, &[&str], &[(&str, String)])) {
+fn run_busy(bench: &Bench, run: &mut impl FnMut(&Run)) {
     let directory = bench.path("slow");
     fs::create_dir(&directory).expect("state directory");
     let gate = directory.join("gate").display().to_string();
@@ -59,18 +59,17 @@ fn run_busy(bench: &Bench, run: &mut dyn FnMut(Place, &str, &str, &[&str], &[(&s
     let target = "iqn.2026-01.test:busy";
     create_target(&daemon, target);
     let url = format!("iscsi://{portal}/{target}");
-    run(
-        Place::Daemon,
-        &daemon.endpoint(),
-        "busy",
-        &[&url],
-        &[("SLOW_GATE", gate)],
-    );
+    run(&Run {
+        arguments: &[&url],
+        variables: &[("SLOW_GATE", gate)],
+        ..Run::plain(Place::Daemon, &daemon.endpoint(), "busy")
+    });
     daemon.stop();
 }
 
 /// Runs the programs that need more than an endpoint. The last of them leave the door of the daemon as it was.
 pub fn run_circumstances(bench: &Bench, daemon: &Daemon, mut run: impl FnMut(&Run)) {
+    run_busy(bench, &mut run);
     let mut run = |place: Place, endpoint: &str, program: &str, arguments: &[&str], variables: &[(&str, String)]| {
         run(&Run {
             place,
@@ -93,8 +92,6 @@ pub fn run_circumstances(bench: &Bench, daemon: &Daemon, mut run: impl FnMut(&Ru
     let target = "iqn.2026-01.test:coverage";
     create_target(daemon, target);
     run(Place::Daemon, &daemon.endpoint(), "target", &[target], &[]);
-    run_busy(bench, &mut run);
-
     let nobody = format!("daemon:{}", bench.path("nobody.door").display());
     run(Place::Process, "nonsense", "no_service", &[], &[]);
     run(Place::Process, "nonsense", "every", &["8009", "nothing"], &[]);

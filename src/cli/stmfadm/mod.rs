@@ -15,6 +15,9 @@ mod target;
 mod values;
 mod view;
 
+#[cfg(fuzzing)]
+pub use config::fuzz_import;
+
 use super::command_line::{CHECK, COUNT, JSON, Operands, OptionSpec, Subcommand, Tool, WATCH};
 use super::{Console, Service};
 

@@ -100,5 +100,38 @@ fn apply(steps: &[plan::Step], service: &dyn Service) -> Result<(), Vec<String>>
     Ok(())
 }
 
+/// For fuzzing: no document panics on its way from a file to the steps of an import, onto a node that has nothing and onto one that
+/// has just that. What is read is written and read the same way again.
+#[cfg(any(test, fuzzing))]
+pub fn fuzz_import(bytes: &[u8]) {
+    let Ok(document) = Document::parse(bytes) else { return };
+    assert_eq!(Document::parse(document.print().as_bytes()).as_ref(), Ok(&document));
+    let node = |document| current::Current {
+        document,
+        iscsi: Some(Default::default()),
+        ..current::Current::default()
+    };
+    let bare = Document {
+        settings: Some(Default::default()),
+        host_groups: Some(Vec::new()),
+        target_groups: Some(Vec::new()),
+        logical_units: Some(Vec::new()),
+        views: Some(Vec::new()),
+        provider_data: Some(Vec::new()),
+        iscsi: Some(Default::default()),
+        ..Document::default()
+    };
+    for current in [node(bare), node(document.clone())] {
+        for exact in [false, true] {
+            let wanted = wanted::merge(&current.document, document.clone(), exact);
+            if wanted::problems(&current, &wanted).is_empty() {
+                // An iSCSI section that cannot be is refused here.
+                let _ = plan::plan(&current, &wanted);
+                difference::difference(&current.document, &wanted);
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests;

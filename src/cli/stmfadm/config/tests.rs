@@ -129,3 +129,21 @@ proptest! {
         }
     }
 }
+
+/// The corpus of the fuzzer, each byte of it changed in turn.
+#[test]
+fn a_document_with_a_wrong_byte_is_read_or_refused() {
+    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/config_document");
+    let mut inputs = 0;
+    for entry in std::fs::read_dir(corpus).unwrap() {
+        let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+        super::fuzz_import(&bytes);
+        for at in 0..bytes.len() {
+            let mut wrong = bytes.clone();
+            wrong[at] ^= 1 << (at % 8);
+            super::fuzz_import(&wrong);
+        }
+        inputs += 1;
+    }
+    assert!(inputs >= 4, "{corpus}");
+}

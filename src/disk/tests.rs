@@ -550,6 +550,35 @@ fn writes_wait_for_a_late_renewal_and_go_on_after_it() {
     assert!(!lost.load(std::sync::atomic::Ordering::SeqCst));
 }
 
+/// Its host has given the first one up (the session broke, its peer node went) and has written anew: an older write that
+/// still waits for a thread must not land on that.
+#[test]
+fn writes_of_the_same_blocks_land_in_their_order() {
+    let directory = tempfile::tempdir().unwrap();
+    let provider = provider(0);
+    let disk = create(&provider, &properties(directory.path(), "disk"));
+    // The device hangs: all threads of the pool.
+    let (release, hanging) = mpsc::channel::<()>();
+    let hanging = Arc::new(parking_lot::Mutex::new(hanging));
+    for _ in 0..2 {
+        let hanging = Arc::clone(&hanging);
+        disk.lu()
+            .pool()
+            .submit(Box::new(move || assert!(hanging.lock().recv().is_err())));
+    }
+    let mut durable = cdb(&WRITE_BLOCK_0);
+    durable[1] = 0x08;
+    let first = execute(&disk, &durable, write(512), &[1; 512]);
+    disk.lu().gate().abort(KEY);
+    let second = execute(&disk, &cdb(&WRITE_BLOCK_0), write(512), &[2; 512]);
+    assert!(second.try_recv().is_err(), "not past the first one");
+    drop(release);
+    for outcome in [first, second] {
+        assert_eq!(outcome.recv_timeout(LONG).unwrap().status, ScsiStatus::Good);
+    }
+    assert_eq!(block_0(&disk), [2; 512]);
+}
+
 #[test]
 fn an_owner_that_was_replaced_is_fenced() {
     let directory = tempfile::tempdir().unwrap();

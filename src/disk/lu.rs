@@ -390,12 +390,12 @@ impl Unit for Disk {
         let lu = &*self.0;
         lu.gate().close();
         if how == Release::Lost {
-            // Logged by the medium; I/O that has not ended by now fails or is the residual risk of 6.6.
-            let _ = lu.medium.close(false);
+            // I/O that has not ended by now fails or is the residual risk of 6.6.
+            let ended = lu.medium.close(false).map(drop);
             lu.ownership.abandon();
             lu.files.lock().clear();
             lu.drop_reserve();
-            return Ok(());
+            return ended;
         }
         let file = match lu.medium.close(true) {
             // What is lost is lost; the store can still be given up in order.

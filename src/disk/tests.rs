@@ -22,6 +22,7 @@ const FENCED: PeerView = PeerView {
     says: None,
     fenced: true,
     cold_start: false,
+    given_up: None,
 };
 
 const ACTIVE: PeerView = PeerView {
@@ -30,6 +31,7 @@ const ACTIVE: PeerView = PeerView {
     says: Some(AccessState::Active),
     fenced: false,
     cold_start: false,
+    given_up: None,
 };
 
 fn path(properties: &LuProperties) -> &str {
@@ -514,6 +516,27 @@ fn block_lease(directory: &Path) -> std::path::PathBuf {
         let _ = std::fs::remove_file(&lease);
     }
     lease
+}
+
+/// Its owner lives, as its other disk shows, and says that this one it has given up.
+#[test]
+fn a_store_that_was_lost_to_nobody_is_granted_at_the_word_of_its_owner() {
+    let directory = tempfile::tempdir().unwrap();
+    let (a, b) = (provider(0), provider(1));
+    let properties = [
+        properties(directory.path(), "disk"),
+        properties(directory.path(), "other"),
+    ];
+    let [disk, _other] = properties.each_ref().map(|properties| create(&a, properties));
+    let generation = disk.generation();
+    disk.release(Release::Lost).unwrap();
+    drop(disk);
+    let import = |given_up| b.import_disk(path(&properties[0]), PeerView { given_up, ..ACTIVE });
+    for other in [None, Some(generation - 1), Some(generation + 1)] {
+        assert!(matches!(failure(import(other)), ImportError::Refused(_)));
+    }
+    let taken = import(Some(generation)).map_err(|_| "granted").unwrap();
+    assert_eq!(taken.generation(), generation + 1);
 }
 
 /// Hazard H8.

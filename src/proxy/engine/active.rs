@@ -13,7 +13,7 @@ use super::announcer::Announcer;
 use super::{Class, Context, Outcome, Output, PeerEvent, TmFunction, TmResponse};
 use crate::framework::{Expected, Residual};
 use crate::scsi::{ScsiStatus, Sense};
-use crate::types::{DevId, Guid, Status, TransportId};
+use crate::types::{AccessState, DevId, Guid, Status, TransportId};
 use round::Round;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
@@ -187,11 +187,18 @@ impl Active {
         }));
     }
 
+    /// DEREGISTER_LUN; with a state other than Active the LU was given up, not deleted.
     pub fn lun_gone(&mut self, cx: &mut Context<'_>, lun: &Lun) {
-        if lun.provider == DISK_PROVIDER {
-            self.generations.remove(&lun.guid);
-            cx.out.push(Output::Event(PeerEvent::LuDeregister { guid: lun.guid }));
+        if lun.provider != DISK_PROVIDER {
+            return;
         }
+        let guid = lun.guid;
+        self.generations.remove(&guid);
+        let given_up = lun.access_state == Some(AccessState::Standby as u8);
+        cx.out.push(Output::Event(match lun.generation.filter(|_| given_up) {
+            Some(generation) => PeerEvent::LuGivenUp { guid, generation },
+            None => PeerEvent::LuDeregister { guid },
+        }));
     }
 
     /// After a message with `icx_sync`: what a complete round did not mention is gone (capability 3).

@@ -20,6 +20,8 @@ use std::time::Duration;
 
 /// Ended sessions that are remembered, so that a late SCSI_CMD does not open them again (8.4, hazard H17).
 const REMEMBERED_SESSIONS: usize = 1024;
+/// Aborted tasks that are remembered. One of our nodes has at most 1024 under way.
+const REMEMBERED_ABORTS: usize = 1024;
 /// Commands that wait for their session to open. More would mean that the framework hangs.
 const WAITING_COMMANDS: usize = 1024;
 /// Images of ports: a node has 255 relative target port identifiers (8.1).
@@ -141,6 +143,8 @@ pub(super) struct Active {
     management: HashMap<u64, (u64, Guid)>,
     /// Ended sessions, and when.
     ended: VecDeque<(u64, Duration)>,
+    /// Tasks that the peer has aborted, and when: its command may be overtaken by that.
+    aborted: VecDeque<(u64, Duration)>,
     /// Ownership generations that the peer announced.
     generations: HashMap<Guid, u64>,
 }
@@ -226,6 +230,8 @@ impl Active {
     pub fn tick(&mut self, cx: &mut Context<'_>) {
         let now = cx.now;
         self.give_up_collecting(cx);
+        self.aborted
+            .retain(|(_, at)| now.saturating_sub(*at) < cx.config.remember_sessions);
         self.tasks.retain(|id, task| match task.progress {
             Progress::Sending { deadline, .. } if now >= deadline => {
                 log::warn!("pppt: the peer does not take the data of task {id:#x}; dropped");

@@ -3,7 +3,11 @@
 
 mod common;
 #[path = "iscsi/initiator.rs"]
-#[allow(dead_code, reason = "only what a polite host needs")]
+#[allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "only what a polite host needs; a test program"
+)]
 mod initiator;
 
 use common::rpc::Rpc;

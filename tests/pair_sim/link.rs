@@ -212,7 +212,9 @@ impl World {
             self.count("late write refused");
             return self.send(n, Message::WriteReply { op, done: false });
         }
-        let due = self.now + self.rng.ms(50);
+        // Some wait for a thread or the device, no longer than I/O may take.
+        let slow = if self.rng.chance(30) { 3_900 } else { 50 };
+        let due = self.now + self.rng.ms(slow);
         self.count("forwarded write");
         self.nodes[n].tasks.push(Task {
             op,

@@ -2,9 +2,17 @@
 //! cut channel, wrong orders. The host is `c-tests/pair_io.c`.
 
 mod common;
+#[path = "iscsi/initiator.rs"]
+#[allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "only what a polite host needs; a test program"
+)]
+mod initiator;
 
 use common::rpc::Rpc;
 use common::{Stmfd, build_dir, free_port, must, run, wait_for};
+use initiator::{Initiator, read10, write10};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -69,6 +77,15 @@ impl Pair {
         pair
     }
 
+    fn rpc(&self) -> [Rpc; 2] {
+        [0, 1].map(|node| Rpc::open(&self.node_dir(node).join("door")).expect("a door"))
+    }
+
+    /// Path of a file in the directory that both nodes share.
+    fn file(&self, name: &str) -> String {
+        self.dir.path().join(name).to_str().expect("UTF-8").to_owned()
+    }
+
     fn node_dir(&self, node: usize) -> PathBuf {
         self.dir.path().join(format!("node{node}"))
     }
@@ -78,13 +95,22 @@ impl Pair {
     }
 
     fn start_proxy(&mut self, node: usize) {
+        self.start_proxy_with(node, |command| command);
+    }
+
+    fn start_proxy_with(&mut self, node: usize, more: impl FnOnce(&mut Command) -> &mut Command) {
         let role = if node == 0 { "--connect" } else { "--listen" };
-        let child = Command::new(build_dir().join("stmfproxy"))
+        let mut command = Command::new(build_dir().join("stmfproxy"));
+        command
             .args(["-f", "--plain", "-n", &node.to_string(), role, &self.channel])
             .env("STMF_ENDPOINT", self.node(node).endpoint())
-            .stdin(Stdio::null())
-            .spawn();
-        self.proxies[node] = Some(child.expect("stmfproxy starts"));
+            .stdin(Stdio::null());
+        self.proxies[node] = Some(more(&mut command).spawn().expect("stmfproxy starts"));
+    }
+
+    fn signal_proxy(&self, node: usize, signal: &str) {
+        let pid = self.proxies[node].as_ref().expect("running").id();
+        must(Command::new("kill").args([signal, &pid.to_string()]));
     }
 
     fn stop_proxy(&mut self, node: usize) {
@@ -160,8 +186,30 @@ impl Pair {
         took
     }
 
+    /// Policy `non-optimized`, on both nodes.
+    fn allow_writes_on_both(&self) {
+        must(&mut self.tool(0, "aluaadm", &["policy", &self.guid, "non-optimized"]));
+        wait_for("the policy holds on both nodes", || self.policy(1) == "non-optimized\n");
+    }
+
+    fn policy(&self, node: usize) -> String {
+        must(&mut self.tool(node, "aluaadm", &["policy", &self.guid]))
+    }
+
+    /// A host on one path that does what it is told.
+    fn initiator(&self, node: usize) -> Initiator {
+        let portal = self.portals[node].parse().expect("an address");
+        let mut host = Initiator::login(portal, "iqn.2026-11.example:both", &target(node), &[]);
+        host.test_unit_ready();
+        host
+    }
+
     /// The verifying host, for some seconds.
     fn host(&self, seconds: u32, seed: u32) -> Host {
+        self.host_with(seconds, seed, &[])
+    }
+
+    fn host_with(&self, seconds: u32, seed: u32, mode: &[&str]) -> Host {
         let program = self.dir.path().join("pair_io");
         if !program.exists() {
             let mut cc = Command::new("cc");
@@ -171,6 +219,7 @@ impl Pair {
         let mut command = Command::new(program);
         command.args([format!("iqn.2026-11.example:host{seed}"), self.url(0), self.url(1)]);
         command.args([seconds.to_string(), BLOCKS.to_string(), seed.to_string()]);
+        command.args(mode);
         command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -349,17 +398,94 @@ fn a_cut_channel_heals_and_wrong_orders_are_refused() {
     println!("host: {}", host.finish());
 }
 
-/// 7.7: not offered until a host that writes through both paths reads what it wrote also after a crash of the owner.
+/// 7.7: a host that writes through both paths, whoever owns the LU, with planned moves, a crash and a cut channel.
 #[test]
-fn the_policy_non_optimized_is_withheld() {
-    let pair = Pair::start();
-    let refused = run(&mut pair.tool(0, "aluaadm", &["policy", &pair.guid, "non-optimized"]));
-    assert!(!refused.status.success());
-    assert_eq!(
-        String::from_utf8_lossy(&refused.stderr),
-        format!("aluaadm: {}: non-optimized is not offered by this version\n", pair.guid)
+fn both_paths_write_under_the_policy_non_optimized() {
+    let mut pair = Pair::start();
+    pair.allow_writes_on_both();
+    assert!(
+        !run(&mut pair.tool(1, "aluaadm", &["policy", &pair.guid, "standby"]))
+            .status
+            .success(),
+        "only where the LU is active"
     );
-    assert_eq!(must(&mut pair.tool(0, "aluaadm", &["policy", &pair.guid])), "standby\n");
+    let host = pair.host_with(600, 4, &["both"]);
+    for round in 0..6 {
+        std::thread::sleep(Duration::from_millis(300));
+        pair.fail_over(round % 2);
+    }
+    // Each daemon ends with calls in its hands.
+    for node in [1, 0, 1] {
+        pair.stop_proxy(node);
+        std::thread::sleep(Duration::from_millis(300));
+        pair.start_proxy(node);
+        pair.wait_path(1);
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    pair.nodes[0].take().expect("running").kill();
+    must(&mut pair.tool(1, "aluaadm", &["fenced"]));
+    assert!(pair.import(1).status.success());
+    pair.start_stmfd(0);
+    pair.wait_access(0, "Standby");
+    pair.wait_path(0);
+    assert_eq!(pair.policy(0), "non-optimized\n");
+    std::thread::sleep(Duration::from_millis(500));
+    let figures = host.finish();
+    println!("host: {figures}");
+    let writes = figures
+        .split("writes ")
+        .nth(1)
+        .and_then(|rest| rest.split(',').next())
+        .expect("figures");
+    let counts: Vec<u32> = writes
+        .split(" and ")
+        .map(|count| count.parse().expect("number"))
+        .collect();
+    assert!(counts.iter().all(|count| *count > 20), "{counts:?}");
+}
+
+/// The daemon of the standby node is killed with a forwarded write in its hands: sent on, and its door call not answered. The
+/// host writes anew through the other path as soon as it hears anything, and what the peer's daemon still has comes then.
+#[test]
+fn a_write_in_the_hands_of_a_killed_daemon_does_not_come_late() {
+    let mut pair = Pair::start();
+    pair.allow_writes_on_both();
+    let (library, mark) = (pair.dir.path().join("door_held.so"), pair.dir.path().join("sent"));
+    let mut cc = Command::new("cc");
+    cc.args(["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o"]);
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("c-tests/door_held.c");
+    must(cc.arg(&library).arg(source).arg("-ldl"));
+    pair.stop_proxy(1);
+    pair.start_proxy_with(1, |command| {
+        command.env("LD_PRELOAD", &library).env("DOOR_HELD_MARK", &mark)
+    });
+    pair.wait_path(1);
+    let (mut owner, mut other) = (pair.initiator(0), pair.initiator(1));
+
+    // Small enough to pass.
+    wait_for("writes are forwarded", || {
+        other.write(&write10(0, 1), &[0; 512], 512, 0, 512) == 0
+    });
+
+    pair.signal_proxy(0, "-STOP");
+    let write = |host: &mut Initiator, fill: u8| host.write(&write10(8, 16), &[fill; 8192], 8192, 0, 8192);
+    let told = std::thread::scope(|scope| {
+        let first = scope.spawn(|| write(&mut other, 1));
+        wait_for("the write is on its way", || mark.exists());
+        pair.stop_proxy(1);
+        first.join().expect("no panic")
+    });
+    assert_eq!(told, 0x02, "CHECK CONDITION");
+    assert_eq!(write(&mut owner, 2), 0);
+    pair.signal_proxy(0, "-CONT");
+    pair.start_proxy(1);
+    // The daemon of the owner has read the old connection to its end before it makes a new one.
+    pair.wait_path(1);
+    for mut host in [pair.initiator(0), pair.initiator(1)] {
+        let (status, data) = host.read(&read10(8, 16), 8192);
+        assert_eq!((status, data.len()), (0, 8192));
+        assert!(data.iter().all(|byte| *byte == 2), "the first write came late");
+    }
 }
 
 /// Hazard H24: ALUA is disabled while the LU moves; hazard H25: the other node's id.
@@ -387,29 +513,11 @@ fn disabling_in_the_middle_of_a_move_loses_nothing() {
 fn a_thousand_lus_move_at_once() {
     const LUS: usize = 1000;
     let pair = Pair::start();
-    let rpc = [0, 1].map(|node| Rpc::open(&pair.node_dir(node).join("door")).expect("a door"));
-    let listed = |node: usize| match rpc[node].ask(&Request::LuList) {
-        Response::Guids(guids) => guids,
-        other => panic!("{other:?}"),
-    };
-    let paths: Vec<String> = (0..LUS)
-        .map(|n| format!("{}/many{n}", pair.dir.path().display()))
-        .collect();
-    let created = at_once(&paths, |path| {
-        fs::File::create(path)
-            .and_then(|file| file.set_len(2 << 20))
-            .expect("disk");
-        let properties = LuProperties {
-            data_file: Some(path.clone()),
-            ..LuProperties::default()
-        };
-        match rpc[0].ask(&Request::LuCreate(Box::new(properties))) {
-            Response::Guid(guid) => (guid, path.clone()),
-            other => panic!("{path}: {other:?}"),
-        }
-    });
+    let rpc = pair.rpc();
+    let paths: Vec<String> = (0..LUS).map(|n| pair.file(&format!("many{n}"))).collect();
+    let created = at_once(&paths, |path| (create(&rpc[0], 0, path), path.clone()));
     let lus: Vec<(Guid, String)> = created.into_iter().map(|(lu, _)| lu).collect();
-    wait_for("the other node knows them", || listed(1).len() == LUS + 1);
+    wait_for("the other node knows them", || listed(&rpc[1]).len() == LUS + 1);
 
     for (from, to) in [(0, 1), (1, 0)] {
         let moved = at_once(&lus, |(guid, path)| {
@@ -420,16 +528,97 @@ fn a_thousand_lus_move_at_once() {
         });
         let (first, last) = (moved[0].1, moved[LUS - 1].1);
         println!("{LUS} LUs moved: the first after {first:?}, all after {last:?}");
-        let access = |node: usize, guid: &Guid| match rpc[node].ask(&Request::LuResource(*guid)) {
-            Response::Resource(report) => report.access,
-            other => panic!("{other:?}"),
-        };
         for (guid, _) in &lus {
-            assert_eq!(access(to, guid), AccessState::Active);
+            assert_eq!(access(&rpc[to], guid), AccessState::Active);
             wait_for("the former owner is Standby", || {
-                access(from, guid) == AccessState::Standby
+                access(&rpc[from], guid) == AccessState::Standby
             });
         }
+    }
+}
+
+/// Hazard H30 with real LUs: both nodes enable at the same moment, each owner of half of them. `STMF_PAIR_LUS`: how many.
+#[test]
+fn both_nodes_enable_at_once_with_many_lus() {
+    let many = match std::env::var("STMF_PAIR_LUS") {
+        Ok(text) => text.parse().expect("STMF_PAIR_LUS is a number"),
+        Err(_) => 1000,
+    };
+    let pair = Pair::start();
+    for node in [1, 0] {
+        must(&mut pair.tool(node, "aluaadm", &["disable"]));
+    }
+    let rpc = pair.rpc();
+    let wanted: Vec<(usize, String)> = (0..many).map(|n| (n % 2, pair.file(&format!("many{n}")))).collect();
+    let created = at_once(&wanted, |(node, path)| (create(&rpc[*node], *node, path), *node));
+    let begin = Instant::now();
+    std::thread::scope(|scope| {
+        for node in ["0", "1"] {
+            let mut enable = pair.tool(node.parse().expect("a number"), "aluaadm", &["enable", node]);
+            scope.spawn(move || must(&mut enable));
+        }
+    });
+    wait_for("each node knows all", || {
+        rpc.iter().all(|rpc| listed(rpc).len() == many + 1)
+    });
+    println!("{many} LUs known on both nodes after {:?}", begin.elapsed());
+    for ((guid, owner), _) in created {
+        let states = [owner, 1 - owner].map(|node| access(&rpc[node], &guid));
+        assert_eq!(states, [AccessState::Active, AccessState::Standby]);
+    }
+}
+
+/// Wrong order: both nodes are given the same number. The LU stays where it is, and the right number heals it.
+#[test]
+fn equal_node_ids_make_no_second_writer() {
+    let pair = Pair::start();
+    let host = pair.host(600, 6);
+    let alua = |arguments: &[&str]| must(&mut pair.tool(1, "aluaadm", arguments));
+    alua(&["disable"]);
+    alua(&["enable", "0"]);
+    for _ in 0..5 {
+        assert!(!pair.import(1).status.success());
+        assert_eq!(pair.access(0), "Active");
+        assert_ne!(pair.access(1), "Active");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    alua(&["disable"]);
+    alua(&["enable", "1"]);
+    // Both say again what they have (5.12).
+    must(&mut pair.tool(0, "aluaadm", &["enable", "0"]));
+    pair.wait_access(1, "Standby");
+    pair.wait_path(1);
+    pair.fail_over(0);
+    println!("host: {}", host.finish());
+}
+
+fn listed(rpc: &Rpc) -> Vec<Guid> {
+    match rpc.ask(&Request::LuList) {
+        Response::Guids(guids) => guids,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn access(rpc: &Rpc, guid: &Guid) -> AccessState {
+    match rpc.ask(&Request::LuResource(*guid)) {
+        Response::Resource(report) => report.access,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A small LU on a new file. Both nodes are one host, from whose number GUIDs are made: so each gets its own.
+fn create(rpc: &Rpc, node: usize, path: &str) -> Guid {
+    fs::File::create(path)
+        .and_then(|file| file.set_len(2 << 20))
+        .expect("disk");
+    let properties = LuProperties {
+        data_file: Some(path.to_owned()),
+        host_id: u32::try_from(node + 1).ok(),
+        ..LuProperties::default()
+    };
+    match rpc.ask(&Request::LuCreate(Box::new(properties))) {
+        Response::Guid(guid) => guid,
+        other => panic!("{path}: {other:?}"),
     }
 }
 

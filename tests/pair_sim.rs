@@ -37,6 +37,7 @@ const STEPS_PER_LIFE: u64 = 10_000;
 /// What a run must have met to mean anything.
 const MUST_HAPPEN: &[&str] = &[
     "claim refused",
+    "claimed what the peer gave up",
     "claim watched",
     "command timed out",
     "crash",
@@ -44,6 +45,7 @@ const MUST_HAPPEN: &[&str] = &[
     "deleted",
     "disabled",
     "disk stall",
+    "door call broken off",
     "enabled both",
     "fenced",
     "flush failed",
@@ -61,6 +63,7 @@ const MUST_HAPPEN: &[&str] = &[
     "message reordered",
     "message repeated",
     "node paused",
+    "outcome waited",
     "ownership lost",
     "partition",
     "peer down",

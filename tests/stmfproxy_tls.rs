@@ -317,6 +317,54 @@ fn strangers_are_refused_and_the_pair_keeps_serving() {
     assert_eq!(serving.calls.count("lost"), 0);
 }
 
+/// HUP: nothing changed, something unreadable, a new key of node 0.
+#[test]
+fn certificates_and_pins_are_read_again() {
+    let mut serving = Serving::start();
+    let hang_up = |proxy: &Proxy| drop(must(Command::new("kill").args(["-HUP", &proxy.child.id().to_string()])));
+    for proxy in [&serving.listens, &serving.calls] {
+        hang_up(proxy);
+        proxy.wait_for_line(": read again");
+    }
+    let node_0 = PathBuf::from(serving.pair.dir("0"));
+    fs::rename(node_0.join("node.key"), node_0.join("old.key")).unwrap();
+    hang_up(&serving.calls);
+    serving.calls.wait_for_line("going on with what was read before");
+    serving.check();
+    assert_eq!(serving.listens.count("connected to"), 1, "the channel went on");
+
+    let init = [
+        "pair",
+        "--init",
+        "--cluster",
+        "san",
+        "-n",
+        "0",
+        "--tls-dir",
+        text(&node_0),
+    ];
+    let renewed = must(&mut stmfproxy(&init));
+    let file = serving.pair.path("renewed.pair");
+    fs::write(&file, renewed).unwrap();
+    let node_1 = serving.pair.dir("1");
+    must(&mut stmfproxy(&["pair", "--tls-dir", &node_1, "--accept", text(&file)]));
+    hang_up(&serving.listens);
+    serving.listens.wait_for_line("the peer is not the pinned one any more");
+    serving.listens.wait_for_line("certificate is not the pinned one");
+    hang_up(&serving.calls);
+    serving.check();
+    assert_eq!(serving.listens.count("connected to"), 2);
+
+    // Another node than before: not without a restart.
+    for name in ["node.pair", "peer.pair"] {
+        let file = fs::read_to_string(node_0.join(name)).unwrap();
+        fs::write(node_0.join(name), file.replace("cluster: san", "cluster: lan")).unwrap();
+    }
+    hang_up(&serving.calls);
+    serving.calls.wait_for_line("which takes a restart");
+    serving.check();
+}
+
 /// What node 0 said to node 1 once, said again by somebody who listened.
 #[test]
 fn replayed_bytes_are_refused() {

@@ -392,15 +392,15 @@ impl Unit for Disk {
         let lu = &*self.0;
         lu.gate().close();
         if how == Release::Lost {
-            // Logged by the medium; I/O that has not ended by now fails or is the residual risk of 6.6.
-            let file = lu.medium.close(false).unwrap_or_default();
+            // I/O that has not ended by now fails or is the residual risk of 6.6.
+            let closed = lu.medium.close(false);
             lu.ownership.abandon();
-            if let Some(file) = &file {
+            if let Ok(Some(file)) = &closed {
                 block_file::unlock(file);
             }
             lu.files.lock().clear();
             lu.drop_reserve();
-            return Ok(());
+            return closed.map(drop);
         }
         let file = match lu.medium.close(true) {
             // What is lost is lost; the store can still be given up in order.

@@ -112,8 +112,9 @@ pub fn claim(
     };
     let record = Record::claimed(mine, &found);
     // A former owner that wakes up renews its lease first and reads the record then; so, with the record written first, one
-    // of the two sees the other.
-    let taken_over = matches!(found, Found::Valid(old) if !old.released && old.owner != identity.installation);
+    // of the two sees the other. One that gave this claim up does not wake up, and may renew its lease for other LUs.
+    let taken_over = matches!(found, Found::Valid(old) if !old.released && old.owner != identity.installation
+        && peer.given_up != Some(old.generation));
     let written = write_record(&file, &previous, &record).and_then(|()| {
         let back = Found::decode(&file.read_block(0)?.0);
         Ok(back == Found::Valid(record) && (!taken_over || lease_of(&file, &found)? == watched.lease))

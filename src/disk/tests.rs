@@ -22,6 +22,7 @@ const FENCED: PeerView = PeerView {
     says: None,
     fenced: true,
     cold_start: false,
+    given_up: None,
 };
 
 const ACTIVE: PeerView = PeerView {
@@ -30,6 +31,7 @@ const ACTIVE: PeerView = PeerView {
     says: Some(AccessState::Active),
     fenced: false,
     cold_start: false,
+    given_up: None,
 };
 
 fn path(properties: &LuProperties) -> &str {
@@ -590,6 +592,27 @@ fn block_lease(directory: &Path) -> std::path::PathBuf {
     lease
 }
 
+/// Its owner lives, as its other disk shows, and says that this one it has given up.
+#[test]
+fn a_store_that_was_lost_to_nobody_is_granted_at_the_word_of_its_owner() {
+    let directory = tempfile::tempdir().unwrap();
+    let (a, b) = (provider(0), provider(1));
+    let properties = [
+        properties(directory.path(), "disk"),
+        properties(directory.path(), "other"),
+    ];
+    let [disk, _other] = properties.each_ref().map(|properties| create(&a, properties));
+    let generation = disk.generation();
+    disk.release(Release::Lost).unwrap();
+    drop(disk);
+    let import = |given_up| b.import_disk(path(&properties[0]), PeerView { given_up, ..ACTIVE });
+    for other in [None, Some(generation - 1), Some(generation + 1)] {
+        assert!(matches!(failure(import(other)), ImportError::Refused(_)));
+    }
+    let taken = import(Some(generation)).map_err(|_| "granted").unwrap();
+    assert_eq!(taken.generation(), generation + 1);
+}
+
 /// Hazard H8.
 #[test]
 fn writes_wait_for_a_late_renewal_and_go_on_after_it() {
@@ -622,6 +645,35 @@ fn writes_wait_for_a_late_renewal_and_go_on_after_it() {
     assert_eq!(reading.recv_timeout(LONG).unwrap().status, ScsiStatus::Good);
     assert_eq!(block_0(&disk), [2; 512]);
     assert!(!lost.load(std::sync::atomic::Ordering::SeqCst));
+}
+
+/// Its host has given the first one up (the session broke, its peer node went) and has written anew: an older write that
+/// still waits for a thread must not land on that.
+#[test]
+fn writes_of_the_same_blocks_land_in_their_order() {
+    let directory = tempfile::tempdir().unwrap();
+    let provider = provider(0);
+    let disk = create(&provider, &properties(directory.path(), "disk"));
+    // The device hangs: all threads of the pool.
+    let (release, hanging) = mpsc::channel::<()>();
+    let hanging = Arc::new(parking_lot::Mutex::new(hanging));
+    for _ in 0..2 {
+        let hanging = Arc::clone(&hanging);
+        disk.lu()
+            .pool()
+            .submit(Box::new(move || assert!(hanging.lock().recv().is_err())));
+    }
+    let mut durable = cdb(&WRITE_BLOCK_0);
+    durable[1] = 0x08;
+    let first = execute(&disk, &durable, write(512), &[1; 512]);
+    disk.lu().gate().abort(KEY);
+    let second = execute(&disk, &cdb(&WRITE_BLOCK_0), write(512), &[2; 512]);
+    assert!(second.try_recv().is_err(), "not past the first one");
+    drop(release);
+    for outcome in [first, second] {
+        assert_eq!(outcome.recv_timeout(LONG).unwrap().status, ScsiStatus::Good);
+    }
+    assert_eq!(block_0(&disk), [2; 512]);
 }
 
 #[test]

@@ -35,9 +35,9 @@ impl Framework {
                 .is_some_and(|link| link.status().reachable && link.port_accepted(port))
     }
 
-    /// What a claimant needs to know of the peer. `says`: its last announcement of the LU; `fence`: a declaration that
-    /// this claim may use.
-    pub(super) fn peer_view(&self, says: Option<AccessState>, fence: Option<u64>) -> PeerView {
+    /// What a claimant needs to know of the peer. `says`: its last announcement of the LU; `given_up`: generation of the
+    /// newest claim that it gave up; `fence`: a declaration that this claim may use.
+    pub(super) fn peer_view(&self, says: Option<AccessState>, given_up: Option<u64>, fence: Option<u64>) -> PeerView {
         let status = self.link().map(|link| link.status()).unwrap_or_default();
         PeerView {
             reachable: status.reachable,
@@ -45,6 +45,7 @@ impl Framework {
             says,
             fenced: fence.is_some(),
             cold_start: false,
+            given_up,
         }
     }
 

@@ -37,6 +37,10 @@ pub(super) struct Inner {
     unit: Option<Arc<dyn Unit>>,
     /// Access state in the peer's last announcement.
     pub says: Option<AccessState>,
+    /// Generation of the newest claim that the peer says it has given up.
+    pub given_up: Option<u64>,
+    /// Generation of the claim whose store was closed without writing, all its I/O ended; until the peer is told.
+    closed: Option<u64>,
     /// Number of the last fence declaration that an import of this LU has used up.
     fence_used: u64,
     sent_active: Option<Instant>,
@@ -114,6 +118,8 @@ impl Cell {
                 lu: None,
                 unit: None,
                 says: None,
+                given_up: None,
+                closed: None,
                 fence_used: 0,
                 sent_active: None,
                 moves: Moves::default(),
@@ -284,6 +290,12 @@ impl Framework {
                 Action::SendActive => self.send_active(cell, inner, conflict),
                 Action::SendRegister => self.send_register(cell, inner),
                 Action::SendDeregister => self.announce(Announcement::LuDeregister { guid: cell.guid }),
+                Action::SendGivenUp => {
+                    let guid = cell.guid;
+                    if let Some(generation) = inner.closed.take() {
+                        self.announce(Announcement::LuGivenUp { guid, generation });
+                    }
+                }
                 Action::Log(notice) => log_notice(&cell.guid, *notice),
                 // Part of the operations above.
                 Action::SaveReservations | Action::Flush | Action::Release | Action::Load => {}
@@ -315,11 +327,15 @@ impl Framework {
         };
         let path = source.path.unwrap_or_default();
         let fenced = self.state.lock().fenced;
-        let fence = fenced.filter(|number| *number > cell.lock().fence_used);
+        let (fence_used, given_up) = {
+            let inner = cell.lock();
+            (inner.fence_used, inner.given_up)
+        };
+        let fence = fenced.filter(|number| *number > fence_used);
         let view = if source.boot {
             PEER_HAS_IT
         } else {
-            self.peer_view(says, fence)
+            self.peer_view(says, given_up, fence)
         };
         match provider.import(path, view) {
             Ok(unit) if unit.guid() != cell.guid => {
@@ -512,6 +528,7 @@ const PEER_HAS_IT: PeerView = PeerView {
     says: Some(AccessState::Active),
     fenced: false,
     cold_start: true,
+    given_up: None,
 };
 
 /// What the peer is to know of the claim.
@@ -561,8 +578,10 @@ fn close_without_writing(inner: &mut Inner) {
     if let Some(lu) = &inner.lu {
         lu.identity.know(&*unit);
     }
-    if let Err(status) = unit.release(Release::Lost) {
-        log::error!("LU {}: its store cannot be closed: {status}", unit.guid());
+    match unit.release(Release::Lost) {
+        // Without a generation there is no record that could name it.
+        Ok(()) => inner.closed = Some(unit.generation()).filter(|generation| *generation > 0),
+        Err(status) => log::error!("LU {}: I/O on its store has not ended: {status}", unit.guid()),
     }
 }
 

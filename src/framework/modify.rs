@@ -25,7 +25,7 @@ impl Framework {
         let cell = self.cell(&guid);
         // Held to the end: nobody imports the LU meanwhile.
         let inner = cell.lock_for_action()?;
-        let unit = match provider.import(path, self.peer_view(inner.says, None)) {
+        let unit = match provider.import(path, self.peer_view(inner.says, inner.given_up, None)) {
             Ok(unit) => unit,
             Err(ImportError::Refused(_)) => return Err(Status::AccessStateSet),
             Err(ImportError::Failed(status)) => return Err(status),

@@ -18,6 +18,9 @@ pub struct PeerView {
     pub fenced: bool,
     /// The configuration is being loaded: nobody asked for this import, and what was volatile is gone.
     pub cold_start: bool,
+    /// Ownership generation of the newest claim that the peer says it has given up without writing the record: its store
+    /// is closed, and nothing is written under that claim any more.
+    pub given_up: Option<u64>,
 }
 
 /// The peer as the proxy sees it, for answers to initiators and for listings.
@@ -108,10 +111,18 @@ pub enum Announcement {
     LuRegister(AnnouncedLu),
     /// LUN_ACTIVE: this node has taken the LU over.
     LuActive(AnnouncedLu),
-    /// DEREGISTER_LUN: deleted here, or (between our nodes, with a state other than Active) given up here.
+    /// DEREGISTER_LUN: deleted here.
     LuDeregister {
         /// The LU.
         guid: Guid,
+    },
+    /// Ownership was lost here and the store is closed, but the record may still name this node. Between our nodes only:
+    /// DEREGISTER_LUN with `icx_access_state` Standby and `icx_generation`; an original peer would delete the LU.
+    LuGivenUp {
+        /// The LU.
+        guid: Guid,
+        /// Of the claim that ended.
+        generation: u64,
     },
 }
 
@@ -152,6 +163,13 @@ pub enum PeerEvent {
     LuDeregister {
         /// The LU.
         guid: Guid,
+    },
+    /// [`Announcement::LuGivenUp`].
+    LuGivenUp {
+        /// The LU.
+        guid: Guid,
+        /// Of the claim that ended.
+        generation: u64,
     },
     /// The first message after silence, or the peer's incarnation changed: everything is announced again.
     Up,

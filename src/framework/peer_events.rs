@@ -43,7 +43,9 @@ fn worker_of(guid: &Guid) -> usize {
 
 fn guid_of(event: &PeerEvent) -> Option<Guid> {
     match event {
-        PeerEvent::LuActive { guid, .. } | PeerEvent::LuDeregister { guid } => Some(*guid),
+        PeerEvent::LuActive { guid, .. } | PeerEvent::LuDeregister { guid } | PeerEvent::LuGivenUp { guid, .. } => {
+            Some(*guid)
+        }
         _ => None,
     }
 }
@@ -103,7 +105,11 @@ impl Framework {
     fn handle_peer_event(&self, worker: usize, event: PeerEvent) {
         let enabled = self.state.lock().alua;
         match event {
-            PeerEvent::LuActive { guid, .. } | PeerEvent::LuDeregister { guid } if !enabled => self.hold(guid, event),
+            PeerEvent::LuActive { guid, .. } | PeerEvent::LuDeregister { guid } | PeerEvent::LuGivenUp { guid, .. }
+                if !enabled =>
+            {
+                self.hold(guid, event)
+            }
             PeerEvent::LuActive {
                 guid,
                 name,
@@ -116,6 +122,15 @@ impl Framework {
                 let mut inner = cell.lock();
                 inner.says = Some(AccessState::Standby);
                 self.feed(&cell, inner, Event::PeerDeregister, Source::default());
+            }
+            PeerEvent::LuGivenUp { guid, generation } => {
+                let cell = self.cell(&guid);
+                let mut inner = cell.lock();
+                inner.says = Some(AccessState::Standby);
+                inner.given_up = inner.given_up.max(Some(generation));
+                if let Some(lu) = &inner.lu {
+                    lu.set_peer_says(inner.says);
+                }
             }
             PeerEvent::PortUp { port, rtpid } => {
                 let mut state = self.state.lock();

@@ -11,6 +11,8 @@ pub const FAILED: u64 = FAILURE;
 pub const NOT_FOUND: u64 = FAILURE | 1 << 32;
 /// A stale session id, a command that makes no sense.
 pub const INVALID_ARG: u64 = FAILURE | 2 << 32;
+/// It was aborted before it came.
+pub const ABORTED: u64 = FAILURE | 5 << 32;
 /// The port exists, the task id is in use.
 pub const ALREADY: u64 = FAILURE | 8 << 32;
 /// Not supported.

@@ -1,7 +1,7 @@
 //! The thread that owns the engine: takes events from the one queue, performs what the engine says, and never waits. What
 //! blocks (the end of a nexus, the removal of an image) goes to a second thread, the janitor.
 
-use super::engine::{Engine, Management, Output, PeerCommand};
+use super::engine::{Engine, Fate, Management, Output, PeerCommand};
 use super::provider::Shared;
 use super::queue::{Clock, Event, Queue};
 use super::sender::Sender;
@@ -92,7 +92,7 @@ impl Dispatcher {
                 self.waiting.extend(waiting.map(|waiting| (door, waiting)));
                 engine.door_removed(now, door);
             }
-            Event::SendFailed(message) => engine.send_failed(now, &message),
+            Event::SendFailed(message, fate) => engine.send_failed(now, &message, fate),
             Event::Enabled(node) => engine.enabled(now, node),
             Event::Disabled => engine.disabled(now),
             Event::PresumeGone => engine.presume_gone(now),
@@ -150,7 +150,7 @@ impl Dispatcher {
         match output {
             Output::Send(class, message) => match sender.filter(|_| self.engine.may_send()) {
                 Some(sender) => sender.enqueue(class, message),
-                None => self.engine.send_failed(now, &message),
+                None => self.engine.send_failed(now, &message, Fate::Kept),
             },
             Output::Event(event) => {
                 if let Some(framework) = self.framework.upgrade() {

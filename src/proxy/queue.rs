@@ -1,4 +1,4 @@
-use super::engine::{Command, ManagementRequest, Origin};
+use super::engine::{Command, Fate, ManagementRequest, Origin};
 use super::message::Message;
 use crate::framework::{Announcement, Answered, Done, Outcome, TmDone, TmResponse};
 use crate::scsi::Sense;
@@ -15,7 +15,7 @@ pub(super) enum Event {
     DoorInstalled(u32),
     /// `None`: the door's owner is gone, nobody waits.
     DoorRemoved(u32, Option<mpsc::Sender<()>>),
-    SendFailed(Message),
+    SendFailed(Message, Fate),
     Enabled(NodeId),
     Disabled,
     PresumeGone,

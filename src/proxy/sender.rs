@@ -1,7 +1,7 @@
 //! The one thread that makes calls on a door, and the queue in front of it (`alua-proxy.md` 2.2, 8.3).
 
 use super::counters::{LiveCounters, count};
-use super::engine::{Class, Seeds};
+use super::engine::{Class, Fate, Seeds};
 use super::limiter::Limiter;
 use super::message::{Capabilities, Message};
 use super::queue::{Event, Queue};
@@ -86,7 +86,7 @@ impl Sender {
         let full = state.messages >= config.queue_messages || state.bytes >= config.queue_bytes;
         if state.closed || (full && class == Class::Bulk) {
             drop(state);
-            return self.lost(message);
+            return self.lost(message, Fate::Kept);
         }
         state.messages += 1;
         state.bytes += message.body.weight();
@@ -157,7 +157,12 @@ impl Sender {
                         let limiter = &self.life.limiter;
                         limiter.warn(format_args!("message of type {number} not sent: {error}"));
                     }
-                    self.lost(message);
+                    // EAGAIN: no thread of the server took it. Otherwise the server may have ended with it in its hands.
+                    let fate = match error.raw_os_error() {
+                        Some(libc::EAGAIN) => Fate::Kept,
+                        _ => Fate::Unknown,
+                    };
+                    self.lost(message, fate);
                     if error.raw_os_error() == Some(libc::EBADF) {
                         // Like stmfDestroyProxyDoor (2.3).
                         self.close();
@@ -221,8 +226,8 @@ impl Sender {
         state.closed
     }
 
-    fn lost(&self, message: Message) {
+    fn lost(&self, message: Message, fate: Fate) {
         count(&self.life.counters.lost);
-        self.dispatcher.push(Event::SendFailed(message));
+        self.dispatcher.push(Event::SendFailed(message, fate));
     }
 }

@@ -12,6 +12,8 @@ struct Block {
     fallback: BTreeSet<u64>,
     /// How often a cache was lost.
     losses: u64,
+    /// The newest value that was acknowledged.
+    acknowledged: u64,
 }
 
 pub struct Checker {
@@ -30,6 +32,7 @@ impl Checker {
                 candidates: BTreeSet::from([0]),
                 fallback: BTreeSet::from([0]),
                 losses: 0,
+                acknowledged: 0,
             }),
             reservation: Some(0),
             reads: 0,
@@ -42,6 +45,7 @@ impl Checker {
     pub fn acknowledged(&mut self, block: usize, value: u64, durable: bool) {
         let block = &mut self.blocks[block];
         block.candidates = BTreeSet::from([value]);
+        block.acknowledged = block.acknowledged.max(value);
         if durable {
             block.fallback.clear();
         }
@@ -53,6 +57,14 @@ impl Checker {
     pub fn uncertain(&mut self, block: usize, value: u64) {
         self.blocks[block].candidates.insert(value);
         self.blocks[block].fallback.insert(value);
+    }
+
+    /// A write lands whose host has heard that it failed. That was begun in time and only took long, so it may happen as
+    /// long as the block was not written anew.
+    pub fn late(&mut self, block: usize, value: u64) {
+        if value > self.blocks[block].acknowledged {
+            self.uncertain(block, value);
+        }
     }
 
     /// Writes of this block were in a volatile cache that is gone.

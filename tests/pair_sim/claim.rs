@@ -94,6 +94,11 @@ impl World {
         let peer = self.peer_view(n);
         let import = self.nodes[n].import.as_mut().expect("a claim belongs to an import");
         let first = *import.first.get_or_insert(latest);
+        let word = matches!(latest.record, Found::Valid(record) if !record.released
+            && record.owner != self.nodes[n].id && peer.given_up == Some(record.generation));
+        if word {
+            self.count("claimed what the peer gave up");
+        }
         match self.decide(n, &peer, &first, &latest) {
             Decision::Refuse if !blind => {
                 self.count("claim refused");

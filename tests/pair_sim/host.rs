@@ -1,7 +1,9 @@
 //! Initiators: one command per block at a time, through either node.
 
 use crate::checker::Verdict;
+use crate::link::WRITE_LIFE;
 use crate::node::Task;
+use crate::rules::Rule;
 use crate::store::BLOCKS;
 use crate::world::{Message, Op, World};
 use std::time::Duration;
@@ -30,6 +32,7 @@ impl World {
         let id = self.next_value;
         self.next_value += 1;
         let write = self.rng.chance(50).then_some(id);
+        let (mut proof, mut broken_off) = (None, false);
         match self.nodes[n].access() {
             Some(AccessState::Active) => {
                 let durable = self.rng.chance(30);
@@ -41,6 +44,7 @@ impl World {
                     durable,
                     started: None,
                     start_by: None,
+                    limit: None,
                     due,
                     forwarded: false,
                 });
@@ -62,7 +66,12 @@ impl World {
                     generation,
                     token,
                 };
-                self.send(n, message);
+                proof = Some(self.nodes[n].peer_token_at);
+                // The daemon ends with the write in its hands; it may have sent it on.
+                broken_off = !self.quiet && self.rng.chance(5);
+                if !broken_off || self.rng.chance(50) {
+                    self.send(n, message);
+                }
             }
             _ => return self.count("refused"),
         }
@@ -73,8 +82,31 @@ impl World {
             write,
             at,
             losses,
+            proof,
+            fails_at: None,
         };
         self.ops.insert(id, op);
+        if broken_off {
+            self.count("door call broken off");
+            self.outlast(id);
+        }
+    }
+
+    /// Nobody will say what became of a command of this node.
+    fn outlast(&mut self, id: u64) {
+        let waits = !self.broken(Rule::OutcomeWaits);
+        let (now, life) = (self.now, WRITE_LIFE + WRITE_LIFE / 10);
+        if let Some(op) = self.ops.get_mut(&id) {
+            op.fails_at = Some(op.proof.filter(|_| waits).map_or(now, |at| now.max(at + life)));
+        }
+    }
+
+    /// The peer of this node is gone.
+    pub fn outlast_all(&mut self, n: usize) {
+        let forwarded = |(id, op): (&u64, &Op)| (op.node == n && op.proof.is_some()).then_some(*id);
+        for id in self.ops.iter().filter_map(forwarded).collect::<Vec<_>>() {
+            self.outlast(id);
+        }
     }
 
     /// PERSISTENT RESERVE OUT without APTPL: memory of the active node.
@@ -87,17 +119,20 @@ impl World {
         }
     }
 
-    /// The host gives up: ABORT TASK on its node.
+    /// The host gives up, ABORT TASK on its node; or it hears that the path is gone.
     fn time_out(&mut self) {
         let now = self.now;
         let old: Vec<u64> = self
             .ops
             .iter()
-            .filter(|(_, op)| now > op.at + TIMEOUT)
+            .filter(|(_, op)| now > op.at + TIMEOUT || op.fails_at.is_some_and(|at| now >= at))
             .map(|(id, _)| *id)
             .collect();
         for id in old {
             let op = self.ops.remove(&id).expect("just listed");
+            if op.fails_at.is_some() {
+                self.count("outcome waited");
+            }
             self.nodes[op.node].tasks.retain(|task| task.op != id);
             if let Some(value) = op.write {
                 self.checker.uncertain(op.block, value);

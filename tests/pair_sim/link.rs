@@ -12,13 +12,15 @@ const ECHO: Duration = Duration::from_secs(2);
 const SILENCE: Duration = Duration::from_secs(6);
 const RESEND: Duration = Duration::from_secs(8);
 /// A forwarded write begins so long after its token was given out, or never.
-const WRITE_LIFE: Duration = Duration::from_secs(5);
+pub const WRITE_LIFE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone, Copy)]
 pub enum Message {
     /// LUN_ACTIVE or REGISTER_LUN with its generation.
     Active(u64),
     Deregister,
+    /// DEREGISTER_LUN with a generation: that claim was given up.
+    GivenUp(u64),
     /// End of a registration round; was the LU mentioned?
     Round(bool),
     /// A probe, with its nonce.
@@ -129,7 +131,10 @@ impl World {
         }
         match envelope.message {
             Message::Echo(token) => {
-                self.nodes[n].peer_token = self.nodes[n].peer_token.max(Some(token));
+                if self.nodes[n].peer_token < Some(token) {
+                    self.nodes[n].peer_token = Some(token);
+                    self.nodes[n].peer_token_at = self.now;
+                }
                 Ok(())
             }
             Message::Active(generation) => {
@@ -140,6 +145,11 @@ impl World {
             Message::Deregister => {
                 self.nodes[n].says = None;
                 self.registration(n, None)
+            }
+            Message::GivenUp(generation) => {
+                self.nodes[n].given_up = self.nodes[n].given_up.max(Some(generation));
+                self.nodes[n].says = Some(AccessState::Standby);
+                Ok(())
             }
             Message::Round(true) => Ok(()),
             Message::Round(false) => {
@@ -156,6 +166,7 @@ impl World {
                         durable: false,
                         started: None,
                         start_by: None,
+                        limit: None,
                         due,
                         forwarded: true,
                     });
@@ -201,7 +212,9 @@ impl World {
             self.count("late write refused");
             return self.send(n, Message::WriteReply { op, done: false });
         }
-        let due = self.now + self.rng.ms(50);
+        // Some wait for a thread or the device, no longer than I/O may take.
+        let slow = if self.rng.chance(30) { 3_900 } else { 50 };
+        let due = self.now + self.rng.ms(slow);
         self.count("forwarded write");
         self.nodes[n].tasks.push(Task {
             op,
@@ -210,6 +223,7 @@ impl World {
             durable,
             started: None,
             start_by: start_by.filter(|_| !self.broken(Rule::WriteStart)),
+            limit: issued.map(|at| at + WRITE_LIFE),
             due,
             forwarded: true,
         });
@@ -270,6 +284,7 @@ impl World {
         if self.nodes[n].peer_up && self.now > self.nodes[n].heard_at + SILENCE {
             self.nodes[n].peer_up = false;
             self.count("peer down");
+            self.outlast_all(n);
             return self.feed(n, Event::PeerDown);
         }
         Ok(())

@@ -29,6 +29,8 @@ pub struct Task {
     pub started: Option<Duration>,
     /// A write of the peer begins before this, or not at all.
     pub start_by: Option<Duration>,
+    /// The same, for the checker: also when the rule is broken.
+    pub limit: Option<Duration>,
     pub due: Duration,
     /// It came from the peer, the answer goes back there.
     pub forwarded: bool,
@@ -80,10 +82,16 @@ pub struct Node {
     pub heard_at: Duration,
     pub says: Option<AccessState>,
     pub fenced: bool,
+    /// Newest claim that the peer says it has given up.
+    pub given_up: Option<u64>,
+    /// The claim whose store was closed without writing.
+    pub closed: u64,
     pub next_echo: Duration,
     /// Nonces of our latest probes, and the newest of the peer's.
     pub tokens: VecDeque<(u64, Duration)>,
     pub peer_token: Option<u64>,
+    /// When that came.
+    pub peer_token_at: Duration,
     pub peer_generation: u64,
     /// Writes of the peer that have arrived.
     pub seen: HashSet<u64>,
@@ -120,9 +128,12 @@ impl Node {
             heard_at: Duration::ZERO,
             says: None,
             fenced: false,
+            given_up: None,
+            closed: 0,
             next_echo: Duration::ZERO,
             tokens: VecDeque::new(),
             peer_token: None,
+            peer_token_at: Duration::ZERO,
             peer_generation: 0,
             seen: HashSet::new(),
             next_register: Duration::ZERO,

@@ -45,10 +45,16 @@ pub enum Rule {
     WriteToken,
     /// And one that lingered at the owner's fence.
     WriteStart,
+    /// The outcome of a forwarded write of which nobody knows where it is waits until the owner would refuse it.
+    OutcomeWaits,
+    /// The peer's word that it gave the LU up is about one claim.
+    GivenUpGeneration,
+    /// Writes of one block land in the order in which the owner began them.
+    WritesInOrder,
 }
 
 impl Rule {
-    pub const ALL: [Rule; 21] = [
+    pub const ALL: [Rule; 24] = [
         Rule::KillTasks,
         Rule::FlushBeforeRelease,
         Rule::FlushFailureKeepsActive,
@@ -70,5 +76,8 @@ impl Rule {
         Rule::WriteOnce,
         Rule::WriteToken,
         Rule::WriteStart,
+        Rule::OutcomeWaits,
+        Rule::GivenUpGeneration,
+        Rule::WritesInOrder,
     ];
 }

@@ -60,6 +60,7 @@ impl World {
             }
             Action::SendRegister => self.announce(n),
             Action::SendDeregister => self.send(n, Message::Deregister),
+            Action::SendGivenUp => self.send(n, Message::GivenUp(self.nodes[n].closed)),
             Action::MarkActive => (self.nodes[n].configured, self.nodes[n].marked) = (true, false),
             Action::MarkStandby => self.nodes[n].marked = true,
             Action::Remove => self.nodes[n].configured = false,
@@ -89,7 +90,8 @@ impl World {
 
     /// Drops the unit and whatever was only in its cache.
     pub fn close(&mut self, n: usize) {
-        if self.nodes[n].unit.take().is_some() {
+        if let Some(unit) = self.nodes[n].unit.take() {
+            self.nodes[n].closed = unit.claim.generation;
             self.checker.reservation = None;
         }
         self.store.unlock(n);
@@ -207,8 +209,20 @@ impl World {
 
     pub fn run_tasks(&mut self, n: usize) -> Verdict {
         let mut tasks = std::mem::take(&mut self.nodes[n].tasks);
-        let mut waiting = Vec::new();
-        while let Some(mut task) = tasks.pop() {
+        if self.broken(Rule::WritesInOrder) {
+            tasks.reverse();
+        }
+        // Reads wait for no write.
+        if self.rng.chance(50) {
+            tasks.sort_by_key(|task| task.write.is_some());
+        }
+        let mut waiting: Vec<Task> = Vec::new();
+        for mut task in tasks {
+            let before = |other: &Task| other.block == task.block && other.write.is_some();
+            if task.write.is_some() && waiting.iter().any(before) && !self.broken(Rule::WritesInOrder) {
+                waiting.push(task);
+                continue;
+            }
             if task.started.is_none() && task.start_by.is_some_and(|by| self.now >= by) {
                 self.count("late write refused");
                 self.send(
@@ -246,9 +260,14 @@ impl World {
         };
         self.land(n, task)?;
         if task.forwarded {
-            // Acknowledged when the answer arrives; when its host has given up, it should not be here.
+            // Acknowledged when the answer arrives.
             if self.ops.contains_key(&task.op) {
                 self.checker.uncertain(task.block, value);
+            } else if task
+                .limit
+                .is_some_and(|limit| task.started.is_some_and(|at| at < limit))
+            {
+                self.checker.late(task.block, value);
             }
             self.send(
                 n,

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 use stmf::framework::PeerView;
 use stmf::framework::alua::machine::{Event, LuState};
+use stmf::framework::alua::ownership::Found;
 
 pub use crate::link::Message;
 
@@ -26,6 +27,10 @@ pub struct Op {
     pub at: Duration,
     /// [`Checker::losses`] when it began.
     pub losses: u64,
+    /// Of a forwarded write: the owner did not give out its token after this.
+    pub proof: Option<Duration>,
+    /// Nobody will say what became of it; its host hears at this moment that the path is gone.
+    pub fails_at: Option<Duration>,
 }
 
 pub struct World {
@@ -176,6 +181,12 @@ impl World {
             original: false,
             says: node.says,
             fenced: node.fenced,
+            given_up: match self.store.record() {
+                Found::Valid(record) if self.broken(Rule::GivenUpGeneration) => {
+                    node.given_up.map(|_| record.generation)
+                }
+                _ => node.given_up,
+            },
         }
     }
 

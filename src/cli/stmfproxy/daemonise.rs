@@ -1,11 +1,12 @@
-//! Leaving the terminal, and the signals that end the daemon. Wraps fork(2), because nothing safe can.
+//! Leaving the terminal, and the signals that end the daemon or make it read its files again. Wraps fork(2), because nothing safe can.
 
 use crate::{signals, systemd};
-use nix::sys::signal::SigSet;
+use nix::sys::signal::{SigSet, Signal};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{ForkResult, chdir, dup2_stderr, dup2_stdin, dup2_stdout, fork, setsid};
 use std::fs::OpenOptions;
 use std::io;
+use std::sync::{Arc, OnceLock};
 use std::thread;
 
 /// The parent exits with 0 at once; the child returns as a session leader in `/`, umask 0, standard streams at the null
@@ -31,20 +32,29 @@ pub fn daemonise() -> io::Result<()> {
     Ok(())
 }
 
-/// QUIT, INT, TERM and HUP end the process with status 0; all other signals are blocked. To be called before the first
-/// thread is started: threads inherit the mask.
-pub fn handle_signals() -> io::Result<()> {
+/// What HUP does instead of ending the process.
+pub type OnHangUp = OnceLock<Box<dyn Fn() + Send + Sync>>;
+
+/// QUIT, INT, TERM and, as long as nothing else is set for it, HUP end the process with status 0; all other signals are
+/// blocked. To be called before the first thread is started: threads inherit the mask.
+pub fn handle_signals() -> io::Result<Arc<OnHangUp>> {
     SigSet::all().thread_block()?;
     let stop = signals::block_termination()?;
-    thread::Builder::new()
-        .name("signals".to_owned())
-        .spawn(move || {
+    let on_hang_up = Arc::new(OnHangUp::new());
+    let hang_up = Arc::clone(&on_hang_up);
+    thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        loop {
             match stop.wait() {
+                Ok(Signal::SIGHUP) if hang_up.get().is_some() => {
+                    hang_up.get().iter().for_each(|reload| reload());
+                    continue;
+                }
                 Ok(signal) => log::info!("stopping on {signal}"),
                 Err(error) => log::error!("cannot wait for signals: {error}"),
             }
             systemd::notify("STOPPING=1");
             std::process::exit(0);
-        })
-        .map(drop)
+        }
+    })?;
+    Ok(on_hang_up)
 }

@@ -29,6 +29,7 @@ mod relay_tests;
 #[cfg(test)]
 mod tls_tests;
 
+use self::daemonise::OnHangUp;
 use self::framework::{Framework, Local};
 use self::identity::Identity;
 use self::options::{Options, Role};
@@ -39,6 +40,7 @@ use crate::types::NodeId;
 use crate::{client, logging, systemd};
 use log::LevelFilter;
 use std::ffi::OsString;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 
@@ -103,14 +105,30 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
             return EXIT_FAILED;
         }
     }
-    if let Err(error) = daemonise::handle_signals() {
-        log::error!("cannot handle signals: {error}");
-        return EXIT_FAILED;
-    }
+    let on_hang_up = match daemonise::handle_signals() {
+        Ok(on_hang_up) => on_hang_up,
+        Err(error) => {
+            log::error!("cannot handle signals: {error}");
+            return EXIT_FAILED;
+        }
+    };
     if let Some(identity) = &identity {
         tls::warn_of_validity(identity);
     }
-    serve(&options, &host, node, tls)
+    serve(&options, &host, node, tls, &on_hang_up)
+}
+
+/// HUP: certificates, keys and pins are read again.
+fn reload(relay: &Relay, options: &Options, dir: &Path) {
+    let renewed = Identity::load(dir).and_then(|identity| {
+        let (_, tls) = security(options, Some(&identity))?;
+        tls::warn_of_validity(&identity);
+        tls.map_or(Ok(()), |tls| relay.renew(tls))
+    });
+    match renewed {
+        Ok(()) => log::info!("{}: read again", dir.display()),
+        Err(error) => log::error!("{error}; going on with what was read before"),
+    }
 }
 
 /// The node's number, and what protects the channel.
@@ -129,10 +147,14 @@ fn security(options: &Options, identity: Option<&Identity>) -> Result<(NodeId, O
     Ok((node, Some(tls)))
 }
 
-fn serve(options: &Options, host: &str, node: NodeId, tls: Option<Tls>) -> u8 {
+fn serve(options: &Options, host: &str, node: NodeId, tls: Option<Tls>, on_hang_up: &OnHangUp) -> u8 {
     log::debug!("aluaNode {host}");
     let framework: Arc<dyn Framework> = Arc::new(Local);
     let relay = Arc::new(Relay::new(Arc::clone(&framework), node, host, tls));
+    if let Some(dir) = options.tls_dir.clone() {
+        let (relay, options) = (Arc::clone(&relay), options.clone());
+        on_hang_up.get_or_init(|| Box::new(move || reload(&relay, &options, &dir)));
+    }
     let sender = Arc::clone(&relay);
     let door = match Server::create(0, move |call| answer(&sender, &call)) {
         Ok(door) => door,

@@ -15,7 +15,7 @@ use super::framework::Framework;
 use super::greeting;
 use super::tls::Tls;
 use crate::types::{NodeId, Status};
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, RwLock};
 use std::io;
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ pub struct Relay {
     framework: Arc<dyn Framework>,
     node: NodeId,
     greeting: Vec<u8>,
-    tls: Option<Tls>,
+    tls: RwLock<Option<Arc<Tls>>>,
     complaints: Complaints,
     state: Mutex<State>,
     attached: Condvar,
@@ -62,7 +62,7 @@ impl Relay {
             framework,
             node,
             greeting: greeting::encode(host, tls.as_ref().map(|tls| &tls.own)),
-            tls,
+            tls: RwLock::new(tls.map(Arc::new)),
             complaints: Complaints::default(),
             state: Mutex::default(),
             attached: Condvar::new(),
@@ -129,7 +129,8 @@ impl Relay {
     /// installed nobody is greeted: a peer that has our greeting sends what it has to say once, and it would be lost.
     pub fn serve(&self, stream: TcpStream, greeted: impl FnOnce()) -> End {
         self.wait_until_attached();
-        let connection = match Connection::new(stream, self.tls.as_ref()) {
+        let tls = self.tls.read().clone();
+        let connection = match Connection::new(stream, tls.as_deref()) {
             Ok(connection) => Arc::new(connection),
             Err(error) => {
                 log::warn!("setsockopt() failed: {} ({error})", number(&error));
@@ -137,7 +138,7 @@ impl Relay {
             }
         };
         let mut decoder = Decoder::new(frame::MAX_GREETING);
-        let name = match self.greet(&connection, &mut decoder) {
+        let name = match self.greet(&connection, tls.as_deref(), &mut decoder) {
             Ok(name) => name,
             Err(error) => {
                 connection.close();
@@ -146,7 +147,9 @@ impl Relay {
             }
         };
         greeted();
-        self.replace(&connection);
+        if !self.replace(&connection, tls.as_deref()) {
+            return End::Stranger;
+        }
         let _turn = self.turn.lock();
         let Some(handle) = self.begin(&connection) else {
             return End::Lost;
@@ -159,9 +162,9 @@ impl Relay {
     }
 
     /// Whoever comes through is the peer; its name.
-    fn greet(&self, connection: &Connection, decoder: &mut Decoder) -> io::Result<String> {
+    fn greet(&self, connection: &Connection, tls: Option<&Tls>, decoder: &mut Decoder) -> io::Result<String> {
         let theirs = connection.greet(&self.greeting, decoder)?;
-        if let Some(tls) = &self.tls {
+        if let Some(tls) = tls {
             greeting::member(&theirs)
                 .and_then(|member| tls.own.accepts(&member))
                 .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
@@ -172,7 +175,7 @@ impl Relay {
     fn complain(&self, connection: &Connection, error: &io::Error) {
         let reason = match error.kind() {
             // Without TLS that is everyday life: a peer that is going away, somebody who looks whether the port is open.
-            io::ErrorKind::UnexpectedEof if self.tls.is_none() => {
+            io::ErrorKind::UnexpectedEof if self.tls.read().is_none() => {
                 log::debug!("{}: closed before the greeting", connection.address);
                 return;
             }
@@ -189,14 +192,37 @@ impl Relay {
         self.complaints.warn(text);
     }
 
-    /// This connection is the one from now on.
-    fn replace(&self, connection: &Arc<Connection>) {
+    /// Connections prove themselves by this from now on. The present one goes on if its peer is still the pinned one.
+    /// Refused when this node is another one than before: what it has greeted with, and its ALUA number, would not hold.
+    pub fn renew(&self, tls: Tls) -> Result<(), String> {
+        let state = self.state.lock();
+        let mut present = self.tls.write();
+        let Some(old) = present.as_ref().filter(|old| old.own == tls.own) else {
+            return Err(format!("this is {} now, which takes a restart", tls.own));
+        };
+        if old.pinned != tls.pinned
+            && let Some(connection) = &state.current
+        {
+            log::warn!("{}: the peer is not the pinned one any more", connection.address);
+            connection.close();
+        }
+        *present = Some(Arc::new(tls));
+        Ok(())
+    }
+
+    /// This connection, proved by `tls`, is the one from now on. False if another peer was pinned meanwhile.
+    fn replace(&self, connection: &Arc<Connection>, tls: Option<&Tls>) -> bool {
         let mut state = self.state.lock();
+        if self.tls.read().as_ref().map(|tls| &tls.pinned) != tls.map(|tls| &tls.pinned) {
+            connection.close();
+            return false;
+        }
         state.open = false;
         if let Some(old) = state.current.replace(Arc::clone(connection)) {
             log::info!("a new connection replaces the one to {}", old.address);
             old.close();
         }
+        true
     }
 
     /// Opens it for the door; `None` if it was replaced or the service went meanwhile.

@@ -27,6 +27,8 @@ const SOON: u64 = 30 * 24 * 3600;
 pub struct Tls {
     /// Who this node is.
     pub own: Member,
+    /// The only certificate that is accepted.
+    pub pinned: CertificateDer<'static>,
     side: Side,
 }
 
@@ -56,6 +58,7 @@ impl Tls {
         };
         Ok(Tls {
             own: identity.own.member.clone(),
+            pinned: identity.peer.certificate.clone(),
             side: side.map_err(|error| format!("this node's key and certificate: {error}"))?,
         })
     }

@@ -3,7 +3,7 @@
 
 use super::super::gate::{TaskKey, Verdict};
 use super::super::lu::Lu;
-use super::super::range::{Held, Share, Wish};
+use super::super::range::Held;
 use super::super::sys::{Mode, boottime_ns};
 use crate::framework::{Done, Outcome};
 use crate::scsi::{ScsiStatus, Sense};
@@ -43,14 +43,14 @@ pub fn run<A: Access>(task: Task, access: A) {
 
 /// As [`run`], with blocks locked against others meanwhile: from before the first step, when all data are there, to the
 /// last one.
-pub fn run_locked<A: Access>(task: Task, blocks: Range<u64>, share: Share, access: A) {
-    match task.lu.locks().try_take(Wish { blocks, share }) {
+pub fn run_locked<A: Access>(task: Task, blocks: Range<u64>, access: A) {
+    match task.lu.locks().try_take(blocks) {
         Ok(held) => advance(task, Locked { access, held }, Mode::NoWait),
-        Err(wish) => {
+        Err(blocks) => {
             let locks = Arc::clone(task.lu.locks());
             // Always through the pool: whoever frees the range must not run what waited for it, or it would run those
             // who wait for that, and so on.
-            locks.take(wish, move |held| submit(task, Locked { access, held }));
+            locks.take(blocks, move |held| submit(task, Locked { access, held }));
         }
     }
 }

@@ -2,7 +2,6 @@
 //! other command that writes, whatever its session or port.
 
 use super::super::lu::Lu;
-use super::super::range::Share;
 use super::super::sys::Mode;
 use super::access::{self, Access, Step};
 use super::verify::compare;
@@ -86,7 +85,7 @@ fn begin(job: Job, operation: Operation) {
         implied,
     };
     let range = extent.lba..extent.lba + u64::from(extent.blocks);
-    access::run_locked(job.into_task(), range, Share::Exclusive, replace);
+    access::run_locked(job.into_task(), range, replace);
 }
 
 struct Replace {

@@ -3,7 +3,6 @@
 use super::super::gate::Verdict;
 use super::super::lu::{Disk, Lu};
 use super::super::medium::Progress;
-use super::super::range::Share;
 use super::super::reservations::refuses;
 use super::super::sys::Mode;
 use super::access::{self, Access, Step};
@@ -114,7 +113,7 @@ fn extended_copy(mut job: Job) {
             let blocks = plan.to >> shift..(plan.to + plan.length) >> shift;
             // The steps pass the gate of the LU that is written to.
             job.lu = destination;
-            access::run_locked(job.into_task(), blocks, Share::Shared, Transfer { implied, ..plan });
+            access::run_locked(job.into_task(), blocks, Transfer { implied, ..plan });
         }
         Ok(None) => (job.done)(Outcome::data_out(implied)),
         Err(outcome) => (job.done)(outcome),

@@ -1,7 +1,6 @@
 //! UNMAP (SBC-3 5.28), on thin LUs, and GET LBA STATUS (SBC-3 5.5).
 
 use super::super::lu::Lu;
-use super::super::range::Share;
 use super::super::sys::Mode;
 use super::access::{self, Access, Step};
 use super::{Action, Call, Command, Job, any_fields, cut, exact_list, want_nothing};
@@ -66,7 +65,7 @@ fn unmap(job: Job) {
         durable,
         implied,
     };
-    access::run_locked(job.into_task(), first..end, Share::Shared, unmap);
+    access::run_locked(job.into_task(), first..end, unmap);
 }
 
 /// Deallocates extents that are in range.

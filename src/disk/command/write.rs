@@ -2,7 +2,6 @@
 
 use super::super::lu::Lu;
 use super::super::medium::Progress;
-use super::super::range::Share;
 use super::super::sys::Mode;
 use super::access::{self, Access, Step, Task};
 use super::verify::{bytchk, compare};
@@ -104,9 +103,8 @@ fn begin(job: Job, durable: bool, compare: bool) {
         start_by: job.start_by,
         done: job.done,
     };
-    // COMPARE AND WRITE and the like are atomic against this.
     let range = extent.lba..extent.lba + u64::from(extent.blocks);
-    access::run_locked(task, range, Share::Shared, write);
+    access::run_locked(task, range, write);
 }
 
 struct Write {

@@ -2,7 +2,6 @@
 
 use super::super::lu::Lu;
 use super::super::medium::Progress;
-use super::super::range::Share;
 use super::super::sys::Mode;
 use super::access::{self, Access, Step};
 use super::unmap::Unmap;
@@ -94,7 +93,7 @@ fn write_same(job: Job) {
             durable,
             implied,
         };
-        return access::run_locked(job.into_task(), range, Share::Shared, unmap);
+        return access::run_locked(job.into_task(), range, unmap);
     }
     let shift = job.lu.block_shift();
     let block = if ndob { vec![0; 1 << shift] } else { job.data.clone() };
@@ -108,7 +107,7 @@ fn write_same(job: Job) {
         durable,
         implied,
     };
-    access::run_locked(job.into_task(), range, Share::Shared, fill);
+    access::run_locked(job.into_task(), range, fill);
 }
 
 /// Writes a pattern. Not as a hole, even of zeros: the blocks are mapped afterwards.

@@ -197,6 +197,10 @@ pub enum Action {
     SendRegister,
     /// DEREGISTER_LUN.
     SendDeregister,
+    /// To one of our peers: the claim whose store was just closed without writing was given up ([`PeerView::given_up`]).
+    ///
+    /// [`PeerView::given_up`]: crate::framework::PeerView::given_up
+    SendGivenUp,
     /// A notice for the log.
     Log(Notice),
 }
@@ -588,6 +592,7 @@ fn lost() -> Transition {
     LuState::Standby { stale: false }.does([
         Action::KillTasks,
         Action::CloseWithoutWriting,
+        Action::SendGivenUp,
         Action::MarkStandby,
         Action::UnitAttention(Attention::Lost),
         Action::Log(Notice::OwnershipLost),

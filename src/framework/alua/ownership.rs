@@ -145,6 +145,8 @@ pub fn decide(me: &InstallationId, peer: &PeerView, first: &Sighting, latest: &S
         Found::Newer(_) => return Decision::Refuse,
         Found::Damaged => LEASE,
         Found::Valid(record) if record.released || record.owner == *me => return Decision::Grant,
+        // Its owner lost it without another one, and says so. Of this claim only: it may have made a new one since.
+        Found::Valid(record) if peer.given_up == Some(record.generation) => return Decision::Grant,
         Found::Valid(record) => record.lease(),
     };
     // Says Active, or is importing itself: the caller has the order wrong.

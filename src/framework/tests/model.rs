@@ -281,7 +281,8 @@ impl LuProvider for MemoryProvider {
         let mut media = self.shared.0.lock();
         let medium = media.get_mut(path).ok_or(ImportError::Failed(Status::MetaFileName))?;
         let foreign = medium.owner.is_some_and(|owner| owner != self.node);
-        if foreign && (peer.reachable || !peer.fenced) {
+        let given_up = peer.given_up == Some(medium.generation);
+        if foreign && !given_up && (peer.reachable || !peer.fenced) {
             return Err(ImportError::Refused(medium.guid));
         }
         if foreign {
@@ -390,6 +391,7 @@ impl PeerLink for ModelLink {
             Announcement::LuRegister(lu) => active(lu, false),
             Announcement::LuActive(lu) => active(lu, true),
             Announcement::LuDeregister { guid } => PeerEvent::LuDeregister { guid },
+            Announcement::LuGivenUp { guid, generation } => PeerEvent::LuGivenUp { guid, generation },
         };
         peer.peer_event(event);
     }

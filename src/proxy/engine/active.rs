@@ -13,13 +13,15 @@ use super::announcer::Announcer;
 use super::{Class, Context, Outcome, Output, PeerEvent, TmFunction, TmResponse};
 use crate::framework::{Expected, Residual};
 use crate::scsi::{ScsiStatus, Sense};
-use crate::types::{DevId, Guid, Status, TransportId};
+use crate::types::{AccessState, DevId, Guid, Status, TransportId};
 use round::Round;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
 /// Ended sessions that are remembered, so that a late SCSI_CMD does not open them again (8.4, hazard H17).
 const REMEMBERED_SESSIONS: usize = 1024;
+/// Aborted tasks that are remembered. One of our nodes has at most 1024 under way.
+const REMEMBERED_ABORTS: usize = 1024;
 /// Commands that wait for their session to open. More would mean that the framework hangs.
 const WAITING_COMMANDS: usize = 1024;
 /// Images of ports: a node has 255 relative target port identifiers (8.1).
@@ -141,6 +143,8 @@ pub(super) struct Active {
     management: HashMap<u64, (u64, Guid)>,
     /// Ended sessions, and when.
     ended: VecDeque<(u64, Duration)>,
+    /// Tasks that the peer has aborted, and when: its command may be overtaken by that.
+    aborted: VecDeque<(u64, Duration)>,
     /// Ownership generations that the peer announced.
     generations: HashMap<Guid, u64>,
 }
@@ -187,11 +191,18 @@ impl Active {
         }));
     }
 
+    /// DEREGISTER_LUN; with a state other than Active the LU was given up, not deleted.
     pub fn lun_gone(&mut self, cx: &mut Context<'_>, lun: &Lun) {
-        if lun.provider == DISK_PROVIDER {
-            self.generations.remove(&lun.guid);
-            cx.out.push(Output::Event(PeerEvent::LuDeregister { guid: lun.guid }));
+        if lun.provider != DISK_PROVIDER {
+            return;
         }
+        let guid = lun.guid;
+        self.generations.remove(&guid);
+        let given_up = lun.access_state == Some(AccessState::Standby as u8);
+        cx.out.push(Output::Event(match lun.generation.filter(|_| given_up) {
+            Some(generation) => PeerEvent::LuGivenUp { guid, generation },
+            None => PeerEvent::LuDeregister { guid },
+        }));
     }
 
     /// After a message with `icx_sync`: what a complete round did not mention is gone (capability 3).
@@ -219,6 +230,8 @@ impl Active {
     pub fn tick(&mut self, cx: &mut Context<'_>) {
         let now = cx.now;
         self.give_up_collecting(cx);
+        self.aborted
+            .retain(|(_, at)| now.saturating_sub(*at) < cx.config.remember_sessions);
         self.tasks.retain(|id, task| match task.progress {
             Progress::Sending { deadline, .. } if now >= deadline => {
                 log::warn!("pppt: the peer does not take the data of task {id:#x}; dropped");

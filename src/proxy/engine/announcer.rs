@@ -78,7 +78,9 @@ impl Announcer {
                 }
                 self.generations.insert(lu.guid, lu.generation);
             }
-            Announcement::LuDeregister { guid } => drop(self.generations.remove(guid)),
+            Announcement::LuDeregister { guid } | Announcement::LuGivenUp { guid, .. } => {
+                self.generations.remove(guid);
+            }
             _ => {}
         }
         let object = object_of(&announcement);
@@ -121,6 +123,11 @@ impl Announcer {
             Announcement::PortUp { .. } => true,
             Announcement::PortDown { .. } | Announcement::LuDeregister { .. } => entry.sent.is_none(),
             Announcement::LuRegister(_) | Announcement::LuActive(_) => false,
+            // The record stays as it is, so every life of the peer has to know.
+            Announcement::LuGivenUp { .. } => {
+                entry.sent = None;
+                true
+            }
         });
         for object in self.objects.keys().cloned().collect::<Vec<_>>() {
             self.send(cx, &object);
@@ -132,6 +139,14 @@ impl Announcer {
             let due =
                 |(object, entry): (&Object, &Entry)| (!entry.failed && entry.sent.is_none()).then(|| object.clone());
             for object in self.objects.iter().filter_map(due).collect::<Vec<_>>() {
+                self.send(cx, &object);
+            }
+        }
+        if cx.ours {
+            let given_up = |(object, entry): (&Object, &Entry)| {
+                (is_given_up(&entry.announcement) && entry.sent.is_none()).then(|| object.clone())
+            };
+            for object in self.objects.iter().filter_map(given_up).collect::<Vec<_>>() {
                 self.send(cx, &object);
             }
         }
@@ -196,6 +211,10 @@ impl Announcer {
         let Some(entry) = self.objects.get_mut(object) else {
             return;
         };
+        if is_given_up(&entry.announcement) && !cx.ours {
+            // An original peer would delete the LU. With the next tick after the peer is known to be one of ours.
+            return;
+        }
         let mut message = Message::new(entry.id, body(&entry.announcement));
         if let Some((sent, ends)) = &mut self.round {
             if is_withdrawal(&entry.announcement) {
@@ -235,14 +254,18 @@ fn object_of(announcement: &Announcement) -> Object {
     match announcement {
         Announcement::PortUp { port, .. } | Announcement::PortDown { port } => Object::Port(port.clone()),
         Announcement::LuRegister(lu) | Announcement::LuActive(lu) => Object::Lu(lu.guid),
-        Announcement::LuDeregister { guid } => Object::Lu(*guid),
+        Announcement::LuDeregister { guid } | Announcement::LuGivenUp { guid, .. } => Object::Lu(*guid),
     }
+}
+
+fn is_given_up(announcement: &Announcement) -> bool {
+    matches!(announcement, Announcement::LuGivenUp { .. })
 }
 
 fn is_withdrawal(announcement: &Announcement) -> bool {
     matches!(
         announcement,
-        Announcement::PortDown { .. } | Announcement::LuDeregister { .. }
+        Announcement::PortDown { .. } | Announcement::LuDeregister { .. } | Announcement::LuGivenUp { .. }
     )
 }
 
@@ -265,6 +288,14 @@ fn body(announcement: &Announcement) -> Body {
             cb_arg: Vec::new(),
             generation: None,
             access_state: None,
+            non_optimized: None,
+        }),
+        Announcement::LuGivenUp { guid, generation } => Body::DeregisterLun(Lun {
+            guid: *guid,
+            provider: DISK_PROVIDER.to_vec(),
+            cb_arg: Vec::new(),
+            generation: Some(*generation),
+            access_state: Some(AccessState::Standby as u8),
             non_optimized: None,
         }),
     }

@@ -51,6 +51,15 @@ pub(super) enum Class {
     Bulk = 2,
 }
 
+/// What is known of a message whose way through the door failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// The door's server never had it.
+    Kept,
+    /// The server had it and ended, or said nonsense: it may have sent it on.
+    Unknown,
+}
+
 /// What the shell has to do, in this order.
 pub(super) enum Output {
     /// Queue a message for the door.
@@ -234,10 +243,10 @@ impl Engine {
         self.opened(now, was_open);
     }
 
-    /// A message could not be given to the door.
-    pub fn send_failed(&mut self, now: Duration, message: &Message) {
+    /// A message did not get through the door, as far as anybody knows.
+    pub fn send_failed(&mut self, now: Duration, message: &Message, fate: Fate) {
         self.with(now, |engine, cx| match &message.body {
-            Body::ScsiCmd(cmd) => engine.standby.send_failed(cx, cmd.task),
+            Body::ScsiCmd(cmd) => engine.standby.send_failed(cx, cmd.task, fate),
             Body::ScsiData(data) if engine.standby.upload_lost(cx, data) => {}
             Body::ScsiData(data) => engine.active.data_lost(cx, data.task),
             Body::R2t { task, .. } => engine.active.data_lost(cx, *task),

@@ -3,7 +3,7 @@
 use super::super::codes;
 use super::super::message::{Body, PortId, RemotePort, ScsiCmd, ScsiData, ScsiStatus as StatusMessage, Session};
 use super::announcer::port_id;
-use super::{Capabilities, Class, Context, Done, Outcome, Output, TmDone, TmFunction, TmResponse};
+use super::{Capabilities, Class, Context, Done, Fate, Outcome, Output, TmDone, TmFunction, TmResponse};
 use crate::framework::{Expected, forwarded_by_default};
 use crate::scsi::{ScsiStatus, Sense};
 use crate::types::{DevId, Guid, TransportId};
@@ -294,12 +294,12 @@ impl Standby {
 
     /// The outcome is TASK ABORTED when the peer has answered, or after a while.
     fn abort_and_wait(&mut self, cx: &mut Context<'_>, id: u64) {
-        if self.ask_abort(cx, id, Waiting::Abort(id)) {
-            if let Some(task) = self.tasks.get_mut(&id) {
-                task.aborted = true;
-            }
-        } else {
-            self.complete(cx, id, Outcome::status(ScsiStatus::TaskAborted));
+        let asked = self.ask_abort(cx, id, Waiting::Abort(id));
+        if let Some(task) = self.tasks.get_mut(&id) {
+            task.aborted = true;
+        }
+        if !asked {
+            self.outlast(cx, id);
         }
     }
 
@@ -401,26 +401,44 @@ impl Standby {
         }
     }
 
-    pub fn send_failed(&mut self, cx: &mut Context<'_>, id: u64) {
+    /// The command, or a task management function, did not get through the door.
+    pub fn send_failed(&mut self, cx: &mut Context<'_>, id: u64, fate: Fate) {
         if id & ScsiCmd::MANAGEMENT_ID != 0 {
             self.end_management(cx, id, TmResponse::Rejected);
+        } else if fate == Fate::Unknown {
+            self.outlast(cx, id);
         } else {
             self.complete(cx, id, Outcome::check(Sense::ALUA_UNAVAILABLE));
         }
     }
 
-    /// The peer is gone. A write may still be on its way to it: its outcome waits until the peer would refuse it, for the
-    /// host sends it again through the other path as soon as it has the outcome.
-    pub fn fail_all(&mut self, cx: &mut Context<'_>) {
-        let (now, life) = (cx.now, cx.config.write_life + cx.config.write_life / 10);
-        for id in self.tasks.keys().copied().collect::<Vec<_>>() {
-            match self.tasks.get_mut(&id) {
-                Some(task) if task.proof.is_some_and(|at| now < at + life) => {
-                    task.failing = true;
-                    task.deadline = task.proof.map_or(now, |at| at + life);
-                }
-                _ => self.complete(cx, id, Outcome::check(Sense::ALUA_UNAVAILABLE)),
+    /// Nobody will say what became of a command. A write may still be on its way to the peer: its outcome waits until the
+    /// peer would not begin it any more, for the host sends it again through the other path as soon as it has the outcome.
+    /// (What the peer has begun by then, the host's next write to these blocks waits for there.)
+    fn outlast(&mut self, cx: &mut Context<'_>, id: u64) {
+        let life = cx.config.write_life + cx.config.write_life / 10;
+        let until = self.tasks.get(&id).and_then(|task| task.proof).map(|at| at + life);
+        match self.tasks.get_mut(&id).zip(until) {
+            Some((task, until)) if cx.now < until => {
+                task.failing = true;
+                task.deadline = until;
             }
+            _ => self.complete(cx, id, Outcome::check(Sense::ALUA_UNAVAILABLE)),
+        }
+    }
+
+    /// The write that this ABORT TASK is to end, if its outcome waits for that.
+    fn write_to_abort(&self, id: u64) -> Option<u64> {
+        match self.management.get(&id).map(|tm| &tm.waiting) {
+            Some(Waiting::Abort(task)) => self.tasks.get(task)?.proof.map(|_| *task),
+            _ => None,
+        }
+    }
+
+    /// The peer is gone.
+    pub fn fail_all(&mut self, cx: &mut Context<'_>) {
+        for id in self.tasks.keys().copied().collect::<Vec<_>>() {
+            self.outlast(cx, id);
         }
         // Its tasks are gone with it, as far as this node can know.
         for id in self.management.keys().copied().collect::<Vec<_>>() {
@@ -460,7 +478,14 @@ impl Standby {
             .map(|(id, _)| *id)
             .collect();
         for id in late {
-            self.end_management(cx, id, TmResponse::Rejected);
+            match self.write_to_abort(id) {
+                // Asked again: it may have been lost, and the write may happen as long as the peer does not say otherwise.
+                Some(task) => {
+                    self.management.remove(&id);
+                    self.abort_and_wait(cx, task);
+                }
+                None => self.end_management(cx, id, TmResponse::Rejected),
+            }
         }
     }
 
@@ -496,13 +521,9 @@ impl Standby {
         true
     }
 
-    /// For the answer of the peer, not for ever: but a write that is being aborted may still happen as long as the peer is
-    /// there and does not say otherwise.
+    /// For the answer of the peer.
     fn wait(&mut self, cx: &Context<'_>, id: u64, waiting: Waiting) {
-        let deadline = match &waiting {
-            Waiting::Abort(task) if self.tasks.get(task).is_some_and(|task| task.proof.is_some()) => Duration::MAX,
-            _ => cx.now + cx.config.management,
-        };
+        let deadline = cx.now + cx.config.management;
         self.management.insert(id, Management { waiting, deadline });
     }
 
@@ -520,7 +541,10 @@ impl Standby {
     fn end_management(&mut self, cx: &mut Context<'_>, id: u64, response: TmResponse) {
         match self.management.remove(&id).map(|tm| tm.waiting) {
             Some(Waiting::Framework(done)) => cx.out.push(Output::CompleteManagement(done, response)),
-            Some(Waiting::Abort(task)) => self.complete(cx, task, Outcome::status(ScsiStatus::TaskAborted)),
+            Some(Waiting::Abort(task)) if response == TmResponse::Complete => {
+                self.complete(cx, task, Outcome::status(ScsiStatus::TaskAborted));
+            }
+            Some(Waiting::Abort(task)) => self.outlast(cx, task),
             Some(Waiting::Nobody) | None => {}
         }
     }

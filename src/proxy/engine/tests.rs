@@ -98,7 +98,7 @@ impl Node {
     fn perform_one(&mut self, now: Duration, output: Output) {
         match output {
             Output::Send(_, message) if self.engine.may_send() => self.send(message),
-            Output::Send(_, message) => self.engine.send_failed(now, &message),
+            Output::Send(_, message) => self.engine.send_failed(now, &message, Fate::Kept),
             Output::Event(event) => self.events.push(event),
             Output::Complete(done, outcome) => done(outcome),
             Output::CompleteManagement(done, response) => done(response),

@@ -36,9 +36,10 @@ const IMPORT: Event = Event::Import { own_path: true };
 const REFUSED: Event = Event::ImportFailed(ImportFailure::Refused);
 const TAKEN: Action = UnitAttention(Attention::Taken);
 const LOST: Action = UnitAttention(Attention::Lost);
-const YIELD: [Action; 5] = [
+const YIELD: [Action; 6] = [
     KillTasks,
     CloseWithoutWriting,
+    SendGivenUp,
     MarkStandby,
     LOST,
     Log(Notice::OwnershipLost),

@@ -43,6 +43,7 @@ const ORIGINAL: PeerView = PeerView {
     says: None,
     fenced: false,
     cold_start: false,
+    given_up: None,
 };
 const UNREACHABLE: PeerView = PeerView {
     reachable: false,
@@ -50,6 +51,7 @@ const UNREACHABLE: PeerView = PeerView {
     says: None,
     fenced: false,
     cold_start: false,
+    given_up: None,
 };
 const FENCED: PeerView = PeerView {
     fenced: true,
@@ -67,6 +69,7 @@ fn views() -> Vec<PeerView> {
                 original: bits & 2 != 0,
                 fenced: bits & 4 != 0,
                 says: says.and_then(AccessState::from_number),
+                given_up: None,
             });
         }
     }
@@ -167,6 +170,23 @@ fn other_owner_and_the_peer_is_fenced() {
         ..FENCED
     };
     waits(Found::Valid(record(OTHER, false)), &came_back);
+}
+
+/// Whether it can be reached now, and whatever its lease does; of that claim only, and only of a record that can be read.
+#[test]
+fn other_owner_and_the_peer_has_given_it_up() {
+    let found = Found::Valid(record(OTHER, false));
+    for view in views() {
+        let said = |generation| PeerView {
+            given_up: Some(generation),
+            ..view
+        };
+        assert_eq!(at_once(found, &said(found.generation())), Decision::Grant);
+        for other in [found.generation() - 1, found.generation() + 1] {
+            assert_eq!(at_once(found, &said(other)), at_once(found, &view));
+        }
+        assert_eq!(at_once(Found::Damaged, &said(0)), at_once(Found::Damaged, &view));
+    }
 }
 
 #[test]

@@ -6,6 +6,9 @@ use crate::framework::forwarded_by_default;
 impl Active {
     /// A command whose session is open. What changes the medium has to prove that nothing has overtaken it.
     pub(super) fn admit(&mut self, cx: &mut Context<'_>, cmd: ScsiCmd, own: &Announcer) {
+        if self.aborted.iter().any(|(id, _)| *id == cmd.task) {
+            return cx.status(4, cmd.task, codes::ABORTED);
+        }
         let given_out = cmd.token.and_then(|token| cx.tokens.issued(token));
         if !may_happen(cx, &cmd, given_out, own) {
             return self.answer(cx, &cmd, Outcome::status(ScsiStatus::Busy));

@@ -72,6 +72,10 @@ impl Active {
     fn manage(&mut self, cx: &mut Context<'_>, cmd: ScsiCmd) {
         let function = match (cmd.function, cmd.referenced) {
             (1, Some(task)) => {
+                self.aborted.push_back((task, cx.now));
+                if self.aborted.len() > REMEMBERED_ABORTS {
+                    self.aborted.pop_front();
+                }
                 if matches!(
                     self.tasks.get(&task).map(|task| &task.progress),
                     Some(Progress::Sending { .. } | Progress::Collecting(_))

@@ -133,7 +133,7 @@ fn what_is_lost_ends() {
     let mut pair = Pair::up();
     let replies = ask(&mut pair, b"abc");
     let sent = pair.a.sent();
-    pair.a.engine.send_failed(pair.now, &sent[0]);
+    pair.a.engine.send_failed(pair.now, &sent[0], Fate::Kept);
     pair.a.perform(pair.now);
     assert_eq!(*replies.lock(), [None]);
 }

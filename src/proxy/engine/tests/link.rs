@@ -378,6 +378,41 @@ fn enabling_again_begins_a_round() {
     assert!(pair.b.removed.is_empty() && pair.a.removed.is_empty());
 }
 
+/// The word that an LU was given up: to one of ours, in each of its lives; never to an original peer, which would delete it.
+#[test]
+fn what_was_given_up_is_told_to_ours_only() {
+    let given_up = Announcement::LuGivenUp {
+        guid: LU,
+        generation: 4,
+    };
+    let told = |pair: &mut Pair| {
+        let told = PeerEvent::LuGivenUp {
+            guid: LU,
+            generation: 4,
+        };
+        let events = std::mem::take(&mut pair.b.events);
+        events.into_iter().filter(|event| *event == told).count()
+    };
+    let mut pair = Pair::up();
+    pair.a.engine.announce(pair.now, given_up.clone());
+    pair.a.perform(pair.now);
+    pair.settle();
+    assert_eq!(told(&mut pair), 1);
+    pair.pass_cut(8 * SECOND);
+    pair.pass(10 * SECOND);
+    assert!(told(&mut pair) > 0, "again after a silence");
+
+    let mut pair = Pair::with_original();
+    pair.a.engine.announce(pair.now, given_up);
+    pair.a.perform(pair.now);
+    pair.a.tick(pair.now + SECOND);
+    let sent = pair.a.bodies();
+    assert!(
+        !sent.iter().any(|body| matches!(body, Body::DeregisterLun(_))),
+        "{sent:?}"
+    );
+}
+
 #[test]
 fn withdrawals_wait_for_the_peer() {
     let mut pair = Pair::up();

@@ -455,7 +455,7 @@ fn a_command_that_the_door_does_not_take_ends_at_once() {
     let mut pair = Pair::up();
     pair.a.read(pair.now, 1, 512);
     let message = pair.a.sent().remove(0);
-    pair.a.engine.send_failed(pair.now, &message);
+    pair.a.engine.send_failed(pair.now, &message, Fate::Kept);
     pair.a.perform(pair.now);
     assert_eq!(pair.a.outcomes(), [(1, Outcome::check(Sense::ALUA_UNAVAILABLE))]);
 }

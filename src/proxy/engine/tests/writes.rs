@@ -201,7 +201,7 @@ fn a_lost_piece_means_that_nothing_is_written() {
     }
     // One does not get through the door.
     let lost = pair.b.sent().remove(1);
-    pair.b.engine.send_failed(pair.now, &lost);
+    pair.b.engine.send_failed(pair.now, &lost, Fate::Unknown);
     pair.b.perform(pair.now);
     pair.settle();
     assert!(pair.a.started.is_empty() && pair.a.engine.active.is_idle());
@@ -258,4 +258,122 @@ fn a_moved_lu_is_not_written() {
     pair.settle();
     assert!(pair.a.started.is_empty());
     assert_eq!(pair.b.outcomes(), [busy(1, 1 << 20)]);
+}
+
+/// The daemon was killed between sending the write on and answering the door: whether the peer has it nobody knows. (A host
+/// was told at once that the path is gone, wrote through the other one, and then the first copy arrived.)
+#[test]
+fn a_door_that_ends_in_the_middle_of_a_call_says_nothing() {
+    for sent_on in [true, false] {
+        let mut pair = owned();
+        let data = pattern(512);
+        pair.b.forward(pair.now, 1, &WRITE, length(&data), &data);
+        pair.b.read(pair.now, 2, 512);
+        let carried = pair.b.sent();
+        for message in &carried {
+            pair.b.engine.send_failed(pair.now, message, Fate::Unknown);
+        }
+        pair.b.engine.door_removed(pair.now, 1);
+        pair.b.perform(pair.now);
+        assert_eq!(pair.b.outcomes(), [unavailable(2)], "of the write nothing yet");
+        let sent = pair.now;
+        let mut outcomes = Vec::new();
+        while outcomes.is_empty() && pair.now < sent + 60 * SECOND {
+            pair.now += SECOND / 4;
+            pair.b.tick(pair.now);
+            pair.a.tick(pair.now);
+            outcomes = pair.b.outcomes();
+        }
+        assert_eq!(outcomes, [unavailable(1)]);
+        // It comes at last, or never came.
+        for message in carried.into_iter().filter(|_| sent_on) {
+            pair.a.post(pair.now, message);
+        }
+        assert!(pair.a.started.iter().all(|started| started.cdb[0] != 0x2a));
+    }
+}
+
+#[test]
+fn what_the_door_never_had_ends_at_once() {
+    let mut pair = owned();
+    let data = pattern(512);
+    pair.b.forward(pair.now, 1, &WRITE, length(&data), &data);
+    let kept = pair.b.sent().remove(0);
+    pair.b.engine.send_failed(pair.now, &kept, Fate::Kept);
+    pair.b.perform(pair.now);
+    assert_eq!(pair.b.outcomes(), [unavailable(1)]);
+}
+
+/// Its outcome waits for the answer, or for the end of the write's life; a lost abort is repeated.
+#[test]
+fn an_abort_that_fails_ends_no_write() {
+    let mut pair = owned();
+    pair.pass(2 * SECOND);
+    let data = pattern(512);
+    pair.b.forward(pair.now, 1, &WRITE, length(&data), &data);
+    let write = pair.b.sent();
+    pair.b.engine.abort(pair.now, 7, 1);
+    pair.b.perform(pair.now);
+    let abort = pair.b.sent().remove(0);
+    pair.b.engine.send_failed(pair.now, &abort, Fate::Unknown);
+    pair.b.perform(pair.now);
+    assert_eq!(pair.b.outcomes(), []);
+    // The peer cannot do it either.
+    pair.b.engine.abort(pair.now, 7, 1);
+    pair.b.perform(pair.now);
+    let abort = pair.b.sent().remove(0);
+    let refusal = Body::Status {
+        of_type: 4,
+        of_id: abort.id,
+        status: 0,
+        full: Some(codes::BUSY),
+    };
+    pair.b.post(pair.now, Message::new(abort.id, refusal));
+    assert_eq!(pair.b.outcomes(), []);
+    pair.pass(pair.b.engine.config.write_life + SECOND);
+    assert_eq!(pair.b.outcomes(), [(1, Outcome::status(ScsiStatus::TaskAborted))]);
+    for message in write {
+        pair.a.post(pair.now, message);
+    }
+    assert!(pair.a.started.is_empty());
+}
+
+#[test]
+fn an_abort_is_repeated_until_it_is_answered() {
+    let mut pair = owned();
+    let data = pattern(512);
+    pair.b.forward(pair.now, 1, &WRITE, length(&data), &data);
+    pair.settle();
+    pair.b.engine.abort(pair.now, 7, 1);
+    pair.b.perform(pair.now);
+    pair.b.to_peer.clear();
+    assert!(pair.a.managed.is_empty(), "lost");
+    pair.pass(pair.b.engine.config.management + SECOND);
+    assert_eq!((pair.a.managed.len(), pair.b.outcomes()), (1, vec![]));
+    let id = pair.a.managed[0].id;
+    pair.a.engine.managed(pair.now, id, TmResponse::Complete);
+    pair.a.perform(pair.now);
+    pair.settle();
+    assert_eq!(pair.b.outcomes(), [(1, Outcome::status(ScsiStatus::TaskAborted))]);
+}
+
+/// Hazard H17: the answer says that the task is gone, so it must not come afterwards.
+#[test]
+fn a_write_that_its_own_abort_has_overtaken_does_not_happen() {
+    let mut pair = owned();
+    let data = pattern(512);
+    pair.b.forward(pair.now, 1, &WRITE, length(&data), &data);
+    let write = pair.b.sent();
+    pair.b.engine.abort(pair.now, 7, 1);
+    pair.b.perform(pair.now);
+    pair.settle();
+    let id = pair.a.managed[0].id;
+    pair.a.engine.managed(pair.now, id, TmResponse::NoSuchTask);
+    pair.a.perform(pair.now);
+    pair.settle();
+    assert_eq!(pair.b.outcomes(), [(1, Outcome::status(ScsiStatus::TaskAborted))]);
+    for message in write {
+        pair.a.post(pair.now, message);
+    }
+    assert!(pair.a.started.is_empty());
 }

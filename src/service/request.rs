@@ -7,7 +7,8 @@ use crate::framework::{
 };
 use crate::iscsi::admin as iscsi;
 use crate::types::{
-    DevId, GroupName, Guid, LuChange, LuProperties, Lun, PersistMethod, ProviderKey, ProviderKind, Secret, Status,
+    DevId, GroupName, Guid, LuChange, LuProperties, Lun, NodeId, PersistMethod, ProviderKey, ProviderKind, Secret,
+    Status,
 };
 use serde::{Deserialize, Serialize};
 
@@ -105,6 +106,9 @@ pub enum Request {
     LuImportMany(Vec<String>),
     /// `stmfxStandbyLus`, at most [`super::BATCH_MAX`].
     LuStandbyMany(Vec<Guid>),
+    /// The installed door's messages go over the stream socket that comes with this, both ways, until it ends, with ALUA mode
+    /// enabled as this node; the bytes have been received from it already. Answered at the end.
+    CarryProxyStream(ProxyHandle, NodeId, Vec<u8>),
 }
 
 /// A request and how its caller wants changes to be kept.
@@ -169,4 +173,6 @@ pub enum Response {
     StandbyReads(bool),
     /// For each LU of a batch, in order.
     LuOutcomes(Vec<LuOutcome>),
+    /// Why: an error number, 0 for an end between two messages.
+    ProxyStreamEnded(i32),
 }

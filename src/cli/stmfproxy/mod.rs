@@ -10,7 +10,6 @@ mod backoff;
 mod complaints;
 mod connection;
 mod daemonise;
-mod frame;
 mod framework;
 mod greeting;
 mod identity;
@@ -132,7 +131,7 @@ fn security(options: &Options, identity: Option<&Identity>) -> Result<(NodeId, O
 fn serve(options: &Options, host: &str, node: NodeId, tls: Option<Tls>) -> u8 {
     log::debug!("aluaNode {host}");
     let framework: Arc<dyn Framework> = Arc::new(Local);
-    let relay = Arc::new(Relay::new(Arc::clone(&framework), node, host, tls));
+    let relay = Arc::new(Relay::new(Arc::clone(&framework), node, host, tls, options.debug));
     let sender = Arc::clone(&relay);
     let door = match Server::create(0, move |call| answer(&sender, &call)) {
         Ok(door) => door,

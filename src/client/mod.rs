@@ -280,3 +280,15 @@ pub fn post_proxy_msg(handle: i32, message: &[u8]) -> Result<(), Status> {
         Ok(other) => unexpected(other),
     }
 }
+
+/// Lets the service carry the peer's messages of an installed door itself, over a stream socket to the peer, both ways, until
+/// that ends: framed as [`crate::proxy::stream`] says. ALUA mode is enabled for it, as this node. `received` came before.
+/// `Ok`: how it ended, an error number or 0. `PostMsgFailed` when the door is gone or has a stream already.
+pub fn carry_proxy_stream(handle: i32, node: NodeId, socket: BorrowedFd<'_>, received: &[u8]) -> Result<i32, Status> {
+    let process = Process::current();
+    let door = process.handles.get(handle).ok_or(Status::PostMsgFailed)?;
+    match process.send(&Request::CarryProxyStream(door, node, received.to_vec()), &[socket])? {
+        Response::ProxyStreamEnded(error) => Ok(error),
+        other => unexpected(other),
+    }
+}

@@ -2,7 +2,6 @@
 //! the stream does not keep (3.1.3).
 
 use super::{NvList, Value, align4, decsize, number};
-use std::collections::HashSet;
 use std::fmt;
 
 /// What a list may be at most.
@@ -150,20 +149,21 @@ impl<'a> Input<'a> {
             return Err(DecodeError::Flags);
         }
         let mut list = NvList::new();
-        let mut names = HashSet::new();
+        let mut names = Vec::new();
         loop {
             let encsize = self.word()?;
             let decsize = self.size()?;
             if encsize == 0 && decsize == 0 {
-                return Ok(list);
+                // Lists are short: sorting beats hashing.
+                names.sort_unstable();
+                let unique = names.windows(2).all(|pair| pair[0] != pair[1]);
+                return unique.then_some(list).ok_or(DecodeError::Duplicate);
             }
             if list.len() == self.limits.pairs {
                 return Err(DecodeError::TooManyPairs);
             }
             let (name, value) = self.pair(decsize, depth)?;
-            if !names.insert(name) {
-                return Err(DecodeError::Duplicate);
-            }
+            names.push(name);
             list.pairs.push((name.to_owned(), value));
         }
     }

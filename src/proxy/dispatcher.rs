@@ -1,5 +1,8 @@
-//! The thread that owns the engine: takes events from the one queue, performs what the engine says, and never waits. What
-//! blocks (the end of a nexus, the removal of an image) goes to a second thread, the janitor.
+//! The owner of the engine: takes events from the one queue, performs what the engine says, and never waits. What blocks (the
+//! end of a nexus, the removal of an image) goes to a thread of its own, the janitor.
+//!
+//! It has a thread, but whoever brings an event handles it there and then when it is his turn ([`Queue`]): a hand-over to
+//! another thread costs more than the event. So nothing here may wait for its caller, who may hold nothing that it needs.
 
 use super::engine::{Engine, Fate, Management, Output, PeerCommand};
 use super::provider::Shared;
@@ -11,6 +14,7 @@ use crate::framework::{
 };
 use crate::scsi::ScsiStatus;
 use crate::types::{DevId, Protocol, Status, TransportId};
+use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::{Arc, Weak, mpsc};
 use std::time::{Duration, Instant};
@@ -31,6 +35,8 @@ pub(super) struct Dispatcher {
     /// Who waits for the end of a door.
     pub waiting: Vec<(u32, mpsc::Sender<()>)>,
     pub stuck: bool,
+    /// When the engine is to look at the time, since boot.
+    pub due: Option<Duration>,
 }
 
 /// Something that may block.
@@ -40,34 +46,96 @@ pub(super) enum Chore {
 }
 
 impl Dispatcher {
-    pub fn run(mut self) {
-        let mut due = None;
-        loop {
-            let event = self.shared.queue.pop(due.map(|at| self.clock.instant(at)));
-            let now = self.clock.now();
-            match event {
-                Some(Event::Stop) => break,
-                Some(event) => self.hear(now, event),
-                None => {}
-            }
-            // Under load too.
-            if due.is_some_and(|at| now >= at) {
-                due = None;
-                self.engine.tick(now);
-            }
-            self.watch_door(now);
-            self.perform(now);
-            due = earlier(due, self.next_wake(now));
+    /// The dispatcher's own thread: what others leave, and time.
+    pub fn run(dispatcher: &Mutex<Dispatcher>, queue: &Queue) {
+        while queue.await_turn() {
+            dispatcher.lock().handle_all();
         }
+    }
+
+    /// Handles what is queued, unless another thread does.
+    pub fn help(dispatcher: &Mutex<Dispatcher>, queue: &Queue) {
+        if queue.take_turn() {
+            dispatcher.lock().handle_all();
+        }
+    }
+
+    /// Handles this event, if there is none before it and nobody at work; else leaves it. For a caller that has other things
+    /// to do than those that others bring meanwhile.
+    pub fn hand_in(dispatcher: &Mutex<Dispatcher>, queue: &Queue, event: Event) {
+        if let Some(event) = queue.take_turn_for(event) {
+            let mut dispatcher = dispatcher.lock();
+            let now = dispatcher.handle(Some(event));
+            dispatcher.flush();
+            let due = dispatcher.next_wake(now);
+            queue.end_turn(due);
+        }
+    }
+
+    /// To be called by who has the turn; it is given back.
+    fn handle_all(&mut self) {
+        let queue = self.shared.queue.clone();
+        loop {
+            let mut now = None;
+            while let Some(event) = queue.next() {
+                if matches!(event, Event::Stop) {
+                    return self.stop();
+                }
+                now = Some(self.handle(Some(event)));
+                self.flush_if_much();
+            }
+            let now = now.unwrap_or_else(|| self.handle(None));
+            self.flush();
+            let due = self.next_wake(now);
+            if queue.end_idle_turn(due) {
+                return;
+            }
+        }
+    }
+
+    /// An event, or only the time; when it was.
+    fn handle(&mut self, event: Option<Event>) -> Duration {
+        let now = self.clock.now();
+        if let Some(event) = event {
+            self.hear(now, event);
+        }
+        // Under load too.
+        if self.due.is_some_and(|due| now >= due) {
+            self.due = None;
+            self.engine.tick(now);
+        }
+        self.watch_door(now);
+        self.perform(now);
+        now
+    }
+
+    fn stop(&mut self) {
         self.engine.disabled(self.clock.now());
         self.perform(self.clock.now());
+        self.flush();
         self.shared.queue.close();
     }
 
-    fn next_wake(&self, now: Duration) -> Option<Duration> {
+    fn next_wake(&mut self, now: Duration) -> Option<Instant> {
         // A door call that hangs is looked at even when nothing else happens.
         let door = self.shared.sender().map(|_| now + self.shared.life.config.probe);
-        earlier(self.engine.next_tick(now), door)
+        let next = earlier(self.engine.next_tick(now), door);
+        self.due = earlier(self.due, next);
+        self.due.map(|due| self.clock.instant(due))
+    }
+
+    /// The messages are on their way, or left to the sender's thread.
+    fn flush(&self) {
+        if let Some(sender) = self.shared.sender() {
+            sender.flush();
+        }
+    }
+
+    /// As [`Dispatcher::flush`], when it is worth it before other events are handled.
+    fn flush_if_much(&self) {
+        if let Some(sender) = self.shared.sender() {
+            sender.flush_if_much();
+        }
     }
 
     fn watch_door(&mut self, now: Duration) {

@@ -2,13 +2,14 @@
 //!
 //! ```text
 //!  framework ──PeerLink──▶ ┌───────┐            ┌────────┐                   ┌────────┐
-//!  stmfPostProxyMsg ─────▶ │ queue │ ─events──▶ │ engine │ ─messages─queue─▶ │ sender │ ─▶ door
-//!  timers ───────────────▶ └───────┘            └────────┘                   └────────┘
-//!                           callers              dispatcher thread            one thread per door
+//!  stmfPostProxyMsg ─────▶ │ queue │ ─events──▶ │ engine │ ─messages─queue─▶ │ sender │ ─▶ lane or door
+//!  lane, timers ─────────▶ └───────┘            └────────┘                   └────────┘
 //! ```
 //!
-//! The `engine` decides; everything around it is queues and three threads (dispatcher, sender, and a janitor for what
-//! blocks). No thread waits for another node.
+//! The `engine` decides; everything around it is queues. Whoever brings an event handles it and sends what comes of it,
+//! unless another thread is just at it, which then does. Three threads do the rest: the dispatcher's (time, and what was
+//! left), the sender's (door calls, and a lane that is full), and a janitor for what blocks. No thread but the sender's
+//! waits for another node.
 #![forbid(unsafe_code)]
 
 pub mod codes;
@@ -16,11 +17,13 @@ mod config;
 mod counters;
 mod dispatcher;
 mod engine;
+mod lane;
 mod limiter;
 pub mod message;
 mod provider;
 mod queue;
 mod sender;
+pub mod stream;
 #[cfg(test)]
 mod tests;
 mod thread;

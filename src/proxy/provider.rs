@@ -4,10 +4,12 @@
 use super::counters::{Counters, LiveCounters, count};
 use super::dispatcher::{Dispatcher, janitor, serve};
 use super::engine::{Class, Command, Engine, ManagementRequest, Origin, Seeds, Seen, own_handshake};
+use super::lane::Lane;
 use super::limiter::Limiter;
 use super::message::{Body, Handshake, MAX_MESSAGE, Message};
 use super::queue::{Clock, Event, Queue};
 use super::sender::{Life, Sender};
+use super::stream::Decoder;
 use super::thread::spawn;
 use super::upcall::DoorUpcall;
 use super::{Config, Upcall};
@@ -27,7 +29,11 @@ use std::sync::{Arc, mpsc};
 /// The proxy port provider `pppt` of one framework.
 pub struct Proxy {
     shared: Arc<Shared>,
+    dispatcher: Arc<Mutex<Dispatcher>>,
 }
+
+/// Messages of a lane that are decoded before they are handled: far fewer than make [`Queue::leave`] wait.
+const AT_ONCE: usize = 64;
 
 /// What callers, dispatcher and janitor share.
 pub(super) struct Shared {
@@ -109,13 +115,16 @@ impl Proxy {
             nexuses: HashMap::new(),
             waiting: Vec::new(),
             stuck: false,
+            due: None,
         };
+        let dispatcher = Arc::new(Mutex::new(dispatcher));
         let (of_janitor, weak) = (shared.clone(), Arc::downgrade(framework));
         let (queue, of_service) = (shared.queue.clone(), weak.clone());
         spawn("pppt-service", move || serve(&requests, &of_service, &queue))?;
         spawn("pppt-janitor", move || janitor(&to_do, &weak, &of_janitor))?;
-        spawn("pppt-dispatcher", move || dispatcher.run())?;
-        Ok(Arc::new(Proxy { shared }))
+        let (own, queue) = (dispatcher.clone(), shared.queue.clone());
+        spawn("pppt-dispatcher", move || Dispatcher::run(&own, &queue))?;
+        Ok(Arc::new(Proxy { shared, dispatcher }))
     }
 
     /// `stmfInitProxyDoor`: `InvalidArg` when `descriptor` is no door, `DoorInstalled` when there is one. The id is never 0.
@@ -164,13 +173,77 @@ impl Proxy {
         Ok(())
     }
 
-    /// `stmfPostProxyMsg`. Returns when the message is decoded and queued; waits while too many are queued. `InvalidArg` for
-    /// an id that is not installed, `PostMsgFailed` for what is no message or is not taken while ALUA mode is disabled;
-    /// a well-formed message that this node does not understand is dropped and counted (ruling 1).
+    /// `stmfPostProxyMsg`. Returns when the message is decoded and queued, or handled; waits while too many are queued.
+    /// `InvalidArg` for an id that is not installed, `PostMsgFailed` for what is no message or is not taken while ALUA mode is
+    /// disabled; a well-formed message that this node does not understand is dropped and counted (ruling 1).
     pub fn post(&self, id: u32, bytes: &[u8]) -> Result<(), Status> {
+        let sender = self.installed(id).ok_or(Status::InvalidArg)?;
+        let taken = self.leave(&sender, bytes);
+        self.help();
+        taken
+    }
+
+    /// Carries messages to and from the peer over a stream socket instead of door calls and posts, until it ends: framed as
+    /// [`super::stream`] says, each way. `begin` is called when messages to the peer go this way, and before one of his is
+    /// taken. `received` came before.
+    ///
+    /// The outer error: nothing was carried. `PostMsgFailed` for an id that is not installed, what is no stream socket, or
+    /// while another one is carried; or that of `begin`. The inner one: how it ended, `Ok` between two frames.
+    pub fn carry(
+        &self,
+        id: u32,
+        socket: OwnedFd,
+        received: &[u8],
+        begin: impl FnOnce() -> Result<(), Status>,
+    ) -> Result<io::Result<()>, Status> {
+        let sender = self.installed(id).ok_or(Status::PostMsgFailed)?;
+        let lane = Arc::new(Lane::new(socket).map_err(|_| Status::PostMsgFailed)?);
+        if !sender.attach(&lane) {
+            return Err(Status::PostMsgFailed);
+        }
+        let end = begin().map(|()| self.read(&sender, &lane, received));
+        sender.detach(&lane);
+        end
+    }
+
+    fn read(&self, sender: &Sender, lane: &Lane, received: &[u8]) -> io::Result<()> {
+        let mut decoder = Decoder::new(MAX_MESSAGE);
+        decoder.push(received);
+        loop {
+            let mut left = 0;
+            while let Some(bytes) = decoder.next_message().map_err(io::Error::other)? {
+                // Refused ones have been counted and told; the peer is not told (H29).
+                let _ = self.leave(sender, bytes);
+                left += 1;
+                if left % AT_ONCE == 0 {
+                    self.help();
+                }
+            }
+            self.help();
+            match lane.receive(decoder.room())? {
+                0 if decoder.is_partial() => return Err(io::ErrorKind::UnexpectedEof.into()),
+                0 => return Ok(()),
+                count => decoder.received(count),
+            }
+        }
+    }
+
+    fn installed(&self, id: u32) -> Option<Arc<Sender>> {
+        let installed = self.shared.door.lock();
+        let sender = installed
+            .as_ref()
+            .filter(|(door, _)| *door == id)
+            .map(|(_, sender)| sender);
+        sender.cloned()
+    }
+
+    fn help(&self) {
+        Dispatcher::help(&self.dispatcher, &self.shared.queue);
+    }
+
+    /// Leaves a message of the peer for [`Proxy::help`].
+    fn leave(&self, sender: &Sender, bytes: &[u8]) -> Result<(), Status> {
         let counters = &self.shared.life.counters;
-        let installed = self.shared.door.lock().clone();
-        let (door, sender) = installed.filter(|(door, _)| *door == id).ok_or(Status::InvalidArg)?;
         let message = match Message::decode(bytes) {
             Ok(message) => message,
             Err(error) if error.is_malformed() => {
@@ -200,14 +273,16 @@ impl Proxy {
             (Body::EchoRequest(data), Some(node)) => Some(self.echo(data, node)),
             _ => None,
         };
+        let event = Event::Message(sender.door(), message);
         match echo {
-            None => self.shared.queue.push_patiently(Event::Message(door, message), limit),
+            None => self.shared.queue.leave(event, limit),
             Some(reply) => {
                 // At once, whatever else is waiting (8.5); but a flood of them fills no memory.
                 if !sender.full() {
                     sender.enqueue(Class::Control, Message::new(0, Body::EchoReply(reply)));
+                    sender.flush();
                 }
-                self.shared.queue.push_if_room(Event::Message(door, message), 2 * limit);
+                self.shared.queue.leave_if_room(event, 2 * limit);
             }
         }
         Ok(())
@@ -286,7 +361,7 @@ impl PeerLink for Proxy {
             data,
             generation: None,
         };
-        self.shared.queue.push(Event::Forward(command, done));
+        Dispatcher::hand_in(&self.dispatcher, &self.shared.queue, Event::Forward(command, done));
     }
 
     fn abort(&self, nexus: &Nexus, tag: u64) {

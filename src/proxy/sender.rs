@@ -1,21 +1,32 @@
-//! The one thread that makes calls on a door, and the queue in front of it (`alua-proxy.md` 2.2, 8.3).
+//! The queue in front of the way to the peer (`alua-proxy.md` 2.2, 8.3), which is the door, or while there is one a lane.
+//!
+//! One thread at a time sends, so that messages leave in order. On a door that is the sender's own thread, for a call may
+//! take as long as it likes. On a lane it is whoever has something to send, as long as there is room in the socket; what
+//! there is no room for is left to the sender's own thread. So nobody else ever waits.
 
 use super::counters::{LiveCounters, count};
 use super::engine::{Class, Fate, Seeds};
+use super::lane::Lane;
 use super::limiter::Limiter;
 use super::message::{Capabilities, Message};
 use super::queue::{Event, Queue};
+use super::stream;
 use super::thread::spawn;
 use super::{Config, Upcall};
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::VecDeque;
-use std::io;
+use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 /// Attempts while the server has no free thread.
 const ATTEMPTS: usize = 3;
+
+/// Bytes worth a system call of their own.
+const BATCH: usize = 256 << 10;
+/// Messages sent at once, two pieces each: far below IOV_MAX.
+const BATCH_MESSAGES: usize = 64;
 
 /// What all senders of a proxy's life share.
 pub(super) struct Life {
@@ -43,10 +54,81 @@ struct State {
     messages: usize,
     bytes: usize,
     closed: bool,
-    /// A call is under way since then.
+    /// A thread is sending; it goes on until nothing is left.
+    sending: bool,
+    /// A call is under way, or a lane has no room, since then.
     calling: Option<Instant>,
     /// `None`: an original peer.
     wire: Option<Capabilities>,
+    lane: Option<Arc<Lane>>,
+    /// What the lane had no room for; the sender's own thread sends it.
+    rest: Frames,
+}
+
+impl State {
+    fn goes_through(&self, lane: &Lane) -> bool {
+        self.lane
+            .as_ref()
+            .is_some_and(|attached| std::ptr::eq(&**attached, lane))
+    }
+
+    /// What it did not take was for this lane only.
+    fn leave(&mut self, lane: &Lane) {
+        if self.goes_through(lane) {
+            self.lane = None;
+            if !self.rest.pieces.is_empty() {
+                self.rest = Frames::default();
+                self.calling = None;
+            }
+        }
+    }
+}
+
+/// Frames on their way into a lane, in pieces.
+#[derive(Default)]
+struct Frames {
+    pieces: VecDeque<Vec<u8>>,
+    /// Bytes of the first piece that are gone.
+    gone: usize,
+}
+
+impl Frames {
+    fn push(&mut self, piece: Vec<u8>) {
+        if !piece.is_empty() {
+            self.pieces.push_back(piece);
+        }
+    }
+
+    /// Sends as much as there is room for in the lane. True when something went.
+    fn send(&mut self, lane: &Lane) -> io::Result<bool> {
+        let mut any = false;
+        while !self.pieces.is_empty() {
+            let slices: Vec<IoSlice<'_>> = self.slices().collect();
+            match lane.send(&slices) {
+                Ok(count) => self.advance(count),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+            any = true;
+        }
+        Ok(any)
+    }
+
+    fn slices(&self) -> impl Iterator<Item = IoSlice<'_>> {
+        let mut gone = self.gone;
+        self.pieces
+            .iter()
+            .take(2 * BATCH_MESSAGES)
+            .map(move |piece| IoSlice::new(&piece[std::mem::take(&mut gone)..]))
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.gone += count;
+        while let Some(length) = self.pieces.front().map(Vec::len).filter(|length| self.gone >= *length) {
+            self.gone -= length;
+            self.pieces.pop_front();
+        }
+    }
 }
 
 impl Sender {
@@ -66,8 +148,11 @@ impl Sender {
                 messages: 0,
                 bytes: 0,
                 closed: false,
+                sending: false,
                 calling: None,
                 wire: Some(Capabilities::default()),
+                lane: None,
+                rest: Frames::default(),
             }),
             wake: Condvar::new(),
         });
@@ -80,6 +165,7 @@ impl Sender {
         self.door
     }
 
+    /// To be sent at the next [`Sender::flush`].
     pub fn enqueue(&self, class: Class, message: Message) {
         let mut state = self.state.lock();
         let config = &self.life.config;
@@ -91,7 +177,47 @@ impl Sender {
         state.messages += 1;
         state.bytes += message.body.weight();
         state.queues[class as usize].push_back(message);
-        drop(state);
+    }
+
+    /// What was enqueued is on its way. Never waits.
+    pub fn flush(&self) {
+        self.flush_from(1);
+    }
+
+    /// As [`Sender::flush`], if there is enough for a system call.
+    pub fn flush_if_much(&self) {
+        self.flush_from(BATCH);
+    }
+
+    fn flush_from(&self, bytes: usize) {
+        let mut state = self.state.lock();
+        // Who is sending, or waits for room, goes on with this.
+        if state.sending || !state.rest.pieces.is_empty() || state.bytes < bytes {
+            return;
+        }
+        match state.lane.clone() {
+            None => drop(self.wake.notify_one()),
+            Some(lane) => {
+                state.sending = true;
+                self.fill(state, &lane);
+            }
+        }
+    }
+
+    /// From now on messages go through this lane. False: there is one already, or the door is gone.
+    pub fn attach(&self, lane: &Arc<Lane>) -> bool {
+        let mut state = self.state.lock();
+        let free = state.lane.is_none() && !state.closed;
+        if free {
+            state.lane = Some(lane.clone());
+        }
+        free
+    }
+
+    /// From now on messages go through the door again.
+    pub fn detach(&self, lane: &Arc<Lane>) {
+        lane.close();
+        self.state.lock().leave(lane);
         self.wake.notify_one();
     }
 
@@ -133,74 +259,145 @@ impl Sender {
         state.closed = true;
         state.queues = Default::default();
         (state.messages, state.bytes) = (0, 0);
+        if let Some(lane) = state.lane.clone() {
+            lane.close();
+            state.leave(&lane);
+        }
         drop(state);
         self.wake.notify_one();
     }
 
     fn run(&self) {
-        while let Some((message, wire)) = self.next() {
-            let (bytes, message) = self.stamp(message, wire);
-            match self.deliver(&bytes) {
-                Ok(0) => self.life.counters.sent(&message.body),
-                Ok(result) => {
-                    // A forwarded command that got lost this way ends by its timer (2.2).
-                    let number = message.body.number();
-                    let limiter = &self.life.limiter;
-                    limiter.warn(format_args!(
-                        "the proxy door answered {result} to a message of type {number}"
-                    ));
-                    self.life.counters.sent(&message.body);
-                }
-                Err(error) => {
-                    if !self.state.lock().closed {
-                        let number = message.body.number();
-                        let limiter = &self.life.limiter;
-                        limiter.warn(format_args!("message of type {number} not sent: {error}"));
-                    }
-                    // EAGAIN: no thread of the server took it. Otherwise the server may have ended with it in its hands.
-                    let fate = match error.raw_os_error() {
-                        Some(libc::EAGAIN) => Fate::Kept,
-                        _ => Fate::Unknown,
-                    };
-                    self.lost(message, fate);
-                    if error.raw_os_error() == Some(libc::EBADF) {
-                        // Like stmfDestroyProxyDoor (2.3).
-                        self.close();
-                        self.dispatcher.push(Event::DoorRemoved(self.door, None));
-                    }
-                }
-            }
-        }
-    }
-
-    fn next(&self) -> Option<(Message, Option<Capabilities>)> {
-        let mut state = self.state.lock();
         loop {
+            let mut state = self.state.lock();
+            while !state.closed && (state.sending || (state.messages == 0 && state.rest.pieces.is_empty())) {
+                self.wake.wait(&mut state);
+            }
             if state.closed {
-                return None;
+                return;
             }
-            if let Some(message) = state.queues.iter_mut().find_map(VecDeque::pop_front) {
-                state.messages -= 1;
-                state.bytes -= message.body.weight();
-                return Some((message, state.wire));
+            state.sending = true;
+            if let Some(lane) = state.lane.clone() {
+                if !state.rest.pieces.is_empty() {
+                    MutexGuard::unlocked(&mut state, || lane.wait_for_room());
+                }
+                self.fill(state, &lane);
+            } else {
+                while state.lane.is_none()
+                    && let Some((message, wire)) = take(&mut state)
+                {
+                    MutexGuard::unlocked(&mut state, || self.call(message, wire));
+                }
+                state.sending = false;
             }
-            self.wake.wait(&mut state);
         }
     }
 
-    /// Sequence numbers are given here: in the order of the door calls.
-    fn stamp(&self, mut message: Message, wire: Option<Capabilities>) -> (Vec<u8>, Message) {
-        let Some(capabilities) = wire else {
-            message.strip_extensions();
-            return (message.encode(), message);
-        };
-        message.extensions.incarnation = Some(self.life.seeds.incarnation);
-        message.extensions.seq = Some(self.life.seq.fetch_add(1, Ordering::Relaxed) + 1);
-        let bytes = match capabilities.has(Capabilities::COMPACT) {
+    /// One message through the door.
+    fn call(&self, mut message: Message, wire: Option<Capabilities>) {
+        self.stamp(&mut message, wire);
+        let bytes = match is_compact(wire) {
             true => message.encode_compact(),
             false => message.encode(),
         };
-        (bytes, message)
+        match self.deliver(&bytes) {
+            Ok(0) => self.life.counters.sent(&message.body),
+            Ok(result) => {
+                // A forwarded command that got lost this way ends by its timer (2.2).
+                let number = message.body.number();
+                let limiter = &self.life.limiter;
+                limiter.warn(format_args!(
+                    "the proxy door answered {result} to a message of type {number}"
+                ));
+                self.life.counters.sent(&message.body);
+            }
+            Err(error) => {
+                if !self.state.lock().closed {
+                    let number = message.body.number();
+                    let limiter = &self.life.limiter;
+                    limiter.warn(format_args!("message of type {number} not sent: {error}"));
+                }
+                // EAGAIN: no thread of the server took it. Otherwise the server may have ended with it in its hands.
+                let fate = match error.raw_os_error() {
+                    Some(libc::EAGAIN) => Fate::Kept,
+                    _ => Fate::Unknown,
+                };
+                self.lost(message, fate);
+                if error.raw_os_error() == Some(libc::EBADF) {
+                    // Like stmfDestroyProxyDoor (2.3).
+                    self.close();
+                    self.dispatcher.push(Event::DoorRemoved(self.door, None));
+                }
+            }
+        }
+    }
+
+    /// Sends through the lane until nothing is left or there is no room. To be called by who is sending.
+    fn fill(&self, mut state: MutexGuard<'_, State>, lane: &Lane) {
+        while state.goes_through(lane) {
+            let mut frames = std::mem::take(&mut state.rest);
+            let (mut bytes, mut batch) = (0, Vec::new());
+            while frames.pieces.is_empty()
+                && bytes < BATCH
+                && batch.len() < BATCH_MESSAGES
+                && let Some((message, wire)) = take(&mut state)
+            {
+                bytes += message.body.weight();
+                batch.push((message, wire));
+            }
+            if batch.is_empty() && frames.pieces.is_empty() {
+                state.calling = None;
+                state.sending = false;
+                return;
+            }
+            let sent = MutexGuard::unlocked(&mut state, || {
+                for (message, wire) in batch {
+                    self.frame(message, wire, &mut frames);
+                }
+                frames.send(lane)
+            });
+            match sent {
+                Ok(_) if frames.pieces.is_empty() => state.calling = None,
+                Ok(any) if state.goes_through(lane) => {
+                    // The sender's own thread goes on when there is room.
+                    state.rest = frames;
+                    state.calling = state.calling.filter(|_| !any).or_else(|| Some(Instant::now()));
+                    state.sending = false;
+                    self.wake.notify_one();
+                    return;
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    // As after an answer of the door that says so: what was for this connection is lost with it.
+                    log::debug!("pppt: the stream to the peer has ended: {error}");
+                    lane.close();
+                    state.leave(lane);
+                }
+            }
+        }
+        // Another way now; what waits goes there.
+        state.sending = false;
+        self.wake.notify_one();
+    }
+
+    /// One message for the lane.
+    fn frame(&self, mut message: Message, wire: Option<Capabilities>, frames: &mut Frames) {
+        self.stamp(&mut message, wire);
+        self.life.counters.sent(&message.body);
+        let (head, raw) = message.into_parts(is_compact(wire));
+        // Far below: data, CDBs and paths are bounded where they enter.
+        let header = stream::header(head.len() + raw.len()).expect("a message is at most 2 MiB");
+        frames.push([&header[..], &head].concat());
+        frames.push(raw);
+    }
+
+    /// Sequence numbers are given here: in the order of sending.
+    fn stamp(&self, message: &mut Message, wire: Option<Capabilities>) {
+        if wire.is_none() {
+            return message.strip_extensions();
+        }
+        message.extensions.incarnation = Some(self.life.seeds.incarnation);
+        message.extensions.seq = Some(self.life.seq.fetch_add(1, Ordering::Relaxed) + 1);
     }
 
     fn deliver(&self, bytes: &[u8]) -> io::Result<u32> {
@@ -230,4 +427,16 @@ impl Sender {
         count(&self.life.counters.lost);
         self.dispatcher.push(Event::SendFailed(message, fate));
     }
+}
+
+/// The next message, by class.
+fn take(state: &mut State) -> Option<(Message, Option<Capabilities>)> {
+    let message = state.queues.iter_mut().find_map(VecDeque::pop_front)?;
+    state.messages -= 1;
+    state.bytes -= message.body.weight();
+    Some((message, state.wire))
+}
+
+fn is_compact(wire: Option<Capabilities>) -> bool {
+    wire.is_some_and(|capabilities| capabilities.has(Capabilities::COMPACT))
 }

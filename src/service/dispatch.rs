@@ -5,6 +5,7 @@ use crate::changes;
 use crate::door::Credentials;
 use crate::framework::with_persist_method;
 use crate::types::{Guid, LuProperties, NodeId, ProviderKey, ProviderKind, ProviderName, Status};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -165,6 +166,12 @@ impl Service {
                 Response::Done
             }
             Request::PostProxyMsg(handle, message) => done(self.doors.post(handle, &message))?,
+            Request::CarryProxyStream(handle, node, received) => {
+                let socket = descriptors.into_iter().next().ok_or(Status::Error)?;
+                let begin = || self.framework.set_alua(true, Some(node));
+                let ended = self.doors.carry(handle, socket, &received, begin)?;
+                Response::ProxyStreamEnded(ended.map_or_else(|error| error_number(&error), |()| 0))
+            }
 
             // Answered with a descriptor, by `dispatch`.
             Request::Watch => Response::Done,
@@ -250,6 +257,11 @@ impl Service {
         self.disk_lu(guid)?;
         Ok(Response::Resource(Box::new(self.framework.lu_access(guid)?)))
     }
+}
+
+/// What a stream that is out of step ends with.
+fn error_number(error: &io::Error) -> i32 {
+    error.raw_os_error().unwrap_or(libc::EPROTO)
 }
 
 fn done(result: Result<(), Status>) -> Result<Response, Status> {

@@ -7,6 +7,7 @@ use crate::types::Status;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{Shutdown, shutdown};
 use parking_lot::Mutex;
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::{Arc, Weak};
 
@@ -85,11 +86,25 @@ impl ProxyDoors {
     /// `stmfPostProxyMsg`. A handle that a client still has but the service does not know any more belongs to a service
     /// that has ended: the post fails, the argument is not wrong.
     pub(super) fn post(&self, handle: ProxyHandle, message: &[u8]) -> Result<(), Status> {
-        let door = match &*self.installed.lock() {
-            Some(installed) if installed.handle == handle => installed.door,
-            _ => return Err(Status::PostMsgFailed),
-        };
-        self.proxy.post(door, message)
+        self.proxy.post(self.number(handle)?, message)
+    }
+
+    /// [`Proxy::carry`]; the caller is kept until it ends.
+    pub(super) fn carry(
+        &self,
+        handle: ProxyHandle,
+        socket: OwnedFd,
+        received: &[u8],
+        begin: impl FnOnce() -> Result<(), Status>,
+    ) -> Result<io::Result<()>, Status> {
+        self.proxy.carry(self.number(handle)?, socket, received, begin)
+    }
+
+    fn number(&self, handle: ProxyHandle) -> Result<u32, Status> {
+        match &*self.installed.lock() {
+            Some(installed) if installed.handle == handle => Ok(installed.door),
+            _ => Err(Status::PostMsgFailed),
+        }
     }
 }
 

@@ -7,7 +7,8 @@ use crate::framework::{
 };
 use crate::iscsi::admin as iscsi;
 use crate::types::{
-    DevId, GroupName, Guid, LuChange, LuProperties, Lun, PersistMethod, ProviderKey, ProviderKind, Secret, Status,
+    DevId, GroupName, Guid, LuChange, LuProperties, Lun, NodeId, PersistMethod, ProviderKey, ProviderKind, Secret,
+    Status,
 };
 use serde::{Deserialize, Serialize};
 
@@ -115,6 +116,9 @@ pub enum Request {
     OverwritePeer,
     /// `aluaadm mirror`.
     SetMirror(bool),
+    /// The installed door's messages go over the stream socket that comes with this, both ways, until it ends, with ALUA mode
+    /// enabled as this node; the bytes have been received from it already. Answered at the end.
+    CarryProxyStream(ProxyHandle, NodeId, Vec<u8>),
 }
 
 impl Request {
@@ -214,4 +218,6 @@ pub enum Response {
     PeerNode(Option<Box<PeerNode>>),
     Comparison(Result<Vec<Difference>, PeerTrouble>),
     Overwritten(Result<(), PeerTrouble>),
+    /// Why: an error number, 0 for an end between two messages.
+    ProxyStreamEnded(i32),
 }

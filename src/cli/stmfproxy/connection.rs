@@ -1,13 +1,16 @@
 //! One TCP connection to the peer's daemon: options, greeting, frames in, frames out.
 #![forbid(unsafe_code)]
 
-use super::frame::{self, Decoder};
 use super::queue::Queue;
 use super::tls::Tls;
 use super::transport::Transport;
+use crate::proxy::stream::{self, Decoder};
 use nix::sys::socket::{setsockopt, sockopt};
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// The peer must have greeted after this time, the handshake of TLS included.
@@ -48,19 +51,19 @@ impl Connection {
     /// in the decoder.
     pub fn greet(&self, greeting: &[u8], decoder: &mut Decoder) -> io::Result<Vec<u8>> {
         let deadline = Instant::now() + GREETING_TIMEOUT;
-        decoder.set_limit(frame::MAX_GREETING);
+        decoder.set_limit(stream::MAX_GREETING);
         self.transport.handshake(decoder, deadline)?;
         self.transport
-            .send(&[frame::encode(greeting).map_err(io::Error::other)?])?;
+            .send(&[stream::encode(greeting).map_err(io::Error::other)?])?;
         let greeting = loop {
             if let Some(greeting) = decoder.next_message().map_err(not_a_greeting)? {
                 break greeting.to_vec();
             }
             self.transport.wait_until(deadline)?;
-            self.transport.receive(decoder, &mut [0; 4096])?;
+            self.transport.receive(&mut [0; 4096], |bytes| decoder.push(bytes))?;
         };
         self.transport.wait_for_ever()?;
-        decoder.set_limit(frame::MAX_MESSAGE);
+        decoder.set_limit(stream::MAX_MESSAGE);
         Ok(greeting)
     }
 
@@ -72,7 +75,7 @@ impl Connection {
             while let Some(bytes) = decoder.next_message().map_err(io::Error::other)? {
                 message(bytes)?;
             }
-            match self.transport.receive(decoder, &mut buffer) {
+            match self.transport.receive(&mut buffer, |bytes| decoder.push(bytes)) {
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && !decoder.is_partial() => return Ok(()),
                 received => received?,
             }
@@ -87,6 +90,57 @@ impl Connection {
         Ok(())
     }
 
+    /// Lends a stream of the frames to `carry`, which reads and writes them until it ends, an error number or 0: the
+    /// connection itself or, with TLS, one end of a socket pair whose other end is pumped. The connection is closed then.
+    /// The outer error is that of `carry`; the inner one, why the connection ended.
+    pub fn lend<E>(&self, carry: impl FnOnce(BorrowedFd<'_>) -> Result<i32, E>) -> Result<io::Result<()>, E> {
+        if let Some(stream) = self.transport.plain() {
+            let ended = carry(stream);
+            self.close();
+            return ended.map(|error| match error {
+                0 => Ok(()),
+                error => Err(io::Error::from_raw_os_error(error)),
+            });
+        }
+        let (lent, inside) = match UnixStream::pair() {
+            Ok(pair) => pair,
+            Err(error) => return Ok(Err(error)),
+        };
+        let close = || {
+            self.close();
+            // Fails only when it has ended already.
+            let _ = inside.shutdown(Shutdown::Both);
+        };
+        thread::scope(|scope| {
+            let pump_out = || {
+                if let Err(error) = self.transport.pump_out(&inside) {
+                    log::error!("send() call failed: {}", number(&error));
+                }
+                close();
+            };
+            let pump_in = || {
+                let ended = self.transport.pump_in(&inside);
+                close();
+                ended
+            };
+            let named = |name: &str| thread::Builder::new().name(name.to_owned());
+            let reader = match named("peer-reader").spawn_scoped(scope, pump_in) {
+                Ok(reader) => reader,
+                Err(error) => return Ok(Err(error)),
+            };
+            let carried = match named("peer-writer").spawn_scoped(scope, pump_out) {
+                Ok(_) => carry(lent.as_fd()),
+                Err(error) => {
+                    close();
+                    return Ok(Err(error));
+                }
+            };
+            close();
+            let ended = reader.join().unwrap_or_else(|_| Err(io::ErrorKind::Other.into()));
+            carried.map(|_| ended)
+        })
+    }
+
     /// Ends it for everybody: reader, writer, senders, and the peer.
     pub fn close(&self) {
         self.queue.close();
@@ -97,7 +151,7 @@ impl Connection {
 /// The first bytes of a TLS handshake, read as a length.
 const TLS_HANDSHAKE: usize = 0x1603;
 
-fn not_a_greeting(error: frame::InvalidLength) -> io::Error {
+fn not_a_greeting(error: stream::InvalidLength) -> io::Error {
     let text = if error.0 >> 16 == TLS_HANDSHAKE {
         "the peer speaks TLS, but this node is run with --plain or a node name".to_owned()
     } else {

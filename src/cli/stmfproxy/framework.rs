@@ -17,6 +17,9 @@ pub trait Framework: Send + Sync {
     fn enable(&self, node: NodeId) -> Result<(), Status>;
     /// A message of the peer.
     fn post(&self, handle: i32, message: &[u8]) -> Result<(), Status>;
+    /// Switches ALUA on as [`Framework::enable`] does and carries all messages over this stream, both ways, until it ends:
+    /// an error number or 0. `received` came before.
+    fn carry(&self, handle: i32, node: NodeId, stream: BorrowedFd<'_>, received: &[u8]) -> Result<i32, Status>;
 }
 
 /// The one behind libstmf.
@@ -37,5 +40,8 @@ impl Framework for Local {
     }
     fn post(&self, handle: i32, message: &[u8]) -> Result<(), Status> {
         client::post_proxy_msg(handle, message)
+    }
+    fn carry(&self, handle: i32, node: NodeId, stream: BorrowedFd<'_>, received: &[u8]) -> Result<i32, Status> {
+        client::carry_proxy_stream(handle, node, stream, received)
     }
 }

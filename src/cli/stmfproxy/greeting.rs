@@ -103,6 +103,13 @@ pub fn member(greeting: &[u8]) -> Result<Member, String> {
     Member::new(&String::from_utf8_lossy(cluster), node).map_err(|error| format!("the peer's greeting: {error}"))
 }
 
+/// The name in a greeting: what stands before the first NUL, for people.
+pub fn name_in(greeting: &[u8]) -> String {
+    let name = greeting.split(|b| *b == 0).next().unwrap_or_default();
+    let name = String::from_utf8_lossy(&name[..name.len().min(255)]);
+    name.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,6 +122,14 @@ mod tests {
     /// Bars stand for NULs.
     fn bytes(text: &str) -> Vec<u8> {
         text.replace('|', "\0").into_bytes()
+    }
+
+    #[test]
+    fn greetings_are_shown_safely() {
+        assert_eq!(name_in(b"node1\0"), "node1");
+        assert_eq!(name_in(b"node1\0more"), "node1");
+        assert_eq!(name_in(b"a\x1b[2J\xff"), "a?[2J\u{fffd}");
+        assert_eq!(name_in(b""), "");
     }
 
     #[test]

@@ -10,7 +10,6 @@ mod backoff;
 mod complaints;
 mod connection;
 mod daemonise;
-mod frame;
 mod framework;
 mod greeting;
 mod identity;
@@ -150,7 +149,7 @@ fn security(options: &Options, identity: Option<&Identity>) -> Result<(NodeId, O
 fn serve(options: &Options, host: &str, node: NodeId, tls: Option<Tls>, on_hang_up: &OnHangUp) -> u8 {
     log::debug!("aluaNode {host}");
     let framework: Arc<dyn Framework> = Arc::new(Local);
-    let relay = Arc::new(Relay::new(Arc::clone(&framework), node, host, tls));
+    let relay = Arc::new(Relay::new(Arc::clone(&framework), node, host, tls, options.debug));
     if let Some(dir) = options.tls_dir.clone() {
         let (relay, options) = (Arc::clone(&relay), options.clone());
         on_hang_up.get_or_init(|| Box::new(move || reload(&relay, &options, &dir)));

@@ -12,8 +12,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
-use super::frame::greeting_name;
-use super::greeting::Member;
+use super::greeting::{self, Member};
 use crate::types::NodeId;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -41,7 +40,7 @@ pub fn compose(member: &Member, host: &str, certificate: &str) -> String {
     format!(
         "# Who this node is to the other node's stmfproxy. Public, but must arrive there unchanged.\n\
          stmfproxy-pairing: 1\nhost: {}\ncluster: {}\nnode: {}\n{}",
-        greeting_name(host.as_bytes()),
+        greeting::name_in(host.as_bytes()),
         member.cluster(),
         member.node.get(),
         certificate.replace("\r\n", "\n")
@@ -83,7 +82,7 @@ impl Pairing {
         let node = node.ok_or("no line 'node: 0' or 'node: 1'")?;
         Ok(Pairing {
             member: Member::new(cluster.ok_or("no line 'cluster: NAME'")?, node)?,
-            host: greeting_name(host.unwrap_or_default().as_bytes()),
+            host: greeting::name_in(host.unwrap_or_default().as_bytes()),
             certificate,
         })
     }

@@ -1,4 +1,6 @@
-//! Messages between the local framework's door and the peer, over one connection at a time.
+//! Messages between the local framework and the peer, over one connection at a time. Usually the framework gets the stream
+//! and carries its messages itself ([`Framework::carry`]). For a log of each message (`-d`) they go one by one through the
+//! door and `stmfPostProxyMsg`.
 //!
 //! What must stay true:
 //! - At most one connection carries messages. A new one replaces the old one, and begins only after the old one's reader
@@ -10,14 +12,15 @@
 
 use super::complaints::Complaints;
 use super::connection::{Connection, number};
-use super::frame::{self, Decoder};
 use super::framework::Framework;
 use super::greeting;
 use super::tls::Tls;
+use crate::proxy::stream::{self, Decoder};
 use crate::types::{NodeId, Status};
 use parking_lot::{Condvar, Mutex, RwLock};
 use std::io;
 use std::net::TcpStream;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::thread;
 
@@ -38,6 +41,7 @@ pub struct Relay {
     node: NodeId,
     greeting: Vec<u8>,
     tls: RwLock<Option<Arc<Tls>>>,
+    singly: bool,
     complaints: Complaints,
     state: Mutex<State>,
     attached: Condvar,
@@ -51,18 +55,20 @@ struct State {
     handle: Option<i32>,
     /// The newest connection that has been greeted.
     current: Option<Arc<Connection>>,
-    /// Messages may be sent on `current`.
+    /// Messages of the door may be sent on `current`.
     open: bool,
 }
 
 impl Relay {
-    /// Not attached yet. `host` is the name this node greets with; without `tls` the channel is plain.
-    pub fn new(framework: Arc<dyn Framework>, node: NodeId, host: &str, tls: Option<Tls>) -> Relay {
+    /// Not attached yet. `host` is the name this node greets with; without `tls` the channel is plain. `singly`: each message
+    /// passes through this program.
+    pub fn new(framework: Arc<dyn Framework>, node: NodeId, host: &str, tls: Option<Tls>, singly: bool) -> Relay {
         Relay {
             framework,
             node,
             greeting: greeting::encode(host, tls.as_ref().map(|tls| &tls.own)),
             tls: RwLock::new(tls.map(Arc::new)),
+            singly,
             complaints: Complaints::default(),
             state: Mutex::default(),
             attached: Condvar::new(),
@@ -100,7 +106,7 @@ impl Relay {
             log::warn!("descriptor passed to door");
             return libc::EINVAL;
         }
-        let frame = match frame::encode(message) {
+        let frame = match stream::encode(message) {
             Ok(frame) => frame,
             Err(error) if message.is_empty() => {
                 log::warn!("empty message passed to door: {error}");
@@ -137,7 +143,7 @@ impl Relay {
                 return End::Stranger;
             }
         };
-        let mut decoder = Decoder::new(frame::MAX_GREETING);
+        let mut decoder = Decoder::new(stream::MAX_GREETING);
         let name = match self.greet(&connection, tls.as_deref(), &mut decoder) {
             Ok(name) => name,
             Err(error) => {
@@ -155,7 +161,10 @@ impl Relay {
             return End::Lost;
         };
         log::info!("connected to {name} ({})", connection.address);
-        let end = self.carry(&connection, &mut decoder, handle);
+        let end = match self.singly {
+            true => self.carry(&connection, &mut decoder, handle),
+            false => self.lend(&connection, &decoder, handle),
+        };
         self.finish(&connection);
         log::info!("peer {name} ({}) lost", connection.address);
         end
@@ -169,7 +178,7 @@ impl Relay {
                 .and_then(|member| tls.own.accepts(&member))
                 .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
         }
-        Ok(frame::greeting_name(&theirs))
+        Ok(greeting::name_in(&theirs))
     }
 
     fn complain(&self, connection: &Connection, error: &io::Error) {
@@ -233,7 +242,7 @@ impl Relay {
             .as_ref()
             .is_some_and(|current| Arc::ptr_eq(current, connection));
         let handle = state.handle.filter(|_| current);
-        state.open = handle.is_some();
+        state.open = handle.is_some() && self.singly;
         if handle.is_none() {
             connection.close();
         }
@@ -275,14 +284,19 @@ impl Relay {
         })
     }
 
+    /// The framework carries the messages.
+    fn lend(&self, connection: &Connection, decoder: &Decoder, handle: i32) -> End {
+        let carry = |stream: BorrowedFd<'_>| self.framework.carry(handle, self.node, stream, decoder.rest());
+        match connection.lend(carry) {
+            Ok(ended) => tell_end(ended),
+            Err(status) => return refused(status),
+        }
+        End::Lost
+    }
+
     fn receive(&self, connection: &Connection, decoder: &mut Decoder, handle: i32) -> End {
         if let Err(status) = self.framework.enable(self.node) {
-            log::error!("stmf ioctl failed - {:x} ({status})", status.code());
-            // These do not change by themselves; the rest is a service that comes or goes.
-            return match status {
-                Status::InvalidArg | Status::Perm => End::Refused,
-                _ => End::Lost,
-            };
+            return refused(status);
         }
         let mut refused: u64 = 0;
         let read = connection.read(decoder, |message| {
@@ -303,13 +317,29 @@ impl Relay {
             }
             Ok(())
         });
-        match read {
-            Ok(()) => log::warn!("recv() call failed: 0 (the peer closed the connection)"),
-            Err(error) => log::warn!("recv() call failed: {} ({error})", number(&error)),
-        }
+        tell_end(read);
         if refused > 1 {
             log::error!("{refused} messages of the peer were refused by the local framework");
         }
         End::Lost
+    }
+}
+
+/// The framework does not take this node.
+fn refused(status: Status) -> End {
+    log::error!("stmf ioctl failed - {:x} ({status})", status.code());
+    // These do not change by themselves; the rest is a service that comes or goes.
+    match status {
+        Status::InvalidArg | Status::Perm => End::Refused,
+        _ => End::Lost,
+    }
+}
+
+fn tell_end(ended: io::Result<()>) {
+    match ended {
+        Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => {
+            log::warn!("recv() call failed: {} ({error})", number(&error));
+        }
+        _ => log::warn!("recv() call failed: 0 (the peer closed the connection)"),
     }
 }

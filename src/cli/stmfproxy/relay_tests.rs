@@ -1,9 +1,9 @@
 //! The relay between a framework that records and a peer on a loopback socket.
 
 use super::connection::Connection;
-use super::frame::{self, Decoder};
 use super::framework::Framework;
 use super::relay::{End, Relay};
+use crate::proxy::stream::{self, Decoder};
 use crate::types::{NodeId, Status};
 use parking_lot::{Condvar, Mutex};
 use std::io::{Read, Write};
@@ -59,6 +59,9 @@ impl Framework for Recorder {
             Ok(())
         }
     }
+    fn carry(&self, _: i32, _: NodeId, _: BorrowedFd<'_>, _: &[u8]) -> Result<i32, Status> {
+        unreachable!("messages come one by one")
+    }
 }
 
 struct Node {
@@ -71,7 +74,7 @@ impl Node {
     fn new(recorder: Recorder) -> Node {
         let recorder = Arc::new(recorder);
         let framework = Arc::clone(&recorder) as Arc<dyn Framework>;
-        let relay = Arc::new(Relay::new(framework, NodeId::new(1).unwrap(), "node1", None));
+        let relay = Arc::new(Relay::new(framework, NodeId::new(1).unwrap(), "node1", None, true));
         relay.attach(7);
         Node {
             recorder,
@@ -123,7 +126,10 @@ fn what_the_door_refuses() {
     let node = Node::new(Recorder::default());
     assert_eq!(node.relay.send(b"x", true), libc::EINVAL);
     assert_eq!(node.relay.send(b"", false), libc::EINVAL);
-    assert_eq!(node.relay.send(&vec![0; frame::MAX_MESSAGE + 1], false), libc::EMSGSIZE);
+    assert_eq!(
+        node.relay.send(&vec![0; stream::MAX_MESSAGE + 1], false),
+        libc::EMSGSIZE
+    );
 }
 
 #[test]
@@ -254,7 +260,7 @@ fn greetings_are_bounded() {
     let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let connection = Connection::new(listener.accept().unwrap().0, None).unwrap();
     peer.write_all(&[0, 1, 0, 1]).unwrap();
-    let greeted = connection.greet(b"node1\0", &mut Decoder::new(frame::MAX_GREETING));
+    let greeted = connection.greet(b"node1\0", &mut Decoder::new(stream::MAX_GREETING));
     assert_eq!(
         greeted.unwrap_err().to_string(),
         "frame of 65537 bytes instead of a greeting"

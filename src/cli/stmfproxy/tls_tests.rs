@@ -1,11 +1,11 @@
 //! Two ends of a TLS channel over loopback, in one process.
 
 use super::connection::Connection;
-use super::frame::Decoder;
 use super::greeting::{self, Member};
 use super::identity::{self, Identity};
 use super::pairing::{self, Pairing};
 use super::tls::Tls;
+use crate::proxy::stream::{self, Decoder};
 use crate::types::NodeId;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
@@ -103,7 +103,7 @@ fn both_directions_at_once_in_order() {
             scope.spawn(move || writer.write());
             scope.spawn(move || {
                 for n in 0..COUNT {
-                    let frame = super::frame::encode(&message(n)).unwrap();
+                    let frame = stream::encode(&message(n)).unwrap();
                     sender.queue.push(frame).unwrap();
                 }
             });

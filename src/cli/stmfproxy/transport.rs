@@ -2,15 +2,17 @@
 //!
 //! After the handshake one thread reads and one writes. Only the writer writes to the socket, so TLS records leave in the
 //! order in which they were sealed. The lock of the session is held for work on buffers, never while the socket blocks: a
-//! peer that does not read cannot keep this node from reading.
+//! peer that does not read cannot keep this node from reading. A plain stream may be lent to the framework instead.
 #![forbid(unsafe_code)]
 
-use super::frame::Decoder;
 use super::tls::{self, Tls};
+use crate::proxy::stream::Decoder;
 use parking_lot::Mutex;
 use rustls::Connection as Session;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 /// Plain bytes sealed in one piece, so that the reader gets the session in between.
@@ -22,6 +24,9 @@ const RECORD: usize = 16 << 10;
 /// How long, and for how many bytes, a refused peer is listened to: closing at once could destroy the alert that tells it why.
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 64 << 10;
+
+/// Bytes pumped at once.
+const BUFFER: usize = 256 << 10;
 
 /// One stream.
 pub struct Transport {
@@ -50,7 +55,7 @@ impl Transport {
                 return Ok(());
             }
             self.wait_until(deadline)?;
-            if let Err(error) = self.receive(decoder, &mut buffer) {
+            if let Err(error) = self.receive(&mut buffer, |bytes| decoder.push(bytes)) {
                 self.refuse(session, deadline);
                 return Err(error);
             }
@@ -68,8 +73,8 @@ impl Transport {
         self.stream.set_write_timeout(None)
     }
 
-    /// Waits for bytes and gives the decoder what they hold, which may be nothing yet; a stream that ends is `UnexpectedEof`.
-    pub fn receive(&self, decoder: &mut Decoder, buffer: &mut [u8]) -> io::Result<()> {
+    /// Waits for bytes and gives `sink` what they hold, which may be nothing yet; a stream that ends is `UnexpectedEof`.
+    pub fn receive(&self, buffer: &mut [u8], mut sink: impl FnMut(&[u8])) -> io::Result<()> {
         let count = loop {
             match (&self.stream).read(buffer) {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
@@ -80,20 +85,20 @@ impl Transport {
             }
         };
         match &self.session {
-            None => decoder.push(&buffer[..count]),
-            Some(session) => open(&mut session.lock(), &buffer[..count], decoder)?,
+            None => sink(&buffer[..count]),
+            Some(session) => open(&mut session.lock(), &buffer[..count], &mut sink)?,
         }
         Ok(())
     }
 
     /// Writes whole frames, in order.
-    pub fn send(&self, frames: &[Vec<u8>]) -> io::Result<()> {
+    pub fn send(&self, frames: &[impl AsRef<[u8]>]) -> io::Result<()> {
         let Some(session) = &self.session else {
-            let mut slices: Vec<IoSlice<'_>> = frames.iter().map(|frame| IoSlice::new(frame)).collect();
+            let mut slices: Vec<IoSlice<'_>> = frames.iter().map(|frame| IoSlice::new(frame.as_ref())).collect();
             return write_all(&self.stream, &mut slices);
         };
         let mut sealed = Vec::new();
-        for piece in frames.iter().flat_map(|frame| frame.chunks(PIECE)) {
+        for piece in frames.iter().flat_map(|frame| frame.as_ref().chunks(PIECE)) {
             seal(&mut session.lock(), piece, &mut sealed)?;
             if sealed.len() >= PIECE {
                 (&self.stream).write_all(&sealed)?;
@@ -101,6 +106,34 @@ impl Transport {
             }
         }
         (&self.stream).write_all(&sealed)
+    }
+
+    /// The stream itself, if what is on it is not sealed. `None`: see [`Transport::pump_in`].
+    pub fn plain(&self) -> Option<BorrowedFd<'_>> {
+        self.session.is_none().then(|| self.stream.as_fd())
+    }
+
+    /// Carries the bytes of the peer to `inside`, until either side ends.
+    pub fn pump_in(&self, mut inside: &UnixStream) -> io::Result<()> {
+        let (mut buffer, mut plain) = (vec![0; BUFFER], Vec::new());
+        loop {
+            self.receive(&mut buffer, |bytes| plain.extend_from_slice(bytes))?;
+            inside.write_all(&plain)?;
+            plain.clear();
+        }
+    }
+
+    /// Carries what comes from `inside` to the peer, until either side ends.
+    pub fn pump_out(&self, mut inside: &UnixStream) -> io::Result<()> {
+        let mut buffer = vec![0; BUFFER];
+        loop {
+            match inside.read(&mut buffer) {
+                Ok(0) => return Ok(()),
+                Ok(count) => self.send(&[&buffer[..count]])?,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// Ends it in both directions.
@@ -151,7 +184,7 @@ fn left(deadline: Instant) -> io::Result<Duration> {
 }
 
 /// Plain bytes of the peer's records.
-fn open(session: &mut Session, mut records: &[u8], decoder: &mut Decoder) -> io::Result<()> {
+fn open(session: &mut Session, mut records: &[u8], sink: &mut impl FnMut(&[u8])) -> io::Result<()> {
     let mut plain = [0; RECORD];
     while !records.is_empty() {
         session.read_tls(&mut records)?;
@@ -162,7 +195,7 @@ fn open(session: &mut Session, mut records: &[u8], decoder: &mut Decoder) -> io:
             match session.reader().read(&mut plain) {
                 // The peer has closed the session; what comes behind is not its.
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(count) => decoder.push(&plain[..count]),
+                Ok(count) => sink(&plain[..count]),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error),
             }

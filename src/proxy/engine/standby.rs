@@ -77,16 +77,20 @@ impl Forwarded {
         if offset > self.data.len() && self.early.len() >= EARLY_PIECES {
             return false;
         }
+        let wanted = if self.expected.read {
+            self.expected.length as usize
+        } else {
+            0
+        };
+        if offset == 0 && self.data.is_empty() && self.early.is_empty() && piece.len() <= wanted {
+            self.data = piece;
+            return true;
+        }
         self.early.insert(offset, piece);
         while let Some(next) = self.early.first_entry().filter(|next| *next.key() <= self.data.len()) {
             let (offset, piece) = next.remove_entry();
             // Clamp: an original peer sends the size of its buffer, not of the data (hazard H20). Repeated bytes are
             // dropped.
-            let wanted = if self.expected.read {
-                self.expected.length as usize
-            } else {
-                0
-            };
             let room = wanted.saturating_sub(self.data.len());
             let fresh = piece.get(self.data.len() - offset..).unwrap_or_default();
             self.data.extend_from_slice(&fresh[..fresh.len().min(room)]);

@@ -9,18 +9,25 @@ use super::MessageError;
 const MAGIC: [u8; 4] = [2, 0, 0, 0];
 const HEADER: usize = 16;
 
-pub(super) fn join(list: &[u8], raw: &[u8]) -> Vec<u8> {
+/// All of a frame that stands before its raw part.
+pub(super) fn head(list: &[u8], raw: &[u8]) -> Vec<u8> {
     let length = |part: &[u8]| {
         u32::try_from(part.len())
             .expect("a message is far below 4 GiB")
             .to_be_bytes()
     };
-    let mut out = Vec::with_capacity(HEADER + list.len() + raw.len());
+    let mut out = Vec::with_capacity(HEADER + list.len());
     out.extend_from_slice(&MAGIC);
     out.extend_from_slice(&length(list));
     out.extend_from_slice(&length(raw));
     out.extend_from_slice(&crc32c::crc32c(raw).to_be_bytes());
     out.extend_from_slice(list);
+    out
+}
+
+pub(super) fn join(list: &[u8], raw: &[u8]) -> Vec<u8> {
+    let mut out = head(list, raw);
+    out.reserve_exact(raw.len());
     out.extend_from_slice(raw);
     out
 }

@@ -315,6 +315,18 @@ impl Message {
         }
     }
 
+    /// The bytes of [`Message::encode_compact`] or [`Message::encode`] in two parts, of which the second is the bulk data
+    /// itself, not a copy, or empty.
+    pub fn into_parts(self, compact: bool) -> (Vec<u8>, Vec<u8>) {
+        match self.body.bulk() {
+            Some(data) if compact && !data.is_empty() => {
+                let head = frame::head(&encode::list(&self, encode::Payload::Outside).pack(), data);
+                (head, self.body.into_bulk())
+            }
+            _ => (self.encode(), Vec::new()),
+        }
+    }
+
     /// Reads either form.
     pub fn decode(bytes: &[u8]) -> Result<Message, MessageError> {
         decode::decode(bytes)
@@ -376,6 +388,14 @@ impl Body {
             Body::ScsiData(data) => Some(&data.data),
             Body::NodeRequest(piece) | Body::NodeReply(piece) => Some(&piece.data),
             _ => None,
+        }
+    }
+
+    fn into_bulk(self) -> Vec<u8> {
+        match self {
+            Body::ScsiCmd(cmd) => cmd.data,
+            Body::ScsiData(data) => data.data,
+            _ => Vec::new(),
         }
     }
 

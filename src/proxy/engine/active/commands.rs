@@ -195,7 +195,11 @@ impl Active {
                 task: id,
                 session: task.session,
                 guid: task.guid,
-                data: outcome.data[*given..end].to_vec(),
+                data: if *given == 0 && end == outcome.data.len() {
+                    std::mem::take(&mut outcome.data)
+                } else {
+                    outcome.data[*given..end].to_vec()
+                },
                 offset: u32::try_from(*given).ok().filter(|_| cx.ours),
             };
             *given = end;

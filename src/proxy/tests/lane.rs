@@ -1,0 +1,161 @@
+//! The channel over a stream, as our own daemon has it.
+
+use super::super::message::{Body, MAX_MESSAGE, Message};
+use super::super::stream::{self, Decoder};
+use super::nodes::*;
+use super::pair::compare_reads;
+use crate::framework::PeerLink;
+use crate::scsi::ScsiStatus;
+use crate::types::Status;
+use std::io::{self, Read, Write};
+use std::net::Shutdown;
+use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::sync::atomic::Ordering;
+use std::thread::{Scope, ScopedJoinHandle};
+
+type End = Result<io::Result<()>, Status>;
+
+fn carry<'scope, 'env>(
+    scope: &'scope Scope<'scope, 'env>,
+    node: &'env Node,
+    stream: UnixStream,
+) -> ScopedJoinHandle<'scope, End> {
+    let door = *node.door.lock();
+    let begin = || {
+        node.enable();
+        Ok(())
+    };
+    scope.spawn(move || node.proxy.carry(door, stream.into(), &[], begin))
+}
+
+fn carried_by_doors(pair: &Pair) -> u64 {
+    let count = |node: &Node| node.wire.carried.load(Ordering::Relaxed);
+    count(&pair.a) + count(&pair.b)
+}
+
+#[test]
+fn messages_travel_over_a_stream_and_then_through_doors_again() {
+    let pair = Pair::prepared(|_| ());
+    std::thread::scope(|scope| {
+        let (one, other) = UnixStream::pair().unwrap();
+        let cut = one.try_clone().unwrap();
+        let carried = [carry(scope, &pair.a, one), carry(scope, &pair.b, other)];
+        pair.wait_ready();
+        wait("the Standby LU", || pair.b.access(&pair.guid).is_some());
+        compare_reads(&pair.a, &pair.b);
+        // Far more than a socket takes at once.
+        const LENGTH: usize = 4 << 20;
+        let command = cdb(0x28, 0, LENGTH);
+        let expected = content();
+        let reads: Vec<_> = (0..24).map(|_| pair.b.start(&command, read(LENGTH), &[])).collect();
+        for outcome in reads {
+            let outcome = outcome.recv().expect("a status");
+            assert_eq!(outcome.status, ScsiStatus::Good);
+            assert!(outcome.data == expected[..LENGTH]);
+        }
+        assert_eq!(carried_by_doors(&pair), 0);
+        cut.shutdown(Shutdown::Both).unwrap();
+        for end in carried {
+            // In the middle of a message, or between two.
+            assert!(end.join().unwrap().is_ok());
+        }
+    });
+    wait("a usable path", || pair.b.read(0, BLOCK).status == ScsiStatus::Good);
+    assert_ne!(carried_by_doors(&pair), 0);
+}
+
+/// What the first connection did not take must not come out of the second.
+#[test]
+fn a_stream_that_nobody_reads_is_followed_by_another_one() {
+    let pair = Pair::prepared(|_| ());
+    let node = &pair.a;
+    let question = |data: Vec<u8>| stream::encode(&Message::new(1, Body::EchoRequest(data)).encode()).unwrap();
+    std::thread::scope(|scope| {
+        let (one, mut other) = UnixStream::pair().unwrap();
+        let carried = carry(scope, node, one);
+        for _ in 0..8 {
+            other.write_all(&question(vec![7; 256 << 10])).unwrap();
+        }
+        wait("answers that wait", || node.proxy.report().to_send > 0);
+        drop(other);
+        // How it ended, is said by the socket.
+        assert!(carried.join().unwrap().is_ok());
+
+        let (one, mut other) = UnixStream::pair().unwrap();
+        let carried = carry(scope, node, one);
+        other.write_all(&question(b"last".to_vec())).unwrap();
+        let mut decoder = Decoder::new(MAX_MESSAGE);
+        loop {
+            let count = other.read(decoder.room()).unwrap();
+            assert_ne!(count, 0);
+            decoder.received(count);
+            let mut last = false;
+            while let Some(bytes) = decoder.next_message().unwrap() {
+                let message = Message::decode(bytes).expect("in step");
+                last |= message.body == Body::EchoReply(b"last".to_vec());
+            }
+            if last {
+                break;
+            }
+        }
+        drop(other);
+        assert!(carried.join().unwrap().is_ok());
+    });
+}
+
+#[test]
+fn what_is_not_carried() {
+    let pair = Pair::prepared(|_| ());
+    let node = &pair.a;
+    let door = *node.door.lock();
+    let refused = |id: u32, socket: std::os::fd::OwnedFd| node.proxy.carry(id, socket, &[], || Ok(())).unwrap_err();
+    let (one, other) = UnixStream::pair().unwrap();
+    assert_eq!(
+        refused(door + 1, one.try_clone().unwrap().into()),
+        Status::PostMsgFailed
+    );
+    let datagram = UnixDatagram::pair().unwrap().0;
+    assert_eq!(refused(door, datagram.into()), Status::PostMsgFailed);
+    let begin = || Err(Status::InvalidArg);
+    let end = node.proxy.carry(door, one.into(), &[], begin);
+    assert_eq!(end.unwrap_err(), Status::InvalidArg);
+    drop(other);
+
+    std::thread::scope(|scope| {
+        let (one, other) = UnixStream::pair().unwrap();
+        let (begun, begins) = std::sync::mpsc::channel();
+        let first = scope.spawn(move || {
+            let begin = || {
+                begun.send(()).unwrap();
+                Ok(())
+            };
+            node.proxy.carry(door, one.into(), &[], begin)
+        });
+        begins.recv().unwrap();
+        let second = UnixStream::pair().unwrap().0;
+        assert_eq!(refused(door, second.into()), Status::PostMsgFailed, "one at a time");
+        node.proxy.destroy_door(door).unwrap();
+        assert!(first.join().unwrap().unwrap().is_ok(), "it ends with the door");
+        drop(other);
+    });
+}
+
+#[test]
+fn a_stream_out_of_step_ends() {
+    let pair = Pair::prepared(|_| ());
+    let door = *pair.a.door.lock();
+    for (bytes, kind) in [
+        (&[0, 0, 0][..], io::ErrorKind::UnexpectedEof),
+        (&[0, 0, 0, 9, 1], io::ErrorKind::UnexpectedEof),
+        (&[0, 0, 0, 0], io::ErrorKind::Other),
+        (&[0xff; 8], io::ErrorKind::Other),
+    ] {
+        for received in [0, bytes.len()] {
+            let (one, mut other) = UnixStream::pair().unwrap();
+            other.write_all(&bytes[received..]).unwrap();
+            other.shutdown(Shutdown::Write).unwrap();
+            let end = pair.a.proxy.carry(door, one.into(), &bytes[..received], || Ok(()));
+            assert_eq!(end.unwrap().unwrap_err().kind(), kind, "{bytes:?}");
+        }
+    }
+}

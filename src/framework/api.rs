@@ -91,6 +91,21 @@ pub struct NexusInfo {
     pub created: u64,
 }
 
+/// A session, and what it sees (`stmfadm list-session`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionReport {
+    /// Initiator port name.
+    pub initiator: DevId,
+    /// Alias, empty if unknown.
+    pub alias: String,
+    /// Target port.
+    pub target: DevId,
+    /// Seconds since 1970.
+    pub created: u64,
+    /// Its LUN map, ascending.
+    pub lus: Vec<(Lun, Guid)>,
+}
+
 /// A view entry of an LU (`libstmf-api.md` 3.5). `None` for a group means "all".
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ViewEntry {
@@ -297,6 +312,10 @@ impl Framework {
     pub fn port_nexuses(&self, devid: &DevId) -> Result<Vec<NexusInfo>, Status> {
         self.nexus_infos(devid)
     }
+    /// Sessions of this node's ports, the oldest first.
+    pub fn session_list(&self) -> Result<Vec<SessionReport>, Status> {
+        self.sessions()
+    }
     pub fn port_online(&self, devid: &DevId) -> Result<(), Status> {
         self.change_port(devid, true)
     }
@@ -363,13 +382,15 @@ impl Framework {
     /// `aluaadm fenced`: the cluster software vouches that the peer cannot write. The peer counts as gone from now on,
     /// whatever it said last. Holds for one import of each LU, and until the peer is heard again: a peer that has come back
     /// unheard may own an LU again.
-    pub fn peer_fenced(&self) {
+    pub fn peer_fenced(&self) -> Result<(), Status> {
+        effects::about_to(|| Ok(vec![Effect::PeerFenced]))?;
         if let Some(link) = self.link() {
             link.presume_gone();
         }
         let mut state = self.state.lock();
         state.fences += 1;
         state.fenced = Some(state.fences);
+        Ok(())
     }
     /// The proxy decoded something the peer said. Never blocks: it queues work for the LU.
     pub fn peer_event(&self, event: PeerEvent) {

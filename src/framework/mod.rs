@@ -11,7 +11,7 @@
 //! | one nexus on one LU | `itl`, `attention` (unit attentions), `live` (tasks), `task_management` |
 //! | what hosts did with an LU | `io` (totals) |
 //! | who sees what | `views` (pure), `groups` (the calls), `mapping`, `lun_map` |
-//! | management | `state`, `service`, `lus`, `modify`, `ports`, `providers` with `sbd_data`, `defaults`, `persistence` |
+//! | management | `effects` (what changes do), `state`, `service`, `lus`, `modify`, `ports`, `providers` with `sbd_data`, `defaults`, `persistence` |
 //! | access state | `alua` (pure), `cell` (performs its actions for one LU), `alua_mode`, `peer_events`, `alua_report` |
 #![forbid(unsafe_code)]
 
@@ -24,6 +24,7 @@ mod cell;
 mod changes;
 mod defaults;
 mod dlun0;
+pub mod effects;
 mod groups;
 mod identity;
 mod io;
@@ -55,9 +56,10 @@ mod views;
 pub use alua_report::{AluaLu, AluaPort, AluaReport, Owner};
 pub use api::{
     AccessReport, ConfigState, DefaultState, Framework, GroupKind, LuInfo, NexusInfo, PortInfo, ProviderData,
-    ServiceState, ViewEntry, ViewRequest,
+    ServiceState, SessionReport, ViewEntry, ViewRequest,
 };
 pub use changes::Wanted;
+pub use effects::{Effect, IscsiObject};
 pub use io::IoTotals;
 pub use live::LiveTask;
 pub use lun_map::LunMap;

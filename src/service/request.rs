@@ -2,8 +2,8 @@
 
 use super::LuOutcome;
 use crate::framework::{
-    AccessReport, AluaReport, DefaultState, GroupKind, LuInfo, NexusInfo, PortInfo, ProviderData, ServiceState,
-    ViewEntry, ViewRequest, Wanted,
+    AccessReport, AluaReport, DefaultState, Effect, GroupKind, LuInfo, NexusInfo, PortInfo, ProviderData, ServiceState,
+    SessionReport, ViewEntry, ViewRequest, Wanted,
 };
 use crate::iscsi::admin as iscsi;
 use crate::types::{
@@ -14,6 +14,9 @@ use serde::{Deserialize, Serialize};
 /// First byte of every request and response.
 /// - 1: first version.
 pub const PROTOCOL_VERSION: u8 = 1;
+
+/// First byte of a request that is to tell what it does ([`Told`]), and of the answer.
+pub const TELLING_VERSION: u8 = 2;
 
 /// Names an installed proxy door within the service. It dies with the client: the client keeps one end of a socket pair
 /// whose other end travels with [`Request::InitProxyDoor`].
@@ -105,6 +108,8 @@ pub enum Request {
     LuImportMany(Vec<String>),
     /// `stmfxStandbyLus`, at most [`super::BATCH_MAX`].
     LuStandbyMany(Vec<Guid>),
+    /// `stmfadm list-session`.
+    SessionList,
 }
 
 /// A request and how its caller wants changes to be kept.
@@ -119,6 +124,24 @@ pub struct Call {
 impl From<Request> for Call {
     fn from(request: Request) -> Call {
         Call { persist: None, request }
+    }
+}
+
+/// The answer to a request that was to tell what it does.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Told {
+    /// What it did, or in a rehearsal would have done.
+    pub effects: Vec<Effect>,
+    /// In a rehearsal, that of a request that had been carried out.
+    pub response: Response,
+}
+
+impl From<Response> for Told {
+    fn from(response: Response) -> Told {
+        Told {
+            effects: Vec::new(),
+            response,
+        }
     }
 }
 
@@ -169,4 +192,5 @@ pub enum Response {
     StandbyReads(bool),
     /// For each LU of a batch, in order.
     LuOutcomes(Vec<LuOutcome>),
+    SessionList(Vec<SessionReport>),
 }

@@ -3,8 +3,8 @@
 
 use crate::client;
 use crate::framework::{
-    AccessReport, AluaReport, DefaultState, GroupKind, LuInfo, NexusInfo, PortInfo, ProviderData, ServiceState,
-    ViewEntry, ViewRequest,
+    AccessReport, AluaReport, DefaultState, Effect, GroupKind, LuInfo, NexusInfo, PortInfo, ProviderData, ServiceState,
+    SessionReport, ViewEntry, ViewRequest,
 };
 use crate::iscsi::admin as iscsi;
 use crate::service::AluaInfo;
@@ -25,6 +25,10 @@ macro_rules! service {
             /// With `FileInUse` the GUID is told as well.
             fn lu_import(&self, path: &str) -> Result<Guid, (Status, Option<Guid>)>;
             fn lu_modify_file(&self, path: &str, change: LuChange) -> Result<(), Status>;
+            /// From now on changes are told of; in a rehearsal none is made.
+            fn tell(&self, rehearsal: bool);
+            /// Ends it: what they did, or would have done.
+            fn told(&self) -> Vec<Effect>;
             /// Lets time pass between two looks at a state.
             fn pause(&self, time: Duration);
         }
@@ -38,6 +42,12 @@ macro_rules! service {
             }
             fn lu_modify_file(&self, path: &str, change: LuChange) -> Result<(), Status> {
                 client::lu_modify_file(path.as_bytes(), change)
+            }
+            fn tell(&self, rehearsal: bool) {
+                client::tell(rehearsal);
+            }
+            fn told(&self) -> Vec<Effect> {
+                client::told()
             }
             fn pause(&self, time: Duration) {
                 std::thread::sleep(time);
@@ -55,6 +65,12 @@ macro_rules! service {
             }
             fn lu_modify_file(&self, path: &str, change: LuChange) -> Result<(), Status> {
                 self.answer(&format!("lu_modify_file({path:?}, {change:?})"))
+            }
+            fn tell(&self, rehearsal: bool) {
+                self.asked_to_tell(rehearsal);
+            }
+            fn told(&self) -> Vec<Effect> {
+                self.effects()
             }
             fn pause(&self, time: Duration) {
                 self.paused(time);
@@ -86,6 +102,7 @@ service! {
     target_list() -> Vec<DevId>;
     target_info(target: DevId) -> PortInfo;
     target_sessions(target: DevId) -> Vec<NexusInfo>;
+    session_list() -> Vec<SessionReport>;
     target_online(target: DevId) -> ();
     target_offline(target: DevId) -> ();
     alua_enable(node: NodeId) -> ();

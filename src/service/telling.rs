@@ -34,52 +34,50 @@ fn is_failure(response: &Response) -> bool {
     )
 }
 
-/// Requests that only read, and those that pass `effects::about_to` before they change anything.
+/// Requests that only read, up to `IscsiListing`, and those that pass `effects::about_to` before they change anything.
 const fn can_be_rehearsed(request: &Request) -> bool {
-    match request {
+    matches!(
+        request,
         Request::GetState
-        | Request::LuList
-        | Request::LuInfo(_)
-        | Request::LuResource(_)
-        | Request::GroupList(_)
-        | Request::GroupMembers(..)
-        | Request::ViewList(_)
-        | Request::ViewCheck(_)
-        | Request::TargetList
-        | Request::TargetInfo(_)
-        | Request::TargetSessions(_)
-        | Request::SessionList
-        | Request::Providers(_)
-        | Request::GetAlua
-        | Request::AluaReport
-        | Request::GetLuPolicy(_)
-        | Request::GetStandbyReads
-        | Request::IscsiListing => true,
-
-        Request::LuCreate(_)
-        | Request::LuImport(_)
-        | Request::LuDelete(_)
-        | Request::LuModify(..)
-        | Request::LuModifyFile(..)
-        | Request::LuOnline(_)
-        | Request::LuOffline(_)
-        | Request::LuStandby(_)
-        | Request::GroupCreate(..)
-        | Request::GroupDelete(..)
-        | Request::GroupAdd(..)
-        | Request::GroupRemove(..)
-        | Request::ViewAdd(..)
-        | Request::ViewRemove(..)
-        | Request::TargetOnline(_)
-        | Request::TargetOffline(_)
-        | Request::SetAlua { .. }
-        | Request::PeerFenced
-        | Request::SetLuPolicy(..)
-        | Request::SetStandbyReads(_)
-        | Request::IscsiChange(_) => true,
-
-        _ => false,
-    }
+            | Request::LuList
+            | Request::LuInfo(_)
+            | Request::LuResource(_)
+            | Request::GroupList(_)
+            | Request::GroupMembers(..)
+            | Request::ViewList(_)
+            | Request::ViewCheck(_)
+            | Request::TargetList
+            | Request::TargetInfo(_)
+            | Request::TargetSessions(_)
+            | Request::SessionList
+            | Request::Providers(_)
+            | Request::GetAlua
+            | Request::AluaReport
+            | Request::GetLuPolicy(_)
+            | Request::GetStandbyReads
+            | Request::IscsiListing
+            | Request::LuCreate(_)
+            | Request::LuImport(_)
+            | Request::LuDelete(_)
+            | Request::LuModify(..)
+            | Request::LuModifyFile(..)
+            | Request::LuOnline(_)
+            | Request::LuOffline(_)
+            | Request::LuStandby(_)
+            | Request::GroupCreate(..)
+            | Request::GroupDelete(..)
+            | Request::GroupAdd(..)
+            | Request::GroupRemove(..)
+            | Request::ViewAdd(..)
+            | Request::ViewRemove(..)
+            | Request::TargetOnline(_)
+            | Request::TargetOffline(_)
+            | Request::SetAlua { .. }
+            | Request::PeerFenced
+            | Request::SetLuPolicy(..)
+            | Request::SetStandbyReads(_)
+            | Request::IscsiChange(_)
+    )
 }
 
 /// The response to a request that a rehearsal found possible.

@@ -1,22 +1,13 @@
 # Two nodes on loopback, for the demonstration and for tests. Sourced by bash scripts with `set -euo pipefail`.
 # The caller sets BIN (directory of the programs) and WORK (an existing empty directory) before `pair_init`.
 
+. "${BASH_SOURCE[0]%/*}/basics.sh"
+
 say()  { printf '\n\033[1m== %s\033[0m\n' "$*"; }
 show() { printf '$ %s\n' "$*"; "$@"; }
-fail() { printf '\nFAILED: %s\n' "$*" >&2; exit 1; }
 
 # A free TCP port on loopback.
 free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
-
-# until_true SECONDS DESCRIPTION COMMAND...: polls until the command succeeds.
-until_true() {
-    local deadline=$((SECONDS + $1)) what=$2
-    shift 2
-    until "$@" >/dev/null 2>&1; do
-        [ $SECONDS -lt "$deadline" ] || fail "timed out: $what"
-        sleep 0.1
-    done
-}
 
 declare -A STMFD_PID PROXY_PID ISCSI_PORT
 

@@ -8,18 +8,9 @@ NETWORK=stmf-$$
 declare -A MACHINE LEADER
 MOUNTED=()
 
-fail() { printf '\nFAILED: %s\n' "$*" >&2; exit 1; }
-say()  { printf "\n== %s (%s s)\n" "$*" "$SECONDS"; }
+. "${BASH_SOURCE[0]%/*}/basics.sh"
 
-# until_true SECONDS DESCRIPTION COMMAND...: polls until the command succeeds.
-until_true() {
-    local deadline=$((SECONDS + $1)) what=$2
-    shift 2
-    until "$@" >/dev/null 2>&1; do
-        [ $SECONDS -lt "$deadline" ] || fail "timed out: $what"
-        sleep 0.2
-    done
-}
+say()  { printf "\n== %s (%s s)\n" "$*" "$SECONDS"; }
 
 # machines_init: a network of their own, 192.0.2.0/24, with the test at 192.0.2.100 and no other way out.
 machines_init() {

@@ -3,6 +3,16 @@
 
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::time::Duration;
+
+/// How often the service manager wants to hear of a process that lives (`WATCHDOG=1`, `sd_watchdog_enabled(3)`): half of the
+/// time after which it would give it up. `None`: it does not want to, or means another process.
+pub fn watchdog() -> Option<Duration> {
+    let number = |name| std::env::var(name).ok()?.parse::<u64>().ok();
+    let limit = number("WATCHDOG_USEC").filter(|limit| *limit > 1)?;
+    let meant = std::env::var_os("WATCHDOG_PID").is_none() || number("WATCHDOG_PID") == Some(std::process::id().into());
+    meant.then(|| Duration::from_micros(limit / 2))
+}
 
 /// Tells the service manager, if there is one. A failure is logged: the service works without.
 pub fn notify(state: &str) {

@@ -224,6 +224,9 @@ fn hostile_values() {
         ("stmfadm", "create-lu -p"),
         ("stmfadm", "create-lu -s"),
         ("stmfadm", "create-lu"),
+        ("stmfadm", "create-lu --create --prealloc"),
+        ("stmfadm", "create-lu --create -s 1m --progress"),
+        ("stmfadm", "create-lu --create -s 1m --dry-run"),
         ("stmfadm", "modify-lu -s 1g"),
         ("stmfadm", "modify-lu -f -s 1g"),
         ("stmfadm", "import-lu"),
@@ -259,5 +262,145 @@ fn hostile_values() {
     let nothing_was_made =
         must(&mut stmfd.tool("stmfadm", &["list-lu"])) + &must(&mut stmfd.tool("itadm", &["list-target"]));
     assert_eq!(nothing_was_made, "");
+    stmfd.stop();
+}
+
+/// Of many who ask for the same at once, one gets it; the others are told that somebody was faster.
+#[test]
+fn two_tools_change_the_same_object() {
+    let dir = tempfile::tempdir().unwrap();
+    let stmfd = Stmfd::start(dir.path());
+    let at_once = |line: &str| {
+        let start = || {
+            let mut command = stmfd.tool("stmfadm", &line.split(' ').collect::<Vec<_>>());
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        };
+        let children: Vec<_> = (0..6).map(|_| start()).collect();
+        let outputs: Vec<_> = children
+            .into_iter()
+            .map(|child| child.wait_with_output().unwrap())
+            .collect();
+        let done = outputs.iter().filter(|output| output.status.success()).count();
+        let said = |output: &std::process::Output| String::from_utf8(output.stderr.clone()).unwrap();
+        let refusals: Vec<String> = outputs.iter().map(said).filter(|text| !text.is_empty()).collect();
+        (done, refusals)
+    };
+    let (done, refusals) = at_once("create-hg web");
+    assert_eq!(
+        (done, refusals),
+        (1, vec!["stmfadm: web: already exists\n".to_owned(); 5])
+    );
+    let store = common::disk_file(&dir.path().join("disk"), 2 << 20);
+    let (done, refusals) = at_once(&format!("create-lu {store}"));
+    assert_eq!(
+        (done, refusals),
+        (1, vec![format!("stmfadm: filename {store}: in use\n"); 5])
+    );
+    let guid = must(&mut stmfd.tool("stmfadm", &["list-lu"]))
+        .replace("LU Name: ", "")
+        .trim()
+        .to_owned();
+    let (done, refusals) = at_once(&format!("add-view {guid}"));
+    assert_eq!(
+        (done, refusals),
+        (1, vec!["stmfadm: view entry exists\n".to_owned(); 5])
+    );
+    let (done, refusals) = at_once(&format!("delete-lu {guid}"));
+    // One that finds the LU gone and its entry still there removes the entry, and is as right as the one before it.
+    assert!(done >= 1 && done + refusals.len() == 6, "{done} {refusals:?}");
+    let gone = format!("stmfadm: {}: not found\n", guid.to_lowercase());
+    assert!(
+        refusals
+            .iter()
+            .all(|text| *text == gone || text == "stmfadm: resource busy\n"),
+        "{refusals:?}"
+    );
+    assert_eq!(must(&mut stmfd.tool("stmfadm", &["list-lu"])), "");
+    stmfd.stop();
+}
+
+/// Ctrl-C while the file of a new LU is being allocated: the process ends by the signal, and no file and no LU are left.
+#[test]
+fn an_interrupted_allocation_leaves_nothing() {
+    use std::os::unix::process::ExitStatusExt;
+    let dir = tempfile::tempdir().unwrap();
+    let stmfd = Stmfd::start(dir.path());
+    let store = dir.path().join("new.img");
+    let stmfadm = build_dir().join("stmfadm");
+    let create = format!(
+        "kill -INT $$; exec {} create-lu --create --prealloc=full -s 1g {}",
+        stmfadm.display(),
+        store.display()
+    );
+    // The signal is there from the beginning, and waits as it does while the tool has something to undo.
+    let mut command = Command::new("env");
+    command.args(["--block-signal=INT", "sh", "-c", &create]);
+    let output = run(command.env("STMF_ENDPOINT", stmfd.endpoint()));
+    assert_eq!(output.status.signal(), Some(2), "{output:?}");
+    assert!(output.stdout.is_empty() && !store.exists(), "{output:?}");
+    assert_eq!(must(&mut stmfd.tool("stmfadm", &["list-lu"])), "");
+    stmfd.stop();
+}
+
+/// A list whose reader cannot take it, and a terminal that goes away.
+#[test]
+fn output_that_goes_nowhere() {
+    let dir = tempfile::tempdir().unwrap();
+    let stmfd = Stmfd::start(dir.path());
+    must(&mut stmfd.tool("stmfadm", &["create-hg", "web"]));
+    let mut full = stmfd.tool("stmfadm", &["list-hg"]);
+    full.stdout(std::fs::File::create("/dev/full").unwrap())
+        .stderr(Stdio::piped());
+    let output = full.spawn().unwrap().wait_with_output().unwrap();
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        output.status.code() == Some(1) && err.starts_with("stmfadm: cannot write output: "),
+        "{err}"
+    );
+
+    // A secret is asked for, and the terminal is gone: nobody answers.
+    let line = format!(
+        "{} create-initiator -s iqn.1993-08.org.debian:01:x",
+        build_dir().join("itadm").display()
+    );
+    let mut terminal = Command::new("script")
+        .args(["-q", "-e", "-c", &line, "/dev/null"])
+        .env("STMF_ENDPOINT", stmfd.endpoint())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut shown = String::new();
+    let mut output = terminal.stdout.take().unwrap();
+    while !shown.ends_with("secret: ") {
+        let mut byte = [0];
+        std::io::Read::read_exact(&mut output, &mut byte).unwrap();
+        shown.push(char::from(byte[0]));
+    }
+    terminal.kill().unwrap();
+    terminal.wait().unwrap();
+    assert_eq!(must(&mut stmfd.tool("itadm", &["list-initiator"])), "");
+    stmfd.stop();
+}
+
+#[test]
+fn stmfd_tells_the_service_manager_that_it_lives() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("notify");
+    let manager = std::os::unix::net::UnixDatagram::bind(&socket).unwrap();
+    manager.set_read_timeout(Some(common::PATIENCE)).unwrap();
+    let portal = format!("127.0.0.1:{}", common::free_port());
+    let mut command = Stmfd::command(dir.path(), &portal);
+    command
+        .env("NOTIFY_SOCKET", &socket)
+        .env("WATCHDOG_USEC", "100000")
+        .env_remove("WATCHDOG_PID");
+    let stmfd = Stmfd::start_command(command, dir.path(), &portal);
+    let told = || {
+        let mut told = [0; 64];
+        let count = manager.recv(&mut told).unwrap();
+        String::from_utf8(told[..count].to_vec()).unwrap()
+    };
+    assert_eq!([told(), told(), told()], ["READY=1", "WATCHDOG=1", "WATCHDOG=1"]);
     stmfd.stop();
 }

@@ -1,9 +1,12 @@
 //! `stmfd`: the framework as a daemon, behind a door (ruling 14 of the specification).
 
+use nix::unistd::{Gid, Pid, Uid};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use stmf::service::{Options, Service};
+use std::time::Duration;
+use stmf::door::Credentials;
+use stmf::service::{Options, Request, Response, Service};
 use stmf::{changes, door, logging, signals, systemd, web};
 
 const USAGE: &str = "Usage: stmfd [--foreground] [--state-dir DIR] [--door PATH] [--read-by-all] [--iscsi-portal ADDR:PORT]... [--web [ADDR:]PORT] [--metrics [ADDR:]PORT]";
@@ -97,7 +100,7 @@ fn run(flags: Flags) -> Result<(), Box<dyn std::error::Error>> {
         state_dir: Some(flags.state_dir),
         iscsi_portals: flags.portals,
         serve_iscsi: true,
-        door_group: group.map(nix::unistd::Gid::as_raw),
+        door_group: group.map(Gid::as_raw),
         read_by_all: flags.read_by_all,
     })?;
     let door = {
@@ -120,6 +123,12 @@ fn run(flags: Flags) -> Result<(), Box<dyn std::error::Error>> {
     let servers = serve_views(&service, flags.web, flags.metrics)?;
     eprintln!("stmfd: ready");
     systemd::notify("READY=1");
+    if let Some(interval) = systemd::watchdog() {
+        let service = service.clone();
+        std::thread::Builder::new()
+            .name("watchdog".to_owned())
+            .spawn(move || answer_for(&service, interval))?;
+    }
 
     let signal = stop.wait()?;
     log::info!("stopping on {signal}");
@@ -151,6 +160,22 @@ fn serve_views(
             web::Server::start(service.framework(), views, address).map_err(|e| format!("HTTP at {address}: {e}"))
         })
         .collect()
+}
+
+/// Tells the service manager again and again that the service answers; a service that does not keeps this thread waiting.
+fn answer_for(service: &Service, interval: Duration) {
+    let myself = Credentials {
+        pid: Pid::this().as_raw(),
+        uid: Uid::effective().as_raw(),
+        gid: Gid::effective().as_raw(),
+    };
+    loop {
+        let (answer, _) = service.dispatch(Request::GetState, Vec::new(), myself);
+        if let Response::State(_) = answer {
+            systemd::notify("WATCHDOG=1");
+        }
+        std::thread::sleep(interval);
+    }
 }
 
 /// Every LU keeps two files open and every session a socket; the usual soft limit of 1024 is for programs that use select(2).

@@ -1,7 +1,10 @@
 //! `aluaadm` (`cli.md` chapter 5); new are `fenced` (`alua-proxy.md` 6.6), `policy` (7.7) and `reads` (7.4).
 #![forbid(unsafe_code)]
 
-use super::command_line::{Invocation, Operands, Subcommand, Tool};
+use super::command_line::{
+    CHANGES, CHANGES_AND_WAITS, DRY_RUN, Invocation, JSON, Operands, OptionSpec, Subcommand, Tool, WAIT,
+};
+use super::patience::Patience;
 use super::text::{common_failure, passed_on};
 use super::{Console, Service, completion};
 use crate::types::{Guid, NodeId, Status};
@@ -17,9 +20,9 @@ const TOOL: Tool = Tool {
         "enable" => ["0", "1"].map(str::to_owned).to_vec(),
         _ => Vec::new(),
     },
-    options: &[],
+    options: &[option(JSON, "json"), option(DRY_RUN, "dry-run"), option(WAIT, "wait")],
     subcommands: &[
-        subcommand("standby", Operands::One("LU-name"), "", standby),
+        subcommand("standby", Operands::One("LU-name"), "", standby).with(CHANGES_AND_WAITS),
         subcommand("disable", Operands::None, "", disable),
         subcommand("enable", Operands::One("node ID (0 or 1)"), "", enable),
         subcommand("fenced", Operands::None, FENCED_HELP, fenced),
@@ -30,9 +33,17 @@ const TOOL: Tool = Tool {
             policy,
         ),
         subcommand("reads", Operands::Any("forward | refuse"), READS_HELP, reads),
-        subcommand("mirror", Operands::Any("on | off"), MIRROR_HELP, mirror),
+        subcommand("mirror", Operands::Any("on | off"), MIRROR_HELP, mirror).with(&[]),
     ],
 };
+
+const fn option(letter: char, long: &'static str) -> OptionSpec {
+    OptionSpec {
+        letter,
+        long,
+        argument: None,
+    }
+}
 
 const FENCED_HELP: &str = "\
 \tDeclares that the other node cannot write to any logical unit any more: it has been
@@ -62,7 +73,7 @@ const fn subcommand(
     Subcommand {
         name,
         options: "",
-        added: &[],
+        added: CHANGES,
         required: "",
         operands,
         help,
@@ -75,7 +86,14 @@ fn standby(invocation: &Invocation, service: &dyn Service, console: &mut Console
     let Some(guid) = lu_name(operand, console) else {
         return 1;
     };
-    let Err(status) = service.lu_standby(guid) else {
+    let mut patience = match Patience::asked(invocation) {
+        Ok(patience) => patience,
+        Err(message) => {
+            console.error(message);
+            return 1;
+        }
+    };
+    let Err(status) = patience.ask(service, || service.lu_standby(guid)) else {
         return 0;
     };
     match status {
@@ -102,8 +120,20 @@ fn choice(operand: &str, words: [&str; 2], console: &mut Console<'_>) -> Option<
     chosen.map(|index| index == 1)
 }
 
+/// With too few operands the subcommand only shows; then the options of changes have no meaning.
+fn changes_something(invocation: &Invocation, operands: usize, console: &mut Console<'_>) -> bool {
+    let meant = invocation.operands.len() >= operands || !CHANGES.iter().any(|option| invocation.has(*option));
+    if !meant {
+        console.error("--dry-run and --json are for changes");
+    }
+    meant
+}
+
 fn policy(invocation: &Invocation, service: &dyn Service, console: &mut Console<'_>) -> u8 {
     const WORDS: [&str; 2] = ["standby", "non-optimized"];
+    if !changes_something(invocation, 2, console) {
+        return 1;
+    }
     let (operand, wanted) = match &invocation.operands[..] {
         [lu] => (lu, None),
         [lu, wanted] => (lu, Some(wanted)),
@@ -134,6 +164,9 @@ fn policy(invocation: &Invocation, service: &dyn Service, console: &mut Console<
 
 fn reads(invocation: &Invocation, service: &dyn Service, console: &mut Console<'_>) -> u8 {
     const WORDS: [&str; 2] = ["refuse", "forward"];
+    if !changes_something(invocation, 1, console) {
+        return 1;
+    }
     let result = match &invocation.operands[..] {
         [] => service.standby_reads().map(|set| console.line(WORDS[usize::from(set)])),
         [wanted] => match choice(wanted, WORDS, console) {

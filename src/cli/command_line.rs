@@ -5,13 +5,18 @@
 #![forbid(unsafe_code)]
 
 use super::completion::{self, Grammar, Place, Word};
-use super::{Console, Service, document, usage};
+use super::{Console, Service, document, effects, usage};
 
 /// Longest option argument, in bytes (`cli.md` 1.3).
 const MAX_ARGUMENT: usize = 512;
 
 /// `--json`, in the tables of all tools.
 pub const JSON: char = '\u{e000}';
+
+/// `--dry-run` of every subcommand that changes something.
+pub const DRY_RUN: char = '\u{e004}';
+/// Options that those take that the service tells the effects of.
+pub const CHANGES: &[char] = &[DRY_RUN, JSON];
 
 /// `--check` of `stmfadm status`.
 pub const CHECK: char = '\u{e001}';
@@ -20,9 +25,22 @@ pub const WATCH: char = '\u{e002}';
 /// `--count` of `stmfadm status`.
 pub const COUNT: char = '\u{e003}';
 
+/// `--wait[=SECONDS]` of those that wait for a state.
+pub const WAIT: char = '\u{e005}';
+/// `--create` of `create-lu`.
+pub const CREATE: char = '\u{e006}';
+/// `--prealloc` of `create-lu`.
+pub const PREALLOC: char = '\u{e007}';
+/// `--progress` of `create-lu`.
+pub const PROGRESS: char = '\u{e008}';
+/// `--verify` of `import-lu`.
+pub const VERIFY: char = '\u{e009}';
+/// [`CHANGES`], and [`WAIT`].
+pub const CHANGES_AND_WAITS: &[char] = &[DRY_RUN, JSON, WAIT];
+
 /// Its argument may be left out; it is never the next word.
 const fn is_optional(letter: char) -> bool {
-    letter == WATCH
+    matches!(letter, WATCH | WAIT)
 }
 
 /// Options that the original does not have are long only (`cli.md` 10.0): in place of a letter they have a character of
@@ -77,6 +95,11 @@ impl Subcommand {
     /// The same row with long-only options.
     pub const fn with(self, added: &'static [char]) -> Subcommand {
         Subcommand { added, ..self }
+    }
+
+    /// Its effects are told by the service.
+    fn is_told(&self) -> bool {
+        CHANGES.iter().all(|option| self.added.contains(option))
     }
 
     /// Does this command line ask for a JSON document, so that nothing else may come on standard output?
@@ -251,7 +274,27 @@ impl Tool {
             usage::block(self, subcommand, console);
             return 1;
         }
-        (subcommand.run)(&invocation, service, console)
+        if !subcommand.is_told() {
+            return (subcommand.run)(&invocation, service, console);
+        }
+        // Each operand is evaluated against what is there now.
+        let operands = &invocation.operands;
+        let again = |at: &usize| {
+            operands[..*at]
+                .iter()
+                .any(|one| one.eq_ignore_ascii_case(&operands[*at]))
+        };
+        if let Some(at) = (0..operands.len()).find(again).filter(|_| invocation.has(DRY_RUN)) {
+            let complaint = format!("{}: named twice, which --dry-run cannot evaluate", operands[at]);
+            console.error(&complaint);
+            return match invocation.has(JSON) {
+                true => document::refused(subcommand.name, &complaint, service, console),
+                false => 1,
+            };
+        }
+        effects::run(subcommand.name, &invocation, service, console, |console| {
+            (subcommand.run)(&invocation, service, console)
+        })
     }
 
     /// Scan B: options up to the first operand.

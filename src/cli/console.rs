@@ -10,8 +10,10 @@ use std::io::{self, Write};
 pub struct Failure {
     /// The operand that it belongs to.
     pub operand: Option<String>,
-    /// `None` for one that the service did not tell: a wrong command line.
+    /// `None` for one that is not told by a status.
     pub status: Option<Status>,
+    /// The command line is wrong.
+    pub usage: bool,
     /// What standard error says, without the names in front.
     pub message: String,
 }
@@ -27,6 +29,8 @@ pub struct Console<'a> {
     failure: Option<io::Error>,
     failures: Vec<Failure>,
     terminal: bool,
+    errors_on_terminal: bool,
+    silent: bool,
 }
 
 impl<'a> Console<'a> {
@@ -39,6 +43,8 @@ impl<'a> Console<'a> {
             failure: None,
             failures: Vec::new(),
             terminal: false,
+            errors_on_terminal: false,
+            silent: false,
         }
     }
 
@@ -60,7 +66,7 @@ impl<'a> Console<'a> {
 
     /// Text on standard output, seen by the reader at once (`cli.md` 1.2: unbuffered).
     pub fn text(&mut self, text: impl Display) {
-        if self.failure.is_some() {
+        if self.failure.is_some() || self.silent {
             return;
         }
         let written = self
@@ -70,21 +76,33 @@ impl<'a> Console<'a> {
         self.failure = written.err();
     }
 
+    /// While a command is silent its standard output is left out, and each of its errors is remembered.
+    pub fn silence(&mut self, silent: bool) {
+        self.silent = silent;
+    }
+
     /// `T: message` on standard error.
     pub fn error(&mut self, message: impl Display) {
+        if self.silent {
+            self.remember(None, None, &message);
+        }
+        self.complain(message);
+    }
+
+    fn complain(&mut self, message: impl Display) {
         let line = format!("{}: {message}", self.tool());
         self.error_line(line);
     }
 
     /// `T: message`, and remembered for [`Console::failures`].
     pub fn fail(&mut self, status: Status, message: impl Display) {
-        self.error(&message);
+        self.complain(&message);
         self.remember(None, Some(status), message);
     }
 
     /// `T: operand: message`, and remembered.
     pub fn fail_operand(&mut self, operand: &str, status: Status, message: impl Display) {
-        self.error(format_args!("{operand}: {message}"));
+        self.complain(format_args!("{operand}: {message}"));
         self.remember(Some(operand), Some(status), message);
     }
 
@@ -93,8 +111,17 @@ impl<'a> Console<'a> {
         self.failures.push(Failure {
             operand: operand.map(str::to_owned),
             status,
+            usage: false,
             message: message.to_string().trim_end().to_owned(),
         });
+    }
+
+    /// Remembers what is wrong with the command line.
+    pub fn remember_usage(&mut self, complaint: &str) {
+        self.remember(None, None, complaint);
+        if let Some(last) = self.failures.last_mut() {
+            last.usage = true;
+        }
     }
 
     /// Begins a new list of failures: for the next of several documents.
@@ -112,16 +139,31 @@ impl<'a> Console<'a> {
         self.terminal
     }
 
+    /// Says that standard error is a terminal.
+    pub fn set_errors_on_terminal(&mut self, terminal: bool) {
+        self.errors_on_terminal = terminal;
+    }
+
+    /// Is standard error a terminal?
+    pub fn errors_on_terminal(&self) -> bool {
+        self.errors_on_terminal
+    }
+
     /// What was remembered so far, in order.
     pub fn failures(&self) -> &[Failure] {
         &self.failures
     }
 
-    /// One line on standard error, as it is. There is nobody to tell when that fails.
+    /// One line on standard error, as it is.
     pub fn error_line(&mut self, line: impl Display) {
+        self.error_text(format_args!("{line}\n"));
+    }
+
+    /// Text on standard error, as it is. There is nobody to tell when that fails.
+    pub fn error_text(&mut self, text: impl Display) {
         let _ = self
             .err
-            .write_all(format!("{line}\n").as_bytes())
+            .write_all(text.to_string().as_bytes())
             .and_then(|()| self.err.flush());
     }
 

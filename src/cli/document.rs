@@ -27,6 +27,9 @@ struct Document<'a, T> {
     command: &'a str,
     generated: String,
     node: Node,
+    /// Of a change alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dry_run: Option<bool>,
     data: T,
     errors: Vec<Error<'a>>,
 }
@@ -51,7 +54,11 @@ impl<'a> From<&'a Failure> for Error<'a> {
         Error {
             operand: failure.operand.as_deref(),
             status: failure.status.map(Status::code),
-            name: failure.status.map_or_else(|| "usage".to_owned(), name),
+            name: match failure.status {
+                Some(status) => name(status),
+                None if failure.usage => "usage".to_owned(),
+                None => "failed".to_owned(),
+            },
             message: &failure.message,
         }
     }
@@ -59,6 +66,27 @@ impl<'a> From<&'a Failure> for Error<'a> {
 
 /// Prints the document; the failures are those that the console remembers.
 pub fn print(command: &str, data: impl Serialize, service: &dyn Service, console: &mut Console<'_>) {
+    print_any(command, None, data, service, console);
+}
+
+/// The same for a command that changes something: what it did, or would do.
+pub fn print_change(
+    command: &str,
+    rehearsal: bool,
+    data: impl Serialize,
+    service: &dyn Service,
+    console: &mut Console<'_>,
+) {
+    print_any(command, Some(rehearsal), data, service, console);
+}
+
+fn print_any(
+    command: &str,
+    dry_run: Option<bool>,
+    data: impl Serialize,
+    service: &dyn Service,
+    console: &mut Console<'_>,
+) {
     let document = Document {
         format: FORMAT,
         tool: console.tool(),
@@ -68,6 +96,7 @@ pub fn print(command: &str, data: impl Serialize, service: &dyn Service, console
             host: nix::unistd::gethostname().map_or_else(|_| String::new(), |host| host.to_string_lossy().into_owned()),
             alua_node: service.alua().ok().map(|alua| alua.node),
         },
+        dry_run,
         data,
         errors: console.failures().iter().map(Error::from).collect(),
     };
@@ -77,7 +106,7 @@ pub fn print(command: &str, data: impl Serialize, service: &dyn Service, console
 
 /// The document of a wrong command line; returns the exit status.
 pub fn refused(command: &str, complaint: &str, service: &dyn Service, console: &mut Console<'_>) -> u8 {
-    console.remember(None, None, complaint);
+    console.remember_usage(complaint);
     let data = match command {
         "list-state" | "list-defaults" | "status" | "list-alua" => Value::Null,
         _ => Value::Array(Vec::new()),

@@ -8,6 +8,8 @@
 //! | [`command_line`], [`usage`] | the common subcommand parser of `cli.md` 1.3 to 1.5, driven by one table a tool |
 //! | [`completion`] | shell completion |
 //! | `document` | the JSON document of a list (`cli.md` 10.1) |
+//! | `effects` | what a change does, or would do |
+//! | `patience` | how long a tool waits |
 //! | [`values`], [`lu_property`], [`local_time`] | text to value and back |
 //! | [`stmfadm`], [`sbdadm`], [`itadm`], [`aluaadm`] | the tools |
 //! | [`stmfproxy`] | the peer daemon |
@@ -17,10 +19,13 @@ pub mod command_line;
 pub mod completion;
 mod console;
 mod document;
+mod effects;
 pub mod itadm;
 pub mod local_time;
 pub mod lu_property;
+mod patience;
 pub mod program;
+mod progress;
 pub mod sbdadm;
 mod service;
 pub mod stmfadm;

@@ -15,9 +15,10 @@ pub fn run(main: ToolMain) -> ExitCode {
     let mut arguments = std::env::args_os();
     let program = arguments.next().unwrap_or_default().to_string_lossy().into_owned();
     let (mut out, mut err) = (io::stdout(), io::stderr());
-    let terminal = out.is_terminal();
+    let (terminal, errors_on_terminal) = (out.is_terminal(), err.is_terminal());
     let mut console = Console::new(&program, &mut out, &mut err);
     console.set_terminal(terminal);
+    console.set_errors_on_terminal(errors_on_terminal);
     if let Err(error) = client::require_daemon() {
         console.error(error);
         return ExitCode::FAILURE;

@@ -1,6 +1,7 @@
 //! A scripted service for tests: it insists on exactly the calls it was told of, in order.
 
 use super::{Console, Service};
+use crate::framework::Effect;
 use crate::types::Status;
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -14,6 +15,8 @@ type Answer = Result<Box<dyn Any>, Status>;
 pub struct Script {
     answers: RefCell<VecDeque<(String, Answer)>>,
     pauses: Cell<u32>,
+    /// Is it a rehearsal, and what it is told to do.
+    telling: RefCell<Option<(bool, Vec<Effect>)>>,
 }
 
 impl Script {
@@ -33,6 +36,21 @@ impl Script {
     pub fn fail(self, call: &str, status: Status) -> Script {
         self.answers.borrow_mut().push_back((call.to_owned(), Err(status)));
         self
+    }
+
+    /// The tool wants to be told, in a rehearsal or not, and these are the effects.
+    pub fn told(self, rehearsal: bool, effects: Vec<Effect>) -> Script {
+        *self.telling.borrow_mut() = Some((rehearsal, effects));
+        self
+    }
+
+    pub(super) fn asked_to_tell(&self, rehearsal: bool) {
+        let telling = self.telling.borrow();
+        assert_eq!(telling.as_ref().map(|(rehearsal, _)| *rehearsal), Some(rehearsal));
+    }
+
+    pub(super) fn effects(&self) -> Vec<Effect> {
+        self.telling.take().expect("asked to tell before").1
     }
 
     /// How often the tool let time pass.
@@ -86,6 +104,7 @@ pub fn run_words(
     let status = tool(arguments, script, &mut Console::new(program, &mut out, &mut err));
     let rest: Vec<String> = script.answers.borrow().iter().map(|(call, _)| call.clone()).collect();
     assert_eq!(rest, Vec::<String>::new(), "calls that were not made");
+    assert!(script.telling.borrow().is_none(), "effects that nobody asked for");
     Ran {
         status,
         out: String::from_utf8(out).unwrap(),

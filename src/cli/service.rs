@@ -3,7 +3,7 @@
 
 use crate::client;
 use crate::framework::{
-    AccessReport, AluaReport, DefaultState, Difference, GroupKind, LuInfo, NexusInfo, NodeStatus, PeerNode,
+    AccessReport, AluaReport, DefaultState, Difference, Effect, GroupKind, LuInfo, NexusInfo, NodeStatus, PeerNode,
     PeerTrouble, PortInfo, ProviderData, ServiceState, ViewEntry, ViewRequest,
 };
 use crate::iscsi::admin as iscsi;
@@ -25,6 +25,10 @@ macro_rules! service {
             /// With `FileInUse` the GUID is told as well.
             fn lu_import(&self, path: &str) -> Result<Guid, (Status, Option<Guid>)>;
             fn lu_modify_file(&self, path: &str, change: LuChange) -> Result<(), Status>;
+            /// From now on changes are told of; in a rehearsal none is made.
+            fn tell(&self, rehearsal: bool);
+            /// Ends it: what they did, or would have done.
+            fn told(&self) -> Vec<Effect>;
             /// Lets time pass between two looks at a state.
             fn pause(&self, time: Duration);
         }
@@ -38,6 +42,12 @@ macro_rules! service {
             }
             fn lu_modify_file(&self, path: &str, change: LuChange) -> Result<(), Status> {
                 client::lu_modify_file(path.as_bytes(), change)
+            }
+            fn tell(&self, rehearsal: bool) {
+                client::tell(rehearsal);
+            }
+            fn told(&self) -> Vec<Effect> {
+                client::told()
             }
             fn pause(&self, time: Duration) {
                 std::thread::sleep(time);
@@ -55,6 +65,12 @@ macro_rules! service {
             }
             fn lu_modify_file(&self, path: &str, change: LuChange) -> Result<(), Status> {
                 self.answer(&format!("lu_modify_file({path:?}, {change:?})"))
+            }
+            fn tell(&self, rehearsal: bool) {
+                self.asked_to_tell(rehearsal);
+            }
+            fn told(&self) -> Vec<Effect> {
+                self.effects()
             }
             fn pause(&self, time: Duration) {
                 self.paused(time);

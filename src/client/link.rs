@@ -4,7 +4,10 @@ use super::endpoint::{DEFAULT_DOOR, Endpoint};
 use super::signals::SignalsBlocked;
 use crate::changes::Watch;
 use crate::door::{self, Credentials};
-use crate::service::{Call, Options, Request, Response, Service, decode_response, encode_call};
+use crate::service::{
+    Call, Options, Request, Response, Service, Told, WireError, decode_response, decode_told, encode_call,
+    encode_telling,
+};
 use crate::types::{PersistMethod, Status};
 use nix::errno::Errno;
 use nix::unistd::{Gid, Pid, Uid};
@@ -68,33 +71,66 @@ impl Link {
         request: &Request,
         descriptors: &[BorrowedFd<'_>],
     ) -> Result<(Response, Vec<OwnedFd>), Status> {
+        let encode = || encode_call(persist, request);
+        let local = |service: &Service| local(service, persist, request, descriptors);
+        self.call(encode, descriptors, local, |data, descriptors| {
+            Ok((decode_response(data)?, descriptors))
+        })
+    }
+
+    /// Sends one request that is to tell what it does, or would do.
+    pub(super) fn tell(
+        &self,
+        rehearsal: bool,
+        persist: Option<PersistMethod>,
+        request: &Request,
+    ) -> Result<Told, Status> {
+        let encode = || encode_telling(rehearsal, persist, request);
+        let local = |service: &Service| {
+            let _blocked = SignalsBlocked::new();
+            let request = request.clone();
+            Ok(service.tell(rehearsal, Call { persist, request }, myself()))
+        };
+        self.call(encode, &[], local, |data, _| decode_told(data))
+    }
+
+    fn call<T>(
+        &self,
+        encode: impl FnOnce() -> Vec<u8>,
+        descriptors: &[BorrowedFd<'_>],
+        local: impl Fn(&Service) -> Result<T, Status>,
+        decode: impl Fn(&[u8], Vec<OwnedFd>) -> Result<T, WireError>,
+    ) -> Result<T, Status> {
         match self.route()? {
-            Route::Local(service) => local(&service, persist, request, descriptors),
+            Route::Local(service) => local(&service),
             Route::Door(door) => {
-                let bytes = encode_call(persist, request);
+                let bytes = encode();
                 match door::call(door.as_fd(), &bytes, descriptors) {
                     // The server of this door was gone before the call: nothing has been delivered, so once more.
                     Err(error) if is(&error, Errno::EBADF) => {
                         self.forget(&door);
                         match self.route()? {
-                            Route::Door(door) => self.finish(&door, door::call(door.as_fd(), &bytes, descriptors)),
-                            Route::Local(service) => local(&service, persist, request, descriptors),
+                            Route::Door(door) => {
+                                self.finish(&door, door::call(door.as_fd(), &bytes, descriptors), decode)
+                            }
+                            Route::Local(service) => local(&service),
                         }
                     }
-                    outcome => self.finish(&door, outcome),
+                    outcome => self.finish(&door, outcome, decode),
                 }
             }
         }
     }
 
-    fn finish(
+    fn finish<T>(
         &self,
         door: &Arc<OwnedFd>,
         outcome: io::Result<door::Reply>,
-    ) -> Result<(Response, Vec<OwnedFd>), Status> {
+        decode: impl Fn(&[u8], Vec<OwnedFd>) -> Result<T, WireError>,
+    ) -> Result<T, Status> {
         match outcome {
-            Ok(reply) => match decode_response(&reply.data) {
-                Ok(response) => Ok((response, reply.descriptors)),
+            Ok(reply) => match decode(&reply.data, reply.descriptors) {
+                Ok(answer) => Ok(answer),
                 Err(error) => {
                     log::error!("response of stmfd: {error}");
                     Err(error.status())
@@ -230,13 +266,16 @@ fn local(
         log::error!("cannot duplicate a descriptor: {error}");
         Status::NoMem
     })?;
-    let caller = Credentials {
+    let request = request.clone();
+    Ok(service.dispatch(Call { persist, request }, copies, myself()))
+}
+
+fn myself() -> Credentials {
+    Credentials {
         pid: Pid::this().as_raw(),
         uid: Uid::effective().as_raw(),
         gid: Gid::effective().as_raw(),
-    };
-    let request = request.clone();
-    Ok(service.dispatch(Call { persist, request }, copies, caller))
+    }
 }
 
 fn is(error: &io::Error, errno: Errno) -> bool {

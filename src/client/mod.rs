@@ -15,6 +15,7 @@ mod process;
 mod resource;
 mod signals;
 mod size;
+mod telling;
 
 pub use devid::{MAX_ISCSI_NAME, devid_from_iscsi_name, devid_from_wwn};
 pub use endpoint::{DEFAULT_DOOR, ENDPOINT_VARIABLE, Endpoint, InvalidEndpoint, require_daemon};
@@ -23,6 +24,7 @@ pub use modify::{global_lu_property, lu_change, lu_modify, lu_modify_file, set_g
 pub use persist::{persist_method, service_persist_method, set_persist_method, set_service_persist_method};
 pub use resource::{LuProperty, LuResource};
 pub use size::parse_size;
+pub use telling::{tell, told};
 
 use crate::door::fork::private_pair;
 use crate::framework::{

@@ -5,13 +5,14 @@
 use super::answers::Answers;
 use super::handles::Handles;
 use super::link::Link;
+use super::telling::Telling;
 use crate::logging;
 use crate::service::{Request, Response};
 use crate::types::{PersistMethod, Status};
 use arc_swap::ArcSwapOption;
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// State of one process.
 pub(super) struct Process {
@@ -21,6 +22,8 @@ pub(super) struct Process {
     /// Number of the process's own persist method, 0 for none.
     persist: AtomicU8,
     answers: Mutex<Answers>,
+    /// Tools alone set it, which make one call at a time.
+    telling: Mutex<Option<Telling>>,
 }
 
 // No lock guards this: one that another thread held at a fork would stay locked in the child for ever.
@@ -29,7 +32,18 @@ static CURRENT: ArcSwapOption<Process> = ArcSwapOption::const_empty();
 impl Process {
     /// Sends one request, with the process's own persist method if it has one.
     pub(super) fn send(&self, request: &Request, descriptors: &[BorrowedFd<'_>]) -> Result<Response, Status> {
+        let mut telling = self.telling();
+        if let Some(telling) = telling.as_mut().filter(|_| descriptors.is_empty()) {
+            return telling.send(self, request);
+        }
+        // Other threads call meanwhile.
+        drop(telling);
         self.link.send(self.persist(), request, descriptors)
+    }
+
+    /// Set while this process wants to be told what its calls do.
+    pub(super) fn telling(&self) -> MutexGuard<'_, Option<Telling>> {
+        self.telling.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// An answer that is remembered and still true, or a new one, which is remembered if nothing changes meanwhile.
@@ -82,6 +96,7 @@ impl Process {
                         link: Link::default(),
                         handles: Handles::default(),
                         answers: Mutex::default(),
+                        telling: Mutex::default(),
                         // The one thing that a child keeps, as every other variable of the program.
                         persist: AtomicU8::new(other.as_ref().map_or(0, |p| p.persist.load(Ordering::Relaxed))),
                     });

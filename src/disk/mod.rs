@@ -39,6 +39,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
+pub use metadata::SHARED_SIZE;
 pub use provider::Provider;
 
 use crate::framework::alua::ownership as rules;

@@ -5,28 +5,32 @@ use super::block_file;
 use super::lu::{Lu, data_offset};
 use super::metadata::LuInfo;
 use super::size;
+use crate::framework::Effect;
+use crate::framework::effects::about_to;
 use crate::types::{LuChange, Status};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
 impl Lu {
     /// Changes a property; on failure the old value stays.
     pub fn modify(&self, change: &LuChange) -> Result<(), Status> {
+        self.check(change)?;
+        about_to(|| Ok(vec![Effect::LuModified(self.info().guid, change.clone())]))?;
         match change {
             LuChange::Alias(alias) => self.change_info(|info| info.alias = Some(alias.clone())),
             LuChange::MgmtUrl(url) => {
                 self.change_info(|info| info.mgmt_url = url.clone().filter(|url| !url.is_empty()))
             }
-            LuChange::Size(bytes) => {
-                self.check_size(*bytes)?;
-                self.change_info(|info| info.size = *bytes)
-            }
-            LuChange::WriteProtect(protect) => {
-                if !protect {
-                    self.check_writable()?;
-                }
-                self.change_info(|info| info.write_protected = *protect)
-            }
+            LuChange::Size(bytes) => self.change_info(|info| info.size = *bytes),
+            LuChange::WriteProtect(protect) => self.change_info(|info| info.write_protected = *protect),
             LuChange::WriteCacheDisable(disable) => self.change_write_cache(!disable),
+        }
+    }
+
+    fn check(&self, change: &LuChange) -> Result<(), Status> {
+        match change {
+            LuChange::Size(bytes) => self.check_size(*bytes),
+            LuChange::WriteProtect(false) => self.check_writable(),
+            _ => Ok(()),
         }
     }
 

@@ -11,7 +11,7 @@ use crate::framework::PeerView;
 use crate::framework::alua::ownership::{
     Claim, Decision, Found, RECORD_SIZE, Record, Renewal, Sighting, decide, lease_file_name, renew,
 };
-use crate::types::Guid;
+use crate::types::{Guid, Status};
 use parking_lot::Mutex;
 use std::io;
 use std::path::Path;
@@ -29,6 +29,8 @@ pub enum ClaimError {
     Refused,
     /// It cannot be read or written.
     Io(io::Error),
+    /// The caller ended it before anything was written.
+    Ended(Status),
 }
 
 impl From<io::Error> for ClaimError {
@@ -66,12 +68,14 @@ enum Lost {
 }
 
 /// Claims the store that `file` carries, whose lock the caller holds. Blocks as long as the rules want to watch a lease.
+/// `about_to` is asked when the claim may be written.
 pub fn claim(
     file: BlockFile,
     guid: Guid,
     peer: &PeerView,
     leases: &Arc<Leases>,
     pool: &Arc<Pool>,
+    about_to: impl FnOnce() -> Result<(), Status>,
 ) -> Result<Arc<Ownership>, ClaimError> {
     let previous = file.read_block(0)?;
     if Found::decode(&previous.0) == Found::Foreign || !file.writable() {
@@ -81,6 +85,7 @@ pub fn claim(
             "it is not writable"
         };
         log::warn!("{}: no ownership record, {why}; ownership is by lock only", file.path());
+        about_to().map_err(ClaimError::Ended)?;
         return Ok(Ownership::new(file, None, leases, pool));
     }
     let watched = watch(&file, peer, leases)?;
@@ -92,6 +97,7 @@ pub fn claim(
         log::warn!("{}: claimed by another node meanwhile", file.path());
         return Err(ClaimError::Refused);
     }
+    about_to().map_err(ClaimError::Ended)?;
     let lease = match file.kind() {
         Kind::Regular => leases.of_directory(file.path()).or_else(|error| {
             log::warn!(

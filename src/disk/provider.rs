@@ -15,7 +15,8 @@ use super::reservations::Reservations;
 use super::size;
 use crate::changes::Change;
 use crate::framework::alua::ownership::InstallationId;
-use crate::framework::{ImportError, LuProvider, PeerView, Unit};
+use crate::framework::effects::{about_to, rehearsing};
+use crate::framework::{Effect, ImportError, LuProvider, PeerView, Unit};
 use crate::types::{Guid, LuProperties, Status};
 use std::fmt::Display;
 use std::fs::File;
@@ -144,9 +145,14 @@ impl Provider {
         let backup = Backup::take(&store.carrier)
             .map_err(|error| failed(&path, "reading the metadata area", &error, Status::MetaCreation))?;
         let peer = PeerView::default();
-        let owner = match ownership::claim(store.carrier, guid, &peer, &self.leases, &self.pool) {
+        let created = || {
+            let (file, size) = (data_path.to_owned(), store.size);
+            about_to(|| Ok(vec![Effect::LuCreated { guid, file, size }]))
+        };
+        let owner = match ownership::claim(store.carrier, guid, &peer, &self.leases, &self.pool, created) {
             Ok(owner) => owner,
             Err(ClaimError::Refused) => return Err(Status::FileInUse),
+            Err(ClaimError::Ended(status)) => return Err(status),
             Err(ClaimError::Io(error)) => return Err(failed(&path, "claiming", &error, Status::MetaCreation)),
         };
         let metadata = Metadata {
@@ -173,9 +179,18 @@ impl Provider {
             Ok(None) => return Err(refused),
             Err(error) => return Err(failed(path, "opening", &error, Status::MetaFileName).into()),
         };
-        let owner = match ownership::claim(carrier, before.guid, &peer, &self.leases, &self.pool) {
+        let imported = || {
+            about_to(|| {
+                if rehearsing() {
+                    self.open_store(path, &before, kind)?;
+                }
+                Ok(vec![Effect::LuImported(before.guid, path.to_owned())])
+            })
+        };
+        let owner = match ownership::claim(carrier, before.guid, &peer, &self.leases, &self.pool, imported) {
             Ok(owner) => owner,
             Err(ClaimError::Refused) => return Err(refused),
+            Err(ClaimError::Ended(status)) => return Err(status.into()),
             Err(ClaimError::Io(error)) => return Err(failed(path, "claiming", &error, Status::Error).into()),
         };
         self.load(path, &before, kind, &owner, carrier_held).map_err(|status| {
@@ -204,24 +219,35 @@ impl Provider {
                 Status::MetaFileName,
             ));
         }
-        let info = &metadata.info;
-        let mut files = vec![carrier];
-        let (data_path, data_kind) = if info.separate_meta {
-            let no_name = || refuse(path, "the metadata name no data file", Status::DataFileName);
-            let data_path = info.data_name.clone().ok_or_else(no_name)?;
-            let (id, kind) = look(&data_path, Status::DataFileName)?;
-            files.push(self.register(&data_path, id)?);
-            (data_path, kind)
-        } else {
-            (path.to_owned(), kind)
-        };
-        let data = open_data(&data_path, data_kind, !info.write_protected, info.separate_meta)?;
-        size::check_stored(&data, data_kind, &data_path, info)?;
+        let (data_path, data, registered) = self.open_store(path, &metadata.info, kind)?;
+        let files = std::iter::once(carrier).chain(registered).collect();
         block_file::invalidate(&data)
             .map_err(|error| failed(&data_path, "dropping its cached pages", &error, Status::DataFileName))?;
         let metadata = follow_move(metadata, path, owner);
         self.open_lu(metadata, data, &data_path, Arc::clone(owner), files)
             .map_err(|error| refuse(path, error, Status::MetaFileName))
+    }
+
+    /// The data file that the metadata at `path` tell of: its path, open and checked, and the registration of one that is
+    /// not the carrier.
+    fn open_store(
+        &self,
+        path: &str,
+        info: &LuInfo,
+        kind: Kind,
+    ) -> Result<(String, File, Option<Registration>), Status> {
+        let (data_path, data_kind, registered) = if info.separate_meta {
+            let no_name = || refuse(path, "the metadata name no data file", Status::DataFileName);
+            let data_path = info.data_name.clone().ok_or_else(no_name)?;
+            let (id, kind) = look(&data_path, Status::DataFileName)?;
+            let registered = self.register(&data_path, id)?;
+            (data_path, kind, Some(registered))
+        } else {
+            (path.to_owned(), kind, None)
+        };
+        let data = open_data(&data_path, data_kind, !info.write_protected, info.separate_meta)?;
+        size::check_stored(&data, data_kind, &data_path, info)?;
+        Ok((data_path, data, registered))
     }
 }
 

@@ -3,10 +3,11 @@
 use super::alua::machine::Event;
 use super::alua::rtpg::{self, Peer, PortGroups};
 use super::cell::Source;
+use super::effects::{about_to, count};
 use super::logical_unit::LogicalUnit;
 use super::ports::{begin_port_change, node_of, tell};
 use super::state::{ALUA_ENABLED, ALUA_NODE};
-use super::{Announcement, Framework, ObjectState, Outcome, PeerLink, PeerView, Port, Task};
+use super::{Announcement, Effect, Framework, ObjectState, Outcome, PeerLink, PeerView, Port, Task};
 use crate::scsi::Sense;
 use crate::store::Change;
 use crate::types::{AccessState, Guid, NodeId, Status};
@@ -57,6 +58,7 @@ impl Framework {
                 return Err(Status::InvalidArg);
             }
             let renumbered = self.renumber_ports(&state, node)?;
+            about_to(|| Ok(vec![Effect::AluaEnabled(node)]))?;
             let mut changes: Vec<Change> = renumbered.iter().map(|(_, change)| change.clone()).collect();
             changes.push(setting(ALUA_ENABLED, "true"));
             changes.push(setting(ALUA_NODE, &node.get().to_string()));
@@ -87,6 +89,7 @@ impl Framework {
             // Standby LUs go with the mode: no crash in between leaves some of them.
             let standby = state.lus.values().filter(|lu| lu.access() == AccessState::Standby);
             let standby: Vec<Guid> = standby.map(|lu| lu.guid).collect();
+            about_to(|| Ok(vec![Effect::AluaDisabled(count(standby.len()))]))?;
             self.commit_without_rows(&mut state, &standby, vec![setting(ALUA_ENABLED, "false")])?;
             state.alua = false;
             state

@@ -373,13 +373,15 @@ impl Framework {
     /// `aluaadm fenced`: the cluster software vouches that the peer cannot write. The peer counts as gone from now on,
     /// whatever it said last. Holds for one import of each LU, and until the peer is heard again: a peer that has come back
     /// unheard may own an LU again.
-    pub fn peer_fenced(&self) {
+    pub fn peer_fenced(&self) -> Result<(), Status> {
+        effects::about_to(|| Ok(vec![Effect::PeerFenced]))?;
         if let Some(link) = self.link() {
             link.presume_gone();
         }
         let mut state = self.state.lock();
         state.fences += 1;
         state.fenced = Some(state.fences);
+        Ok(())
     }
     /// The proxy decoded something the peer said. Never blocks: it queues work for the LU.
     pub fn peer_event(&self, event: PeerEvent) {

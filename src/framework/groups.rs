@@ -1,9 +1,14 @@
 //! Calls on groups and view entries: check, store, apply (`libstmf-api.md` 3.4 to 3.6).
 
+use super::effects::{about_to, count};
 use super::state::{State, StateGuard};
-use super::{ConfigChange, ConfigState, Framework, GroupKind, Nexus, ObjectState, PairConfig, ViewEntry, ViewRequest};
+use super::{
+    ConfigChange, ConfigState, Effect, Framework, GroupKind, Nexus, ObjectState, PairConfig, ViewEntry, ViewRequest,
+};
 use crate::store::{Change, GroupTable, ViewRow};
 use crate::types::{DevId, GroupName, Guid, Lun, Status};
+use std::collections::HashSet;
+use std::sync::Arc;
 
 impl GroupKind {
     fn table(self) -> GroupTable {
@@ -23,12 +28,50 @@ pub(super) enum By {
     Peer,
 }
 
+impl By {
+    /// [`about_to`]; the caller is not told what the peer does.
+    fn about_to(self, effects: impl FnOnce() -> Result<Vec<Effect>, Status>) -> Result<(), Status> {
+        match self {
+            By::Caller => about_to(effects),
+            By::Peer => Ok(()),
+        }
+    }
+}
+
 /// Members of a target group change only while the port is offline. The image of a port of the peer is as the peer says.
 fn check_port(state: &State, kind: GroupKind, member: &DevId, by: By) -> Result<(), Status> {
     match (kind, state.port(member)) {
         (GroupKind::Target, Ok(port)) if port.image && by == By::Peer => Ok(()),
         (GroupKind::Target, Ok(port)) if port.state() != ObjectState::Offline => Err(Status::TgOnline),
         _ => Ok(()),
+    }
+}
+
+/// Sessions that a change of a group's members concerns.
+fn remapped(state: &State, kind: GroupKind, member: &DevId) -> Option<Effect> {
+    let concerned = |nexus: &&Arc<Nexus>| nexus.initiator == *member && !nexus.port.image;
+    let sessions = match kind {
+        GroupKind::Host => state.nexuses.iter().filter(concerned).count(),
+        GroupKind::Target => 0,
+    };
+    (sessions > 0).then(|| Effect::SessionsRemapped(count(sessions)))
+}
+
+impl State {
+    /// Initiators, and their sessions, for which this view entry decides whether they see the LU.
+    fn audience(&self, guid: &Guid, entry: &ViewEntry) -> (u32, u32) {
+        let serves = self.lus.get(guid).is_some_and(|lu| lu.state() == ObjectState::Online);
+        let applies = |nexus: &&Arc<Nexus>| {
+            serves && !nexus.port.image && self.views.applies(entry, &nexus.initiator, &nexus.port.devid)
+        };
+        let sessions: Vec<&DevId> = self
+            .nexuses
+            .iter()
+            .filter(applies)
+            .map(|nexus| &nexus.initiator)
+            .collect();
+        let initiators: HashSet<&DevId> = sessions.iter().copied().collect();
+        (count(initiators.len()), count(sessions.len()))
     }
 }
 
@@ -47,6 +90,7 @@ impl Framework {
     pub(super) fn create_group(&self, kind: GroupKind, name: &GroupName, by: By) -> Result<(), Status> {
         let mut state = self.configured()?;
         state.views.check_group_create(kind, name)?;
+        by.about_to(|| Ok(vec![Effect::GroupCreated(kind, name.clone())]))?;
         self.commit(&[Change::PutGroup {
             table: kind.table(),
             name: name.clone(),
@@ -59,6 +103,7 @@ impl Framework {
     pub(super) fn delete_group(&self, kind: GroupKind, name: &GroupName, by: By) -> Result<(), Status> {
         let mut state = self.configured()?;
         state.views.check_group_delete(kind, name)?;
+        by.about_to(|| Ok(vec![Effect::GroupDeleted(kind, name.clone())]))?;
         self.commit(&[Change::RemoveGroup {
             table: kind.table(),
             name: name.clone(),
@@ -72,6 +117,10 @@ impl Framework {
         let mut state = self.configured()?;
         state.views.check_group_add(kind, name, member)?;
         check_port(&state, kind, member, by)?;
+        by.about_to(|| {
+            let added = Effect::MemberAdded(kind, name.clone(), member.clone());
+            Ok(vec![added].into_iter().chain(remapped(&state, kind, member)).collect())
+        })?;
         self.commit(&[Change::PutMember {
             table: kind.table(),
             name: name.clone(),
@@ -93,6 +142,13 @@ impl Framework {
         let mut state = self.configured()?;
         state.views.check_group_remove(kind, name, member)?;
         check_port(&state, kind, member, by)?;
+        by.about_to(|| {
+            let removed = Effect::MemberRemoved(kind, name.clone(), member.clone());
+            Ok(vec![removed]
+                .into_iter()
+                .chain(remapped(&state, kind, member))
+                .collect())
+        })?;
         self.commit(&[Change::RemoveMember {
             table: kind.table(),
             name: name.clone(),
@@ -107,6 +163,12 @@ impl Framework {
     pub(super) fn add_view(&self, guid: &Guid, request: &ViewRequest, by: By) -> Result<ViewEntry, Status> {
         let mut state = self.configured()?;
         let entry = state.views.check_add(guid, request)?;
+        by.about_to(|| {
+            let (initiators, sessions) = state.audience(guid, &entry);
+            let shown = (sessions > 0).then_some(Effect::Shown(initiators, sessions));
+            let added = Effect::ViewAdded(*guid, entry.clone());
+            Ok(vec![added].into_iter().chain(shown).collect())
+        })?;
         self.commit(&[put_view(guid, &entry)])?;
         state.views.add(*guid, entry.clone());
         self.tell(by, || ConfigChange::AddView(*guid, entry.clone()));
@@ -135,6 +197,12 @@ impl Framework {
             .into_iter()
             .find(|entry| entry.index == index)
             .ok_or(Status::NotFound)?;
+        by.about_to(|| {
+            let (initiators, sessions) = state.audience(guid, &entry);
+            let hidden = (sessions > 0).then_some(Effect::Hidden(initiators, sessions));
+            let removed = Effect::ViewRemoved(*guid, entry.clone());
+            Ok(vec![removed].into_iter().chain(hidden).collect())
+        })?;
         self.commit(&[Change::RemoveView { guid: *guid, index }])?;
         state.views.remove(guid, index);
         self.tell(by, || ConfigChange::RemoveView(*guid, entry));

@@ -1,6 +1,7 @@
 //! A logical unit as the framework sees it: state, where its commands go, its nexuses.
 
 use super::changes;
+use super::effects::count;
 use super::identity::Identity;
 use super::io::Ledger;
 use super::itl::{Itl, Refused};
@@ -239,6 +240,14 @@ impl LogicalUnit {
     /// An unmapped pair whose last task is gone.
     pub fn forget(&self, itl: &Itl) {
         self.itls.lock().list.retain(|other| !std::ptr::eq(&**other, itl));
+    }
+
+    /// Sessions of this node's targets that see the LU.
+    pub fn sessions(&self) -> u32 {
+        let itls = self.itls.lock();
+        let mapped = itls.list.iter().filter(|itl| !itl.unmapped());
+        let nexuses = mapped.filter_map(|itl| itl.nexus.upgrade());
+        count(nexuses.filter(|nexus| !nexus.port.image).count())
     }
 
     pub fn itls(&self) -> Vec<Arc<Itl>> {

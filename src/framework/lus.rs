@@ -1,10 +1,11 @@
 //! Calls on logical units (`libstmf-api.md` 3.7, 3.9, 6.2).
 
-use super::alua::machine::{Event, LuState};
-use super::cell::Source;
+use super::alua::machine::{self, Event, LuState};
+use super::cell::{Inner, Source};
+use super::effects::{about_to, rehearsing};
 use super::live::Finale;
 use super::logical_unit::LogicalUnit;
-use super::{AccessReport, Framework, LuInfo, ObjectState, Release};
+use super::{AccessReport, Effect, Framework, LuInfo, ObjectState, Release};
 use crate::store::LuRow;
 use crate::types::{Guid, LuProperties, Status};
 use std::sync::Arc;
@@ -99,7 +100,12 @@ impl Framework {
             path: Some(path),
             boot: false,
         };
-        match self.feed(&cell, inner, Event::Import { own_path }, source) {
+        let event = Event::Import { own_path };
+        let reply = match rehearsing() {
+            true => self.rehearse_import(&cell, inner, event, source),
+            false => self.feed(&cell, inner, event, source),
+        };
+        match reply {
             None | Some(Ok(())) => Ok(guid),
             Some(Err(Status::FileInUse)) => Err((Status::FileInUse, Some(guid))),
             Some(Err(status)) => Err((status, None)),
@@ -110,7 +116,6 @@ impl Framework {
         self.configured()?.lu(guid)?;
         let cell = self.cell(guid);
         let mut inner = cell.lock_for_action()?;
-        inner.release = inner.on_delete;
         let settled = matches!(
             inner.state,
             LuState::Active { .. } | LuState::Standby { .. } | LuState::Released { .. }
@@ -119,6 +124,10 @@ impl Framework {
         if matches!(state, Some(ObjectState::Offlining | ObjectState::Onlining)) {
             return Err(Status::Busy);
         }
+        tell(&inner, Event::LocalDelete, |lu| {
+            Effect::LuUnloaded(*guid, lu.name(), lu.sessions())
+        })?;
+        inner.release = inner.on_delete;
         // Both the LU and its entry go, or neither: the entry first, since it can be put back.
         let row = if settled { self.remove_row(guid)? } else { None };
         let online = inner
@@ -145,6 +154,9 @@ impl Framework {
         self.configured()?.lu(guid)?;
         let cell = self.cell(guid);
         let mut inner = cell.lock_for_action()?;
+        tell(&inner, Event::LuStandby, |lu| {
+            Effect::LuStandby(*guid, lu.name(), lu.sessions())
+        })?;
         inner.release = Release::Handover;
         let row = match (inner.state, &inner.lu) {
             (LuState::Active { busy: false, .. }, Some(lu)) => Some(LuRow {
@@ -185,6 +197,7 @@ impl Framework {
             ObjectState::Online | ObjectState::Onlining => Ok(()),
             ObjectState::Offlining => Err(Status::Busy),
             ObjectState::Offline => {
+                about_to(|| Ok(vec![Effect::LuOnline(*guid)]))?;
                 self.bring_online(&lu);
                 Ok(())
             }
@@ -205,10 +218,13 @@ impl Framework {
         match lu.state() {
             ObjectState::Offline | ObjectState::Offlining => Ok(()),
             ObjectState::Onlining => Err(Status::Busy),
-            ObjectState::Online => match self.take_offline(&lu) {
-                true => Ok(()),
-                false => Err(Status::Busy),
-            },
+            ObjectState::Online => {
+                about_to(|| Ok(vec![Effect::LuOffline(*guid, lu.sessions())]))?;
+                match self.take_offline(&lu) {
+                    true => Ok(()),
+                    false => Err(Status::Busy),
+                }
+            }
         }
     }
 
@@ -243,6 +259,18 @@ impl Framework {
         }
         in_time
     }
+}
+
+/// Tells what an event does with the LU, unless the machine has nothing to do for it.
+fn tell(inner: &Inner, event: Event, effect: impl FnOnce(&LogicalUnit) -> Effect) -> Result<(), Status> {
+    about_to(|| {
+        let transition = machine::step(inner.state, event);
+        match (transition.reply, &inner.lu) {
+            (Some(Err(status)), _) => Err(status),
+            (_, Some(lu)) if !transition.actions.is_empty() => Ok(vec![effect(lu)]),
+            _ => Ok(Vec::new()),
+        }
+    })
 }
 
 /// Cuts at a character boundary.

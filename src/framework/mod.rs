@@ -12,7 +12,7 @@
 //! | the order of an LU's commands | `task_set` (pure), `turns` |
 //! | what hosts did with an LU | `io` (totals) |
 //! | who sees what | `views` (pure), `groups` (the calls), `mapping`, `lun_map` |
-//! | management | `state`, `service`, `lus`, `modify`, `ports`, `providers` with `sbd_data`, `defaults`, `persistence` |
+//! | management | `effects` (what changes do), `state`, `service`, `lus`, `modify`, `ports`, `providers` with `sbd_data`, `defaults`, `persistence` |
 //! | access state | `alua` (pure), `cell` (performs its actions for one LU), `alua_mode`, `peer_events`, `alua_report` |
 #![forbid(unsafe_code)]
 
@@ -25,6 +25,7 @@ mod cell;
 mod changes;
 mod defaults;
 mod dlun0;
+pub mod effects;
 mod groups;
 mod identity;
 mod io;
@@ -66,6 +67,7 @@ pub use api::{
     ServiceState, ViewEntry, ViewRequest,
 };
 pub use changes::Wanted;
+pub use effects::{Effect, IscsiObject};
 pub use io::{IoReport, IoTotals};
 pub use latency::{Latency, OCTAVES};
 pub use live::LiveTask;

@@ -2,7 +2,8 @@
 
 use super::alua::machine::LuState;
 use super::cell::Inner;
-use super::{Framework, ImportError, Release, Unit};
+use super::effects::{about_to, rehearsing};
+use super::{Effect, Framework, ImportError, Release, Unit};
 use crate::scsi::Sense;
 use crate::types::{Guid, LuChange, Status};
 use std::sync::Arc;
@@ -25,6 +26,10 @@ impl Framework {
         let cell = self.cell(&guid);
         // Held to the end: nobody imports the LU meanwhile.
         let inner = cell.lock_for_action()?;
+        // What the unit would say is known only once it is open, and that is a change.
+        if rehearsing() {
+            about_to(|| Ok(vec![Effect::Unknown]))?;
+        }
         let unit = match provider.import(path, self.peer_view(inner.says, inner.given_up, None)) {
             Ok(unit) => unit,
             Err(ImportError::Refused(_)) => return Err(Status::AccessStateSet),

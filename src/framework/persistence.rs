@@ -1,6 +1,7 @@
 //! Whether a call writes the store (`libstmf-api.md` 1.8): the caller's method, else the service's.
 
 use super::Framework;
+use super::effects::rehearsing;
 use super::state::{PERSIST_METHOD, store_status};
 use crate::store::Change;
 use crate::types::{PersistMethod, Status};
@@ -51,6 +52,10 @@ impl Framework {
         };
         if changes.is_empty() {
             return Ok(());
+        }
+        if rehearsing() {
+            log::error!("a change that was only to be rehearsed is not stored");
+            return Err(Status::Error);
         }
         self.store.commit(changes).map_err(|error| {
             log::error!("configuration store: {error}");

@@ -4,12 +4,13 @@
 //! The policy of an LU is the owner's: it is set where the LU is Active, travels with each announcement, and the other node
 //! keeps it, so that it is still there after a move.
 
-use super::Framework;
 use super::alua::machine::LuState;
 use super::alua_mode::setting;
 use super::cell::Cell;
+use super::effects::about_to;
 use super::logical_unit::LogicalUnit;
 use super::state::{POLICY, STANDBY_READS, State};
+use super::{Effect, Framework};
 use crate::store::Change;
 use crate::types::{Guid, Status};
 use std::sync::atomic::Ordering;
@@ -51,6 +52,7 @@ impl Framework {
         if lu.non_optimized() == non_optimized {
             return Ok(());
         }
+        about_to(|| Ok(vec![Effect::LuPolicy(*guid, non_optimized)]))?;
         self.keep_policy(guid, non_optimized)?;
         lu.change_policy(non_optimized);
         self.send_register(&cell, &inner);
@@ -66,6 +68,7 @@ impl Framework {
     pub fn set_standby_reads(&self, forward: bool) -> Result<(), Status> {
         // The lock orders this with other changes.
         let _state = self.state.lock();
+        about_to(|| Ok(vec![Effect::StandbyReads(forward)]))?;
         self.commit(&[setting(STANDBY_READS, if forward { "forward" } else { "refuse" })])?;
         self.standby_reads.store(forward, Ordering::Release);
         Ok(())

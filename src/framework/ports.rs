@@ -1,11 +1,14 @@
 //! Target ports and nexuses.
 
 use super::changes;
+use super::effects::{about_to, count};
 use super::io::Ledger;
 use super::live::Finale;
 use super::mapping::Unmapped;
 use super::state::State;
-use super::{Announcement, Framework, LunMap, Nexus, NexusInfo, NexusSpec, ObjectState, Port, PortInfo, PortSpec};
+use super::{
+    Announcement, Effect, Framework, LunMap, Nexus, NexusInfo, NexusSpec, ObjectState, Port, PortInfo, PortSpec,
+};
 use crate::framework::alua::rtpg;
 use crate::store::Change;
 use crate::types::{DevId, NodeId, Status};
@@ -163,9 +166,17 @@ impl Framework {
             return Err(Status::Busy);
         }
         let port = state.port(devid)?.clone();
-        if !begin_port_change(&port, online)? {
+        if !port_changes(&port, online)? {
             return Ok(());
         }
+        about_to(|| {
+            let sessions = state.nexuses.iter().filter(|nexus| nexus.port.devid == *devid).count();
+            Ok(vec![match online {
+                true => Effect::TargetOnline(devid.clone()),
+                false => Effect::TargetOffline(devid.clone(), count(sessions)),
+            }])
+        })?;
+        begin_port_change(&port, online)?;
         drop(state);
         tell(&port, online);
         Ok(())
@@ -307,21 +318,26 @@ impl Framework {
     }
 }
 
-/// Marks the beginning of a change. `Ok(false)`: already there or on the way.
-pub(super) fn begin_port_change(port: &Port, online: bool) -> Result<bool, Status> {
+/// `Ok(false)`: already there or on the way.
+fn port_changes(port: &Port, online: bool) -> Result<bool, Status> {
     use ObjectState::{Offline, Offlining, Online, Onlining};
     match (port.state(), online) {
         (Online | Onlining, true) | (Offline | Offlining, false) => Ok(false),
         (Offlining, true) | (Onlining, false) => Err(Status::Busy),
-        (Offline, true) => {
-            port.set_state(Onlining);
-            Ok(true)
-        }
-        (Online, false) => {
-            port.set_state(Offlining);
-            Ok(true)
-        }
+        (Offline, true) | (Online, false) => Ok(true),
     }
+}
+
+/// Marks the beginning of a change, if there is one to make.
+pub(super) fn begin_port_change(port: &Port, online: bool) -> Result<bool, Status> {
+    let changes = port_changes(port, online)?;
+    if changes {
+        port.set_state(match online {
+            true => ObjectState::Onlining,
+            false => ObjectState::Offlining,
+        });
+    }
+    Ok(changes)
 }
 
 pub(super) fn tell(port: &Port, online: bool) {

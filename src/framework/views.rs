@@ -224,9 +224,9 @@ impl Views {
     }
 
     /// `NotFound`.
-    pub fn check_remove(&self, guid: &Guid, index: u32) -> Result<(), Status> {
+    pub fn check_remove(&self, guid: &Guid, index: u32) -> Result<&ViewEntry, Status> {
         let entries = self.entries.get(guid).ok_or(Status::NotFound)?;
-        entries.get(&index).map(|_| ()).ok_or(Status::NotFound)
+        entries.get(&index).ok_or(Status::NotFound)
     }
 
     pub fn remove(&mut self, guid: &Guid, index: u32) {
@@ -268,14 +268,17 @@ impl Views {
     /// The number under which `initiator` sees the LU through `target`. At most one entry applies, because entries of one
     /// LU never overlap.
     pub fn lun_of(&self, guid: &Guid, initiator: &DevId, target: &DevId) -> Option<Lun> {
+        let entries = self.entries.get(guid)?;
+        let entry = entries.values().find(|entry| self.applies(entry, initiator, target))?;
+        Some(entry.lun)
+    }
+
+    /// Is the entry for what `initiator` sees through `target`?
+    pub fn applies(&self, entry: &ViewEntry, initiator: &DevId, target: &DevId) -> bool {
         let applies = |side: &Option<GroupName>, groups: &Groups, devid: &DevId| {
             side.as_ref().is_none_or(|name| groups.contains(name, devid))
         };
-        let entries = self.entries.get(guid)?;
-        let entry = entries.values().find(|e| {
-            applies(&e.host_group, &self.hosts, initiator) && applies(&e.target_group, &self.targets, target)
-        })?;
-        Some(entry.lun)
+        applies(&entry.host_group, &self.hosts, initiator) && applies(&entry.target_group, &self.targets, target)
     }
 }
 

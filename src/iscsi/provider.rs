@@ -11,7 +11,8 @@ use super::portal::{Acceptor, PortalError, Portals};
 use super::sessions::Sessions;
 use super::target::{Control, Target};
 use super::worker::{self, Mail};
-use crate::framework::{Framework, ObjectState, PortSpec};
+use crate::framework::effects::about_to;
+use crate::framework::{Effect, Framework, IscsiObject, ObjectState, PortSpec};
 use crate::store::StoreError;
 use crate::types::{Protocol, Secret, Status};
 use arc_swap::ArcSwap;
@@ -242,8 +243,37 @@ impl Provider {
         let (new, name) = old.changed(&change).map_err(ChangeError::Refused)?;
         // A target goes only when it was asked to, whatever its sessions; a rename asks for it.
         let force = |_: &str| !matches!(&change, Change::DeleteTarget { force: false, .. });
-        self.put_in_force(&old, Arc::new(new), force, &|before, after| self.save(before, after))?;
+        self.check_targets(&old, &new, &force)?;
+        about_to(|| Ok(vec![self.effect(&change, &name)])).map_err(ChangeError::Save)?;
+        let renamed = match &change {
+            Change::ModifyTarget { name: before, .. } => {
+                name::canonical(before).map(|before| (before, name.clone())).ok()
+            }
+            _ => None,
+        };
+        self.put_in_force(&old, Arc::new(new), force, renamed.as_slice(), &|before, after| {
+            self.save(before, after)
+        })?;
         Ok(name)
+    }
+
+    fn effect(&self, change: &Change, name: &str) -> Effect {
+        use IscsiObject::{Defaults, Initiator, PortalGroup, Target};
+        let name = name.to_owned();
+        match change {
+            Change::CreateTarget(_) => Effect::IscsiCreated(Target, name),
+            Change::ModifyTarget { .. } => Effect::IscsiModified(Target, name),
+            Change::DeleteTarget { .. } => {
+                let sessions = self.node.sessions.lock().of_target(&name);
+                Effect::IscsiDeleted(Target, name, u32::try_from(sessions).unwrap_or(u32::MAX))
+            }
+            Change::CreateGroup { .. } => Effect::IscsiCreated(PortalGroup, name),
+            Change::DeleteGroup { .. } => Effect::IscsiDeleted(PortalGroup, name, 0),
+            Change::CreateInitiator { .. } => Effect::IscsiCreated(Initiator, name),
+            Change::ModifyInitiator { .. } => Effect::IscsiModified(Initiator, name),
+            Change::DeleteInitiator { .. } => Effect::IscsiDeleted(Initiator, name, 0),
+            Change::Defaults(_) => Effect::IscsiModified(Defaults, name),
+        }
     }
 
     /// Creates a target, under a generated name if none is given; gives its canonical name. It goes online when the

@@ -46,7 +46,9 @@ impl Provider {
         let new = old.replaced(data).map_err(ChangeError::Refused)?;
         let force = |name: &str| new.renamed.iter().any(|(old, _)| old == name);
         let config = Arc::new(new.config.clone());
-        self.put_in_force(&old, config, force, &|before, after| self.save(before, after))
+        self.put_in_force(&old, config, force, &new.renamed, &|before, after| {
+            self.save(before, after)
+        })
     }
 
     /// `stmfClearProviderData` of this provider: no data is an empty configuration.
@@ -66,7 +68,7 @@ impl Provider {
             // None in force; there may be some in the store.
             return save(&old, &Settings::default()).map(drop);
         }
-        self.put_in_force(&old, Arc::default(), |_| false, &save).map(drop)
+        self.put_in_force(&old, Arc::default(), |_| false, &[], &save).map(drop)
     }
 
     /// `stmfLoadConfig`: what the store says is in force again. `load` makes the framework read it.
@@ -75,7 +77,7 @@ impl Provider {
         load().map_err(ChangeError::Save)?;
         let old = self.node.config.load_full();
         let new = Arc::new(self.stored()?);
-        self.put_in_force(&old, new, |_| true, &|_, _| Ok(0)).map(drop)
+        self.put_in_force(&old, new, |_| true, &[], &|_, _| Ok(0)).map(drop)
     }
 
     /// The configuration of the live provider data and the stored secrets.
@@ -101,24 +103,21 @@ impl Provider {
     }
 
     /// Stores a new configuration and puts it in force; `changing` is held. Targets that are not part of it any more go:
-    /// taken offline first where `force` says so. When something fails, everything is as it was.
+    /// taken offline first where `force` says so. A target that is only renamed, from the first name to the second, stays
+    /// offline if it was. When something fails, everything is as it was.
     pub(super) fn put_in_force(
         &self,
         old: &Arc<Settings>,
         new: Arc<Settings>,
         force: impl Fn(&str) -> bool,
+        renamed: &[(String, String)],
         save: Save<'_>,
     ) -> Result<u64, ChangeError> {
+        self.check_targets(old, &new, &force)?;
         let gone: Vec<&str> = missing(old, &new).collect();
         let come: Vec<&str> = missing(&new, old).collect();
-        for name in gone.iter().filter(|name| !force(name)) {
-            self.is_idle(name)?;
-        }
-        for name in &come {
-            self.is_free(name)?;
-        }
         let mut steps = Steps::default();
-        match self.take_steps(&mut steps, (old, &new), (&gone, &come), force, save) {
+        match self.take_steps(&mut steps, (old, &new), (&gone, &come, renamed), force, save) {
             Ok(token) => {
                 self.rename_ports(old, &new);
                 self.node.portals_changed();
@@ -131,11 +130,24 @@ impl Provider {
         }
     }
 
+    /// Targets that are to go may go, and the names of those that come are free.
+    pub(super) fn check_targets(
+        &self,
+        old: &Settings,
+        new: &Settings,
+        force: &impl Fn(&str) -> bool,
+    ) -> Result<(), ChangeError> {
+        for name in missing(old, new).filter(|name| !force(name)) {
+            self.is_idle(name)?;
+        }
+        missing(new, old).try_for_each(|name| self.is_free(name))
+    }
+
     fn take_steps<'a>(
         &self,
         steps: &mut Steps<'a>,
         (old, new): (&Arc<Settings>, &Arc<Settings>),
-        (gone, come): (&[&'a str], &[&'a str]),
+        (gone, come, renamed): (&[&'a str], &[&'a str], &[(String, String)]),
         force: impl Fn(&str) -> bool,
         save: Save<'_>,
     ) -> Result<u64, ChangeError> {
@@ -147,7 +159,9 @@ impl Provider {
         steps.saved = true;
         self.node.config.store(new.clone());
         for name in come {
-            self.register(name, false)?;
+            let before = renamed.iter().find(|(_, new)| new == name).map(|(old, _)| old);
+            let was_offline = |(old, online): &(&str, bool)| !online && before.is_some_and(|before| before == old);
+            self.register(name, steps.retired.iter().any(was_offline))?;
             steps.registered.push(name);
         }
         Ok(token)

@@ -3,6 +3,7 @@
 use super::{AluaInfo, Call, Request, Response, Service, privilege, wire};
 use crate::changes;
 use crate::door::Credentials;
+use crate::framework::effects::rehearsing;
 use crate::framework::with_persist_method;
 use crate::types::{Guid, LuProperties, NodeId, ProviderKey, ProviderKind, ProviderName, Status};
 use std::io;
@@ -46,7 +47,11 @@ impl Service {
         descriptors: Vec<OwnedFd>,
         caller: Credentials,
     ) -> (Vec<u8>, Vec<OwnedFd>) {
-        let request = match wire::decode_request(bytes) {
+        let (telling, request) = match wire::decode_telling(bytes) {
+            Some(telling) => (true, telling),
+            None => (false, wire::decode_request(bytes).map(|call| (false, call))),
+        };
+        let (rehearsal, request) = match request {
             Ok(request) => request,
             Err(error) => {
                 log::warn!("request of process {}: {error}", caller.pid);
@@ -55,6 +60,11 @@ impl Service {
             }
         };
         // A bug in one call must not end the thread that serves the door, nor leave the caller without an answer.
+        if telling {
+            let told = catch_unwind(AssertUnwindSafe(|| self.tell(rehearsal, request, caller)));
+            let told = told.unwrap_or_else(|_| Response::Failed(Status::Error).into());
+            return (wire::encode_told(&told), Vec::new());
+        }
         let answer = catch_unwind(AssertUnwindSafe(|| self.dispatch(request, descriptors, caller)));
         let (response, descriptors) = answer.unwrap_or_else(|_| (Response::Failed(Status::Error), Vec::new()));
         (wire::encode_response(&response), descriptors)
@@ -146,10 +156,7 @@ impl Service {
             Request::ComparePeer => Response::Comparison(f.compare_peer()?),
             Request::OverwritePeer => Response::Overwritten(f.overwrite_peer()?),
             Request::SetMirror(on) => done(f.set_mirror(on))?,
-            Request::PeerFenced => {
-                f.peer_fenced();
-                Response::Done
-            }
+            Request::PeerFenced => done(f.peer_fenced())?,
 
             Request::GetLuPolicy(guid) => Response::LuPolicy(f.lu_policy(&guid)?),
             Request::SetLuPolicy(guid, non_optimized) => done(f.set_lu_policy(&guid, non_optimized))?,
@@ -192,7 +199,9 @@ impl Service {
             Request::IscsiChange(change) => {
                 let changed = self.iscsi()?.change(*change);
                 Response::IscsiChanged(changed.map_err(|error| {
-                    log::warn!("iSCSI configuration: refused: {error}");
+                    if !rehearsing() {
+                        log::warn!("iSCSI configuration: refused: {error}");
+                    }
                     error.refusal()
                 }))
             }

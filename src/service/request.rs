@@ -2,7 +2,7 @@
 
 use super::LuOutcome;
 use crate::framework::{
-    AccessReport, AluaReport, DefaultState, Difference, GroupKind, LuInfo, NexusInfo, NodeStatus, PeerNode,
+    AccessReport, AluaReport, DefaultState, Difference, Effect, GroupKind, LuInfo, NexusInfo, NodeStatus, PeerNode,
     PeerTrouble, PortInfo, ProviderData, ServiceState, ViewEntry, ViewRequest, Wanted,
 };
 use crate::iscsi::admin as iscsi;
@@ -15,6 +15,9 @@ use serde::{Deserialize, Serialize};
 /// First byte of every request and response.
 /// - 1: first version.
 pub const PROTOCOL_VERSION: u8 = 1;
+
+/// First byte of a request that is to tell what it does ([`Told`]), and of the answer.
+pub const TELLING_VERSION: u8 = 2;
 
 /// Names an installed proxy door within the service. It dies with the client: the client keeps one end of a socket pair
 /// whose other end travels with [`Request::InitProxyDoor`].
@@ -164,6 +167,24 @@ pub struct Call {
 impl From<Request> for Call {
     fn from(request: Request) -> Call {
         Call { persist: None, request }
+    }
+}
+
+/// The answer to a request that was to tell what it does.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Told {
+    /// What it did, or in a rehearsal would have done.
+    pub effects: Vec<Effect>,
+    /// In a rehearsal, that of a request that had been carried out.
+    pub response: Response,
+}
+
+impl From<Response> for Told {
+    fn from(response: Response) -> Told {
+        Told {
+            effects: Vec::new(),
+            response,
+        }
     }
 }
 

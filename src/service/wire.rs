@@ -1,6 +1,6 @@
 //! The bytes of a request or response: one version byte, then postcard.
 
-use super::{Call, PROTOCOL_VERSION, Request, Response};
+use super::{Call, PROTOCOL_VERSION, Request, Response, TELLING_VERSION, Told};
 use crate::types::PersistMethod;
 use crate::types::Status;
 use serde::Serialize;
@@ -78,16 +78,47 @@ pub fn decode_response(bytes: &[u8]) -> Result<Response, WireError> {
     decode(bytes, MAX_RESPONSE)
 }
 
+/// The bytes of a [`Call`] that is to tell what it does, or would do.
+pub fn encode_telling(rehearsal: bool, persist: Option<PersistMethod>, request: &Request) -> Vec<u8> {
+    encode_as(TELLING_VERSION, &(rehearsal, persist, request))
+}
+
+/// The call in these bytes, and whether it is a rehearsal; `None` when it is not to tell what it does.
+pub fn decode_telling(bytes: &[u8]) -> Option<Result<(bool, Call), WireError>> {
+    (bytes.first() == Some(&TELLING_VERSION)).then(|| decode_as(TELLING_VERSION, bytes, MAX_REQUEST))
+}
+
+/// The bytes of the answer to such a call.
+pub fn encode_told(told: &Told) -> Vec<u8> {
+    encode_as(TELLING_VERSION, told)
+}
+
+/// The answer in these bytes. A service that knows no such calls answers as to any other one.
+pub fn decode_told(bytes: &[u8]) -> Result<Told, WireError> {
+    match bytes.first() {
+        Some(&TELLING_VERSION) => decode_as(TELLING_VERSION, bytes, MAX_RESPONSE),
+        _ => decode_response(bytes).map(Told::from),
+    }
+}
+
 fn encode<T: Serialize>(value: &T) -> Vec<u8> {
-    postcard::to_extend(value, vec![PROTOCOL_VERSION]).expect("plain data encodes into a growing buffer")
+    encode_as(PROTOCOL_VERSION, value)
 }
 
 fn decode<T: DeserializeOwned>(bytes: &[u8], limit: usize) -> Result<T, WireError> {
+    decode_as(PROTOCOL_VERSION, bytes, limit)
+}
+
+fn encode_as<T: Serialize>(version: u8, value: &T) -> Vec<u8> {
+    postcard::to_extend(value, vec![version]).expect("plain data encodes into a growing buffer")
+}
+
+fn decode_as<T: DeserializeOwned>(ours: u8, bytes: &[u8], limit: usize) -> Result<T, WireError> {
     let (&version, body) = bytes.split_first().ok_or(WireError::Empty)?;
     if bytes.len() > limit {
         return Err(WireError::TooLong(bytes.len()));
     }
-    if version != PROTOCOL_VERSION {
+    if version != ours {
         return Err(WireError::Version(version));
     }
     match postcard::take_from_bytes(body) {
@@ -159,12 +190,22 @@ mod tests {
             let mut bytes = bytes;
             let _ = decode_request(&bytes);
             let _ = decode_response(&bytes);
+            let _ = decode_told(&bytes);
+            let _ = decode_telling(&bytes);
             if let Some(first) = bytes.first_mut() {
                 *first = PROTOCOL_VERSION;
                 if let Ok(call) = decode_request(&bytes) {
                     prop_assert!(decode_request(&encode_call(call.persist, &call.request)).is_ok());
                 }
                 let _ = decode_response(&bytes);
+            }
+            if let Some(first) = bytes.first_mut() {
+                *first = TELLING_VERSION;
+                let _ = decode_told(&bytes);
+                if let Some(Ok((rehearsal, call))) = decode_telling(&bytes) {
+                    let again = encode_telling(rehearsal, call.persist, &call.request);
+                    prop_assert!(decode_telling(&again).unwrap().is_ok());
+                }
             }
         }
     }

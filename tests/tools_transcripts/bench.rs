@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use stmf::door;
 use stmf::framework::{ConfigState, ObjectState};
-use stmf::service::{Options, Response, Service, decode_request, encode_response};
+use stmf::service::{Options, Response, Service, decode_request, decode_telling, encode_response, encode_told};
 use stmf::types::{AccessState, Status};
 
 /// What to do to requests of this name.
@@ -59,7 +59,11 @@ impl Bench {
         let server = {
             let (service, rules) = (service.clone(), rules.clone());
             door::Server::create(0, move |call| {
-                let request = decode_request(call.data).unwrap().request;
+                let telling = decode_telling(call.data).map(Result::unwrap);
+                let request = match &telling {
+                    Some((_, call)) => call.request.clone(),
+                    None => decode_request(call.data).unwrap().request,
+                };
                 let name = format!("{request:?}");
                 let rule = rules
                     .lock()
@@ -69,13 +73,22 @@ impl Bench {
                     .find(|rule| applies(rule, &name))
                     .cloned();
                 let caller = call.caller;
-                let response = match rule.map(|rule| rule.effect) {
-                    Some(Effect::Fail(status)) => Response::Failed(status),
-                    Some(Effect::Done) => Response::Done,
-                    effect => amend(service.dispatch(request, call.descriptors, caller).0, effect),
+                let rule = rule.map(|rule| rule.effect);
+                let instead = match rule {
+                    Some(Effect::Fail(status)) => Some(Response::Failed(status)),
+                    Some(Effect::Done) => Some(Response::Done),
+                    _ => None,
+                };
+                let data = match (instead, telling) {
+                    (Some(response), None) => encode_response(&response),
+                    (Some(response), Some(_)) => encode_told(&response.into()),
+                    (None, Some((rehearsal, call))) => encode_told(&service.tell(rehearsal, call, caller)),
+                    (None, None) => {
+                        encode_response(&amend(service.dispatch(request, call.descriptors, caller).0, rule))
+                    }
                 };
                 door::Reply {
-                    data: encode_response(&response),
+                    data,
                     descriptors: Vec::new(),
                 }
             })

@@ -2,7 +2,7 @@
 //! error and usage to standard output.
 
 use super::secret::{self, NoSecret};
-use crate::cli::command_line::{Invocation, JSON, is_added};
+use crate::cli::command_line::{DRY_RUN, Invocation, JSON, is_added};
 use crate::cli::completion::{Grammar, Place, Word};
 use crate::cli::text::printable;
 use crate::cli::{Console, Service, document};
@@ -30,6 +30,7 @@ const OPTIONS: &[(char, &str, bool)] = &[
     ('t', "tpg-tag", true),
     ('v', "verbose", false),
     (JSON, "json", false),
+    (DRY_RUN, "dry-run", false),
 ];
 
 /// What `itadm` does.
@@ -59,15 +60,8 @@ enum Operands {
     Some,
 }
 
-/// A subcommand, its name, its letters, those of them that are refused by name, its operands, its synopsis.
-type Row = (
-    Subcommand,
-    &'static str,
-    &'static str,
-    &'static str,
-    Operands,
-    &'static str,
-);
+/// A subcommand, its name, its letters, its operands, its synopsis.
+type Row = (Subcommand, &'static str, &'static str, Operands, &'static str);
 
 const TARGET_OPTIONS: &str = "asSunlt";
 const SUBCOMMANDS: &[Row] = &[
@@ -75,7 +69,6 @@ const SUBCOMMANDS: &[Row] = &[
         Subcommand::CreateTarget,
         "create-target",
         TARGET_OPTIONS,
-        "",
         Operands::None,
         "[-a radius|chap|none|default] [-s] [-S <chap-secret-path>] [-u <chap-user-name>] [-n <target-node-name>] \
          [-l <alias>] [-t <tpg-name>[,<tpg-name>]...]",
@@ -84,7 +77,6 @@ const SUBCOMMANDS: &[Row] = &[
         Subcommand::ModifyTarget,
         "modify-target",
         TARGET_OPTIONS,
-        "",
         Operands::One,
         "[-a radius|chap|none|default] [-s] [-S <chap-secret-path>] [-u <chap-user-name>] [-n <target-node-name>] \
          [-l <alias>] [-t <tpg-name>[,<tpg-name>]...] <target-node-name>",
@@ -93,7 +85,6 @@ const SUBCOMMANDS: &[Row] = &[
         Subcommand::DeleteTarget,
         "delete-target",
         "f",
-        "",
         Operands::One,
         "[-f] <target-node-name>",
     ),
@@ -101,14 +92,12 @@ const SUBCOMMANDS: &[Row] = &[
         Subcommand::ListTarget,
         "list-target",
         "pv",
-        "",
         Operands::AtMostOne,
         "[-pv] [<target-node-name>]",
     ),
     (
         Subcommand::CreateTpg,
         "create-tpg",
-        "",
         "",
         Operands::Some,
         "<tpg-name> <IP-address>[:<port>]...",
@@ -117,7 +106,6 @@ const SUBCOMMANDS: &[Row] = &[
         Subcommand::DeleteTpg,
         "delete-tpg",
         "f",
-        "",
         Operands::One,
         "[-f] <tpg-name>",
     ),
@@ -125,7 +113,6 @@ const SUBCOMMANDS: &[Row] = &[
         Subcommand::ListTpg,
         "list-tpg",
         "pv",
-        "",
         Operands::AtMostOne,
         "[-pv] [<tpg-name>]",
     ),
@@ -133,7 +120,6 @@ const SUBCOMMANDS: &[Row] = &[
         Subcommand::CreateInitiator,
         "create-initiator",
         "sSu",
-        "",
         Operands::One,
         "[-s] [-S <chap-secret-path>] [-u <chap-username>] <initiator-node-name>",
     ),
@@ -141,7 +127,6 @@ const SUBCOMMANDS: &[Row] = &[
         Subcommand::ModifyInitiator,
         "modify-initiator",
         "sSu",
-        "",
         Operands::One,
         "[-s] [-S <chap-secret-path>] [-u <chap-username>] <initiator-node-name>",
     ),
@@ -149,14 +134,12 @@ const SUBCOMMANDS: &[Row] = &[
         Subcommand::ListInitiator,
         "list-initiator",
         "pv",
-        "",
         Operands::AtMostOne,
         "[-pv] [<initiator-node-name>]",
     ),
     (
         Subcommand::DeleteInitiator,
         "delete-initiator",
-        "",
         "",
         Operands::One,
         "<initiator-node-name>",
@@ -165,19 +148,11 @@ const SUBCOMMANDS: &[Row] = &[
         Subcommand::ModifyDefaults,
         "modify-defaults",
         "ardDiI",
-        "",
         Operands::None,
         "[-a radius|chap|none] [-r <IP-address>[:<port>]] [-d] [-D <radius-secret-path>] [-i enable|disable] \
          [-I <IP-address>[:<port>][,<IP-address>[:<port>]]...]",
     ),
-    (
-        Subcommand::ListDefaults,
-        "list-defaults",
-        "p",
-        "",
-        Operands::None,
-        "[-p]",
-    ),
+    (Subcommand::ListDefaults, "list-defaults", "p", Operands::None, "[-p]"),
 ];
 
 impl Subcommand {
@@ -196,14 +171,9 @@ impl Subcommand {
         self.name().starts_with("list-")
     }
 
-    /// Does it take the option? `--json` is for every list.
+    /// Does it take the option? `--json` is for every subcommand, `--dry-run` for every change.
     fn takes(self, letter: char) -> bool {
-        self.row().2.contains(letter) || letter == JSON && self.lists()
-    }
-
-    /// Its letters, and those of them that are refused by name.
-    fn options(self) -> (&'static str, &'static str) {
-        (self.row().2, self.row().3)
+        self.row().2.contains(letter) || letter == JSON || letter == DRY_RUN && !self.lists()
     }
 }
 
@@ -219,8 +189,7 @@ impl Grammar for Tables {
         let Some(row) = SUBCOMMANDS.iter().find(|row| row.1 == subcommand) else {
             return Vec::new();
         };
-        let offered = |letter: char| row.0.takes(letter) && !row.3.contains(letter);
-        let words = OPTIONS.iter().filter(|(letter, ..)| offered(*letter));
+        let words = OPTIONS.iter().filter(|(letter, ..)| row.0.takes(*letter));
         let words = words.map(|(letter, long, argument)| Word {
             letter: Some(*letter).filter(|letter| !is_added(*letter)),
             long,
@@ -232,8 +201,8 @@ impl Grammar for Tables {
     fn values(&self, place: &Place<'_>, service: &dyn Service) -> Vec<String> {
         let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
         match (place.option, place.subcommand) {
-            (Some("auth-method"), "modify-defaults") => return words(&["none", "chap"]),
-            (Some("auth-method"), _) => return words(&["none", "chap", "default"]),
+            (Some("auth-method"), "modify-defaults") => return words(&["none", "chap", "radius"]),
+            (Some("auth-method"), _) => return words(&["none", "chap", "radius", "default"]),
             (Some("tpg-tag") | None, _) => {}
             (Some(_), _) => return Vec::new(),
         }
@@ -310,7 +279,7 @@ pub fn parse(
             scanned.check_operands()
         }
     });
-    let json = subcommand.lists() && document::asked(rest);
+    let json = document::asked(rest);
     match scanned {
         Ok(scanned) if scanned.help => {
             usage(subcommand, console);
@@ -359,7 +328,7 @@ impl Scanned {
     fn check_operands(self) -> Result<Scanned, Complaint> {
         let (subcommand, count) = (self.parsed.subcommand, self.parsed.operands.len());
         let name = subcommand.name();
-        match (subcommand.row().4, count) {
+        match (subcommand.row().3, count) {
             (Operands::One | Operands::Some, 0) => Err(format!("Error, {name} requires an operand").into()),
             (Operands::One | Operands::AtMostOne, 2..) => {
                 Err(format!("Error, {name} accepts only a single operand").into())
@@ -482,18 +451,14 @@ fn letter_option(letter: char) -> Option<(char, bool)> {
 }
 
 fn takes(subcommand: Subcommand, letter: char) -> bool {
-    subcommand.options().0.contains(letter)
+    subcommand.row().2.contains(letter)
 }
 
 /// Takes an option; secrets are asked for and read here, in the order of the options (`cli.md` 4.1).
 fn accept(letter: char, word: &str, value: String, scanned: &mut Scanned) -> Result<(), Complaint> {
-    let unserved = scanned.parsed.subcommand.options().1;
     match letter {
         'h' => scanned.help = true,
         _ if !scanned.parsed.subcommand.takes(letter) => return Err(format!("Unrecognized option {word}").into()),
-        _ if unserved.contains(letter) => {
-            return Err(format!("Error, option {word} is not available in this version").into());
-        }
         's' => scanned.parsed.secret = Some(secret::ask("CHAP")?),
         'd' => scanned.parsed.secret = Some(secret::ask("RADIUS")?),
         'i' if !"enable".starts_with(value.as_str()) && !"disable".starts_with(value.as_str()) || value.is_empty() => {
@@ -520,7 +485,7 @@ fn usage(subcommand: Subcommand, console: &mut Console<'_>) {
 }
 
 fn synopsis(subcommand: Subcommand, console: &mut Console<'_>) {
-    console.line(format_args!("\t{}\t{}", subcommand.name(), subcommand.row().5));
+    console.line(format_args!("\t{}\t{}", subcommand.name(), subcommand.row().4));
 }
 
 #[cfg(test)]

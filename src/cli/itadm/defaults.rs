@@ -30,7 +30,7 @@ fn isns_servers(list: &str) -> Result<Vec<SocketAddr>, Failure> {
 }
 
 pub fn modify(parsed: &Parsed, service: &dyn Service) -> Result<(), Failure> {
-    if parsed.options.is_empty() && parsed.secret.is_none() {
+    if parsed.options.iter().all(|(letter, _)| is_added(*letter)) && parsed.secret.is_none() {
         return Err(failure("Error, no properties specified", EINVAL));
     }
     let asked = Change::Defaults(DefaultsChange {

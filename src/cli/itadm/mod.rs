@@ -1,6 +1,4 @@
 //! `itadm` (`cli.md` chapter 4): its own parser, its own help, its own error style.
-//!
-//! RADIUS and iSNS have no client in this version: their options are known, so that they are refused by name.
 #![forbid(unsafe_code)]
 
 mod command_line;
@@ -14,10 +12,10 @@ mod target;
 mod tests;
 
 use self::command_line::{Parsed, Subcommand};
-use super::command_line::JSON;
+use super::command_line::{JSON, is_added};
 use super::text::{common_failure, passed_on};
 use super::values::{self, NodeNameError};
-use super::{Console, Service, completion};
+use super::{Console, Service, completion, effects};
 use crate::framework::ObjectState;
 use crate::iscsi::admin::{Change, Listing, Refusal, Set};
 use crate::types::Status;
@@ -50,27 +48,33 @@ pub fn run(arguments: &[String], service: &dyn Service, console: &mut Console<'_
         }
         return exit;
     }
-    if parsed.has(JSON) {
+    if parsed.has(JSON) && parsed.subcommand.lists() {
         return json::list(&parsed, service, console);
     }
+    effects::run(parsed.subcommand.name(), &parsed.given, service, console, |console| {
+        perform(&parsed, service, console)
+    })
+}
+
+fn perform(parsed: &Parsed, service: &dyn Service, console: &mut Console<'_>) -> u8 {
     let done = match parsed.subcommand {
-        Subcommand::CreateTarget => target::create(&parsed, service, console),
-        Subcommand::ModifyTarget => target::modify(&parsed, service, console),
-        Subcommand::DeleteTarget => target::delete(&parsed, service),
-        Subcommand::ListTarget => target::list(&parsed, service, console),
-        Subcommand::CreateTpg => group::create(&parsed, service),
-        Subcommand::DeleteTpg => group::delete(&parsed, service),
-        Subcommand::ListTpg => group::list(&parsed, service, console),
-        Subcommand::CreateInitiator => initiator::create(&parsed, service),
-        Subcommand::ModifyInitiator => initiator::modify(&parsed, service),
-        Subcommand::ListInitiator => initiator::list(&parsed, service, console),
-        Subcommand::DeleteInitiator => initiator::delete(&parsed, service),
-        Subcommand::ModifyDefaults => defaults::modify(&parsed, service),
-        Subcommand::ListDefaults => defaults::list(&parsed, service, console),
+        Subcommand::CreateTarget => target::create(parsed, service, console),
+        Subcommand::ModifyTarget => target::modify(parsed, service, console),
+        Subcommand::DeleteTarget => target::delete(parsed, service),
+        Subcommand::ListTarget => target::list(parsed, service, console),
+        Subcommand::CreateTpg => group::create(parsed, service),
+        Subcommand::DeleteTpg => group::delete(parsed, service),
+        Subcommand::ListTpg => group::list(parsed, service, console),
+        Subcommand::CreateInitiator => initiator::create(parsed, service),
+        Subcommand::ModifyInitiator => initiator::modify(parsed, service),
+        Subcommand::ListInitiator => initiator::list(parsed, service, console),
+        Subcommand::DeleteInitiator => initiator::delete(parsed, service),
+        Subcommand::ModifyDefaults => defaults::modify(parsed, service),
+        Subcommand::ListDefaults => defaults::list(parsed, service, console),
     };
     match done {
         Ok(()) => 0,
-        Err(failure) => failed(&parsed, &failure, console),
+        Err(failure) => failed(parsed, &failure, console),
     }
 }
 

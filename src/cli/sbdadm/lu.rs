@@ -1,7 +1,7 @@
 //! `create-lu`, `import-lu`, `modify-lu` (`cli.md` 3.2, 3.4).
 
 use super::table;
-use crate::cli::command_line::Invocation;
+use crate::cli::command_line::{DRY_RUN, Invocation};
 use crate::cli::stmfadm::modify::{self, Lu};
 use crate::cli::text::common_failure;
 use crate::cli::{Console, Service, lu_property, values};
@@ -28,6 +28,8 @@ pub fn create(invocation: &Invocation, service: &dyn Service, console: &mut Cons
         ..LuProperties::default()
     };
     match service.lu_create(properties) {
+        // There is none to show.
+        Ok(_) if invocation.has(DRY_RUN) => 0,
         Ok(guid) => table::one("Created", guid, service, console),
         Err(status @ (Status::InvalidBlkSize | Status::InvalidBlockSize)) => {
             console.error("invalid block size");
@@ -41,6 +43,7 @@ pub fn create(invocation: &Invocation, service: &dyn Service, console: &mut Cons
 pub fn import(invocation: &Invocation, service: &dyn Service, console: &mut Console<'_>) -> u8 {
     let file = invocation.operand();
     match service.lu_import(file) {
+        Ok(_) if invocation.has(DRY_RUN) => 0,
         Ok(guid) => table::one("Imported", guid, service, console),
         Err((status, _)) => refused(status, file, console),
     }

@@ -4,7 +4,9 @@
 mod lu;
 mod table;
 
-use super::command_line::{Invocation, JSON, Operands, OptionSpec, Subcommand, Tool};
+use super::command_line::{
+    CHANGES, CHANGES_AND_WAITS, DRY_RUN, Invocation, JSON, Operands, OptionSpec, Subcommand, Tool, WAIT,
+};
 use super::{Console, Service, completion};
 
 /// Runs `sbdadm`; `arguments` come after `argv[0]`. Returns the exit status.
@@ -29,6 +31,8 @@ pub(super) const TOOL: Tool = Tool {
         option('s', "size", SIZE),
         option('k', "keep-views", None),
         option(JSON, "json", None),
+        option(DRY_RUN, "dry-run", None),
+        option(WAIT, "wait", None),
     ],
     subcommands: &[
         row(
@@ -37,21 +41,24 @@ pub(super) const TOOL: Tool = Tool {
             "",
             Operands::One("Full path of the file to initialize"),
             lu::create,
-        ),
+        )
+        .with(CHANGES),
         row(
             "delete-lu",
             "k",
             "",
             Operands::One("GUID of the LU to deregister"),
             super::stmfadm::lu::delete,
-        ),
+        )
+        .with(CHANGES_AND_WAITS),
         row(
             "import-lu",
             "",
             "",
             Operands::One("filename of the LU to import"),
             lu::import,
-        ),
+        )
+        .with(CHANGES),
         row("list-lu", "", "", Operands::None, table::list).with(&[JSON]),
         row(
             "modify-lu",
@@ -59,7 +66,8 @@ pub(super) const TOOL: Tool = Tool {
             "s",
             Operands::One("Full path of the LU or GUID of a registered LU"),
             lu::modify,
-        ),
+        )
+        .with(CHANGES),
     ],
 };
 

@@ -1,7 +1,8 @@
 //! Creating, importing and deleting LUs (`cli.md` 2.6, 2.7).
 
-use super::DIGITS_LONG;
-use crate::cli::command_line::Invocation;
+use super::{DIGITS_LONG, backing_file};
+use crate::cli::command_line::{DRY_RUN, Invocation, JSON, VERIFY};
+use crate::cli::patience::Patience;
 use crate::cli::text::{common_failure, failures};
 use crate::cli::{Console, Service, lu_property, values};
 use crate::types::{Guid, LuProperties, Status};
@@ -9,21 +10,56 @@ use crate::types::{Guid, LuProperties, Status};
 /// `create-lu`.
 pub fn create(invocation: &Invocation, service: &dyn Service, console: &mut Console<'_>) -> u8 {
     let file = invocation.operand();
-    let result = properties(invocation).and_then(|properties| {
-        service
-            .lu_create(properties)
-            .map_err(|status| store_failure(status, file))
+    let prepared = properties(invocation).and_then(|properties| {
+        let prepared = backing_file::prepare(invocation, &properties, console)?;
+        Ok((properties, prepared))
     });
-    report("created", result, console)
+    let (properties, prepared) = match prepared {
+        Ok(prepared) => prepared,
+        Err(message) => return report("created", Err(message), console),
+    };
+    let created = service.lu_create(properties);
+    let exit = report(
+        "created",
+        created.map_err(|status| store_failure(status, file)),
+        console,
+    );
+    match (prepared, created) {
+        (Some(prepared), Ok(_)) => prepared.keep(),
+        // A service that died in the middle may have made the LU: its file must not go.
+        (Some(prepared), Err(Status::Error)) => {
+            console.error(format_args!("{file}: stays, as it may be in use"));
+            prepared.keep();
+        }
+        (Some(prepared), Err(_)) => prepared.undo(),
+        (None, _) => {}
+    }
+    exit
 }
 
 /// `import-lu`.
 pub fn import(invocation: &Invocation, service: &dyn Service, console: &mut Console<'_>) -> u8 {
     let file = invocation.operand();
-    let result = service
-        .lu_import(file)
-        .map_err(|(status, _)| store_failure(status, file));
+    let verified = if invocation.has(VERIFY) && !invocation.has(DRY_RUN) {
+        verify(file, invocation, service)
+    } else {
+        Ok(())
+    };
+    let imported = verified.and_then(|()| service.lu_import(file));
+    let result = imported.map_err(|(status, _)| store_failure(status, file));
     report("imported", result, console)
+}
+
+/// Metadata, size and ownership are looked at, and nothing is touched when one of them is not as it should be.
+fn verify(file: &str, invocation: &Invocation, service: &dyn Service) -> Result<(), (Status, Option<Guid>)> {
+    service.tell(true);
+    let possible = service.lu_import(file);
+    service.told();
+    // As it was.
+    if invocation.has(JSON) {
+        service.tell(false);
+    }
+    possible.map(drop)
 }
 
 fn report(done: &str, result: Result<Guid, String>, console: &mut Console<'_>) -> u8 {
@@ -45,7 +81,8 @@ fn properties(invocation: &Invocation) -> Result<LuProperties, String> {
     for (letter, value) in &invocation.options {
         match letter {
             'p' => lu_property::apply(value, &mut properties).map_err(|error| error.to_string())?,
-            _ => properties.size = Some(values::size(value).ok_or("s: size param invalid")?),
+            's' => properties.size = Some(values::size(value).ok_or("s: size param invalid")?),
+            _ => {}
         }
     }
     let file = invocation.operand();
@@ -76,10 +113,17 @@ fn store_failure(status: Status, file: &str) -> String {
 
 /// `delete-lu`: each operand by itself; the exit status is the number of error lines.
 pub fn delete(invocation: &Invocation, service: &dyn Service, console: &mut Console<'_>) -> u8 {
+    let patience = match Patience::asked(invocation) {
+        Ok(patience) => patience,
+        Err(message) => {
+            console.error(message);
+            return 1;
+        }
+    };
     let mut failed = 0;
     for operand in &invocation.operands {
         let result = match operand.parse::<Guid>() {
-            Ok(guid) => delete_one(guid, invocation.has('k'), service),
+            Ok(guid) => delete_one(guid, invocation.has('k'), patience, service),
             Err(_) => Err(format!("{operand}: {DIGITS_LONG}")),
         };
         if let Err(message) = result {
@@ -92,8 +136,8 @@ pub fn delete(invocation: &Invocation, service: &dyn Service, console: &mut Cons
 
 /// First the LU, then its views: those of an LU that could not be unloaded are kept (`cli.md` D-05). An LU that is not
 /// loaded but has views counts as found (D-27).
-fn delete_one(guid: Guid, keep_views: bool, service: &dyn Service) -> Result<(), String> {
-    let loaded = match service.lu_delete(guid) {
+fn delete_one(guid: Guid, keep_views: bool, mut patience: Patience, service: &dyn Service) -> Result<(), String> {
+    let loaded = match patience.ask(service, || service.lu_delete(guid)) {
         Ok(()) => true,
         Err(Status::NotFound) => false,
         Err(Status::Busy | Status::LuBusy) => return Err("resource busy".to_owned()),

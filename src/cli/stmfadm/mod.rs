@@ -2,9 +2,11 @@
 #![forbid(unsafe_code)]
 
 mod alua;
+mod backing_file;
 mod compare;
 mod config;
 mod group;
+mod help;
 mod listing;
 pub(super) mod lu;
 pub(super) mod modify;
@@ -18,7 +20,10 @@ mod view;
 #[cfg(fuzzing)]
 pub use config::fuzz_import;
 
-use super::command_line::{CHECK, COUNT, JSON, Operands, OptionSpec, Subcommand, Tool, WATCH};
+use super::command_line::{
+    CHANGES, CHANGES_AND_WAITS, CHECK, COUNT, CREATE, DRY_RUN, JSON, Operands, OptionSpec, PREALLOC, PROGRESS,
+    Subcommand, Tool, VERIFY, WAIT, WATCH,
+};
 use super::{Console, Service};
 
 /// Runs `stmfadm`; `arguments` come after `argv[0]`. Returns the exit status.
@@ -47,7 +52,12 @@ const OPTIONS: &[OptionSpec] = &[
     option('h', "host-group", Some("group-name")),
     option('v', "verbose", None),
     option(JSON, "json", None),
-    option(config::DRY_RUN, "dry-run", None),
+    option(DRY_RUN, "dry-run", None),
+    option(WAIT, "wait", None),
+    option(CREATE, "create", None),
+    option(PREALLOC, "prealloc", Some("none | metadata | full")),
+    option(PROGRESS, "progress", Some("always | never | json")),
+    option(VERIFY, "verify", None),
     option(config::WITH_SECRETS, "with-secrets", None),
     option(config::EXACT, "exact", None),
     option(CHECK, "check", None),
@@ -125,7 +135,7 @@ pub(super) const TOOL: Tool = Tool {
         Subcommand {
             name: "add-hg-member",
             options: "g",
-            added: &[],
+            added: CHANGES,
             required: "g",
             operands: Operands::Many("group-member"),
             help: "",
@@ -134,7 +144,7 @@ pub(super) const TOOL: Tool = Tool {
         Subcommand {
             name: "add-tg-member",
             options: "g",
-            added: &[],
+            added: CHANGES,
             required: "g",
             operands: Operands::Many("group-member"),
             help: "",
@@ -143,36 +153,36 @@ pub(super) const TOOL: Tool = Tool {
         Subcommand {
             name: "add-view",
             options: "nth",
-            added: &[],
+            added: CHANGES,
             required: "",
             operands: Operands::One("LU-name"),
             help: ADD_VIEW_HELP,
             run: view::add,
         },
-        plain("create-hg", "", Operands::One("group-name"), group::create_host),
-        plain("create-tg", "", Operands::One("group-name"), group::create_target),
+        plain("create-hg", "", Operands::One("group-name"), group::create_host).with(CHANGES),
+        plain("create-tg", "", Operands::One("group-name"), group::create_target).with(CHANGES),
         Subcommand {
             name: "create-lu",
             options: "ps",
-            added: &[],
+            added: &[DRY_RUN, JSON, CREATE, PREALLOC, PROGRESS],
             required: "",
             operands: Operands::One("lu file"),
             help: CREATE_LU_HELP,
             run: lu::create,
         },
-        plain("delete-hg", "", Operands::One("group-name"), group::delete_host),
+        plain("delete-hg", "", Operands::One("group-name"), group::delete_host).with(CHANGES),
         Subcommand {
             name: "modify-lu",
             options: "psf",
-            added: &[],
+            added: CHANGES,
             required: "",
             operands: Operands::One("LU-name"),
             help: MODIFY_LU_HELP,
             run: modify::modify,
         },
-        plain("delete-lu", "k", Operands::Many("LU-name"), lu::delete),
-        plain("delete-tg", "", Operands::One("group-name"), group::delete_target),
-        plain("import-lu", "", Operands::One("file name"), lu::import),
+        plain("delete-lu", "k", Operands::Many("LU-name"), lu::delete).with(CHANGES_AND_WAITS),
+        plain("delete-tg", "", Operands::One("group-name"), group::delete_target).with(CHANGES),
+        plain("import-lu", "", Operands::One("file name"), lu::import).with(&[DRY_RUN, JSON, VERIFY]),
         plain("list-hg", "v", Operands::Any("group-name"), group::list_host).with(&[JSON]),
         plain("list-lu", "v", Operands::Any("LU-name"), listing::list).with(&[JSON]),
         plain("list-state", "", Operands::None, state::list).with(&[JSON]),
@@ -187,19 +197,20 @@ pub(super) const TOOL: Tool = Tool {
             help: "",
             run: view::list,
         },
-        plain("online-lu", "", Operands::One("LU-name"), state::online_lu),
-        plain("offline-lu", "", Operands::One("LU-name"), state::offline_lu),
-        plain("online-target", "", Operands::One("target-name"), state::online_target),
+        plain("online-lu", "", Operands::One("LU-name"), state::online_lu).with(CHANGES_AND_WAITS),
+        plain("offline-lu", "", Operands::One("LU-name"), state::offline_lu).with(CHANGES_AND_WAITS),
+        plain("online-target", "", Operands::One("target-name"), state::online_target).with(CHANGES_AND_WAITS),
         plain(
             "offline-target",
             "",
             Operands::One("target-name"),
             state::offline_target,
-        ),
+        )
+        .with(CHANGES_AND_WAITS),
         Subcommand {
             name: "remove-hg-member",
             options: "g",
-            added: &[],
+            added: CHANGES,
             required: "g",
             operands: Operands::Many("group-member"),
             help: "",
@@ -208,7 +219,7 @@ pub(super) const TOOL: Tool = Tool {
         Subcommand {
             name: "remove-tg-member",
             options: "g",
-            added: &[],
+            added: CHANGES,
             required: "g",
             operands: Operands::Many("group-member"),
             help: "",
@@ -217,7 +228,7 @@ pub(super) const TOOL: Tool = Tool {
         Subcommand {
             name: "remove-view",
             options: "la",
-            added: &[],
+            added: CHANGES,
             required: "l",
             operands: Operands::Any("ve-number"),
             help: "",
@@ -236,7 +247,7 @@ pub(super) const TOOL: Tool = Tool {
         Subcommand {
             name: "import-config",
             options: "",
-            added: &[config::DRY_RUN, config::EXACT],
+            added: &[DRY_RUN, config::EXACT],
             required: "",
             operands: Operands::One("file"),
             help: IMPORT_HELP,
@@ -261,6 +272,7 @@ pub(super) const TOOL: Tool = Tool {
             help: COMPARE_HELP,
             run: compare::compare,
         },
+        plain("help", "", Operands::Any("subcommand"), help::help),
     ],
 };
 

@@ -2,16 +2,12 @@
 
 use super::DIGITS_LONG;
 use crate::cli::command_line::{Invocation, JSON};
+use crate::cli::patience::Patience;
 use crate::cli::text::{common_failure, passed_on, state_lower};
 use crate::cli::{Console, Service, document, values};
 use crate::framework::{ConfigState, ObjectState};
-use crate::types::{DevId, Guid, Status};
+use crate::types::{Guid, Status};
 use serde::Serialize;
-use std::time::Duration;
-
-/// Looks at an object that changes state: at once, then every 300 ms.
-const LOOKS: u32 = 30;
-const BETWEEN_LOOKS: Duration = Duration::from_millis(300);
 
 const LU_TIMEOUT: &str = "Logical Unit state change request submitted. Waiting for completion timed out";
 /// Only this one ends in a full stop.
@@ -135,7 +131,7 @@ fn lu(wanted: ObjectState, invocation: &Invocation, service: &dyn Service, conso
         console.error(format_args!("{operand}: {DIGITS_LONG}"));
         return 1;
     };
-    let requested = match wanted {
+    let request = || match wanted {
         ObjectState::Online => service.lu_online(guid),
         _ => service.lu_offline(guid),
     };
@@ -144,7 +140,13 @@ fn lu(wanted: ObjectState, invocation: &Invocation, service: &dyn Service, conso
             .lu_info(guid)
             .and_then(|info| info.state.ok_or(Status::NotFound))
     };
-    finish(requested, wanted, look, LU_TIMEOUT, operand, service, console)
+    let change = Change {
+        wanted,
+        request,
+        look,
+        timeout: LU_TIMEOUT,
+    };
+    change.make(invocation, service, console)
 }
 
 fn target(wanted: ObjectState, invocation: &Invocation, service: &dyn Service, console: &mut Console<'_>) -> u8 {
@@ -153,61 +155,64 @@ fn target(wanted: ObjectState, invocation: &Invocation, service: &dyn Service, c
         console.error(format_args!("{operand}: unrecognized device id"));
         return 1;
     };
-    let call = |target: DevId| match wanted {
-        ObjectState::Online => service.target_online(target),
-        _ => service.target_offline(target),
+    let request = || match wanted {
+        ObjectState::Online => service.target_online(target.clone()),
+        _ => service.target_offline(target.clone()),
     };
     let look = || service.target_info(target.clone()).map(|info| info.state);
-    finish(
-        call(target.clone()),
+    let change = Change {
         wanted,
+        request,
         look,
-        TARGET_TIMEOUT,
-        operand,
-        service,
-        console,
-    )
+        timeout: TARGET_TIMEOUT,
+    };
+    change.make(invocation, service, console)
 }
 
-/// After the request: waits until the object is where it should be, or has fallen back.
-fn finish(
-    requested: Result<(), Status>,
+/// A change of an object's state.
+struct Change<Request, Look> {
     wanted: ObjectState,
-    look: impl Fn() -> Result<ObjectState, Status>,
-    timeout: &str,
-    operand: &str,
-    service: &dyn Service,
-    console: &mut Console<'_>,
-) -> u8 {
-    let reached = requested.and_then(|()| settle(wanted, look, service));
-    match reached {
-        Ok(Some(true)) => return 0,
-        Ok(Some(false)) => {}
-        Ok(None) => console.error(timeout),
-        Err(Status::NotFound) => console.error(format_args!("{operand}: not found")),
-        Err(Status::Busy) => console.error("resource busy"),
-        Err(other) => console.error(common_failure(other).unwrap_or("unknown error")),
-    }
-    1
+    request: Request,
+    look: Look,
+    /// What is said when the object is still on its way in the end.
+    timeout: &'static str,
 }
 
-/// `Some(true)` reached, `Some(false)` fell back, `None` still on the way after the last look.
-fn settle(
-    wanted: ObjectState,
-    look: impl Fn() -> Result<ObjectState, Status>,
-    service: &dyn Service,
-) -> Result<Option<bool>, Status> {
-    for count in 0..LOOKS {
-        if count > 0 {
-            service.pause(BETWEEN_LOOKS);
+impl<Request: Fn() -> Result<(), Status>, Look: Fn() -> Result<ObjectState, Status>> Change<Request, Look> {
+    fn make(&self, invocation: &Invocation, service: &dyn Service, console: &mut Console<'_>) -> u8 {
+        let mut patience = match Patience::asked(invocation) {
+            Ok(patience) => patience,
+            Err(message) => {
+                console.error(message);
+                return 1;
+            }
+        };
+        let requested = patience.ask(service, &self.request);
+        match requested.and_then(|()| self.settle(patience, service)) {
+            Ok(Some(true)) => return 0,
+            Ok(Some(false)) => {}
+            Ok(None) => console.error(self.timeout),
+            Err(Status::NotFound) => console.error(format_args!("{}: not found", invocation.operand())),
+            Err(Status::Busy) => console.error("resource busy"),
+            Err(other) => console.error(common_failure(other).unwrap_or("unknown error")),
         }
-        match look()? {
-            state if state == wanted => return Ok(Some(true)),
-            ObjectState::Online | ObjectState::Offline => return Ok(Some(false)),
-            ObjectState::Onlining | ObjectState::Offlining => {}
+        1
+    }
+
+    /// Looks at once, then after each pause. `Some(true)` reached, `Some(false)` fell back, `None` still on the way.
+    fn settle(&self, mut patience: Patience, service: &dyn Service) -> Result<Option<bool>, Status> {
+        if patience.is_none() {
+            return Ok(Some(true));
+        }
+        loop {
+            match (self.look)()? {
+                state if state == self.wanted => return Ok(Some(true)),
+                ObjectState::Online | ObjectState::Offline => return Ok(Some(false)),
+                ObjectState::Onlining | ObjectState::Offlining if patience.pause(service) => {}
+                ObjectState::Onlining | ObjectState::Offlining => return Ok(None),
+            }
         }
     }
-    Ok(None)
 }
 
 #[cfg(test)]
@@ -338,6 +343,26 @@ mod tests {
         }
         let err = "stmfadm: Target state change request submitted. Waiting for completion timed out.\n";
         assert_eq!(stmfadm("offline-target iqn.X", &script), ran(1, "", err));
+    }
+
+    #[test]
+    fn waits_as_long_as_asked() {
+        let offline = format!("lu_offline({GUID})");
+        let script = Script::new().ok(&offline, ());
+        assert_eq!(stmfadm(&format!("offline-lu --wait=0 {GUID}"), &script), ran(0, "", ""));
+        // Commands of hosts still run: busy at first, then on its way.
+        let script = Script::new()
+            .fail(&offline, Status::Busy)
+            .ok(&offline, ())
+            .ok(&format!("lu_info({GUID})"), lu(ObjectState::Offlining))
+            .ok(&format!("lu_info({GUID})"), lu(ObjectState::Offline));
+        assert_eq!(stmfadm(&format!("offline-lu --wait {GUID}"), &script), ran(0, "", ""));
+        assert_eq!(script.pauses(), 2);
+        let err = "stmfadm: x: seconds to wait must be 0 to 86400\n";
+        assert_eq!(
+            stmfadm(&format!("offline-lu --wait=x {GUID}"), &Script::new()),
+            ran(1, "", err)
+        );
     }
 
     #[test]

@@ -173,7 +173,7 @@ fn import_and_its_refusals() {
         Err((Status::AccessStateSet, None))
     );
     assert_eq!(node.framework.lu_list(), [guid(1)]);
-    node.framework.peer_fenced();
+    node.framework.peer_fenced().unwrap();
     assert_eq!(node.framework.lu_import("/foreign"), Ok(guid(2)));
 }
 

@@ -124,7 +124,7 @@ fn an_unreachable_peer() {
     assert_eq!(b.framework.lu_import("/x"), Err((Status::AccessStateSet, None)));
     b.link.up.store(true, Ordering::Release);
     *b.link.peer.lock() = Arc::downgrade(&a.framework);
-    b.framework.peer_fenced();
+    b.framework.peer_fenced().unwrap();
     a.link.up.store(false, Ordering::Release);
     assert_eq!(b.framework.lu_import("/x"), Ok(guid(1)), "the fence counts at once");
     b.clear(&on_b, 0);
@@ -143,7 +143,7 @@ fn an_unreachable_peer() {
 #[test]
 fn a_fence_declaration_serves_one_import_of_an_lu() {
     let (a, b, _, _) = served();
-    b.framework.peer_fenced();
+    b.framework.peer_fenced().unwrap();
     assert_eq!(b.framework.lu_import("/x"), Ok(guid(1)));
     a.link.up.store(false, Ordering::Release);
     // The peer restarts while the channel is cut, and takes its LU back.
@@ -151,7 +151,7 @@ fn a_fence_declaration_serves_one_import_of_an_lu() {
     let taken_by_the_peer = a.provider.node;
     b.provider.shared.0.lock().get_mut("/x").unwrap().owner = Some(taken_by_the_peer);
     assert_eq!(b.framework.lu_import("/x"), Err((Status::AccessStateSet, None)));
-    b.framework.peer_fenced();
+    b.framework.peer_fenced().unwrap();
     assert_eq!(
         b.framework.lu_import("/x"),
         Ok(guid(1)),
@@ -205,7 +205,7 @@ fn a_conflict_is_decided_by_the_generation() {
         "H3: both Standby, import on either"
     );
     a.framework.peer_event(PeerEvent::LuDeregister { guid: guid(1) });
-    b.framework.peer_fenced();
+    b.framework.peer_fenced().unwrap();
     wait("a removed its object", || a.access(1).is_none());
 }
 

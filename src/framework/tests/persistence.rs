@@ -90,7 +90,7 @@ fn a_node_that_lost_its_lus_while_it_was_down_comes_up_standby() {
     a.create("/x", 1).unwrap();
     crash(a, &shared);
     let b = start(1, &shared, second.path());
-    b.framework.peer_fenced();
+    b.framework.peer_fenced().unwrap();
     assert_eq!(b.framework.lu_import("/x"), Ok(guid(1)));
     let a = start(0, &shared, first.path());
     assert_eq!(a.access(1), Some(AccessState::Standby), "H1");

@@ -7,13 +7,11 @@ mod file;
 mod plan;
 mod wanted;
 
-use crate::cli::command_line::Invocation;
+use crate::cli::command_line::{DRY_RUN, Invocation};
 use crate::cli::text::printable;
 use crate::cli::{Console, Service};
 use document::Document;
 
-/// Options of these subcommands alone.
-pub const DRY_RUN: char = '\u{e010}';
 /// The file is all there is to be.
 pub const EXACT: char = '\u{e011}';
 /// The values of CHAP secrets too.

@@ -37,7 +37,7 @@ impl Hasher for NumberHasher {
 mod tests {
     use super::*;
     use std::collections::HashSet;
-    use std::hash::{BuildHasher, Hash};
+    use std::hash::BuildHasher;
 
     #[test]
     fn the_usual_ways_to_count_tags_spread() {
@@ -53,8 +53,6 @@ mod tests {
     #[test]
     fn other_keys_hash_as_well() {
         let build = BuildHasherDefault::<NumberHasher>::default();
-        let mut hasher = build.build_hasher();
-        [1u8, 2].hash(&mut hasher);
-        assert_ne!(hasher.finish(), build.hash_one([2u8, 1]));
+        assert_ne!(build.hash_one([1u8, 2]), build.hash_one([2u8, 1]));
     }
 }

@@ -188,7 +188,13 @@ fn rows_of_any_type_and_value() {
     for (table, columns) in tables {
         for first in &values {
             for second in &values {
-                let row = |n: usize| if n % 2 == 0 { first.clone() } else { second.clone() };
+                let row = |n: usize| {
+                    if n.is_multiple_of(2) {
+                        first.clone()
+                    } else {
+                        second.clone()
+                    }
+                };
                 fuzz_rows(&[(table, (0..columns).map(row).collect())]);
             }
         }

@@ -6,13 +6,16 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Name and labels of a sample, and its value.
 pub type Samples = BTreeMap<(String, Vec<(String, String)>), f64>;
 
+/// Name, labels, value.
+type Sample = (String, Vec<(String, String)>, f64);
+
 #[derive(Default)]
 struct Family {
     name: String,
     kind: Option<String>,
     unit: Option<String>,
     help: Option<String>,
-    samples: Vec<(String, Vec<(String, String)>, f64)>,
+    samples: Vec<Sample>,
 }
 
 /// All samples of a whole exposition.
@@ -85,7 +88,7 @@ fn is_label(text: &str) -> bool {
 }
 
 /// `metricname [labels] SP number`, no timestamp and no exemplar: nobody here sends them.
-fn sample(line: &str) -> Result<(String, Vec<(String, String)>, f64), String> {
+fn sample(line: &str) -> Result<Sample, String> {
     let fault = |what: &str| format!("{what}: {line:?}");
     let end = line.find(['{', ' ']).ok_or_else(|| fault("a sample of one word"))?;
     let (name, mut rest) = line.split_at(end);

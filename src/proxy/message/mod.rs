@@ -395,6 +395,7 @@ impl Body {
         match self {
             Body::ScsiCmd(cmd) => cmd.data,
             Body::ScsiData(data) => data.data,
+            Body::NodeRequest(piece) | Body::NodeReply(piece) => piece.data,
             _ => Vec::new(),
         }
     }

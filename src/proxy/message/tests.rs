@@ -558,6 +558,11 @@ proptest! {
     #[test]
     fn decode_undoes_encode(message in any_message()) {
         prop_assert_eq!(Message::decode(&message.encode()), Ok(message.clone()));
+        for compact in [false, true] {
+            let (head, bulk) = message.clone().into_parts(compact);
+            let whole = if compact { message.encode_compact() } else { message.encode() };
+            prop_assert_eq!([head, bulk].concat(), whole);
+        }
         prop_assert_eq!(Message::decode(&message.encode_compact()), Ok(message));
     }
 

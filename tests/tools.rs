@@ -334,7 +334,7 @@ fn an_interrupted_allocation_leaves_nothing() {
     );
     // The signal is there from the beginning, and waits as it does while the tool has something to undo.
     let mut command = Command::new("env");
-    command.args(["--block-signal=INT", "sh", "-c", &create]);
+    command.args(["--default-signal=INT", "--block-signal=INT", "sh", "-c", &create]);
     let output = run(command.env("STMF_ENDPOINT", stmfd.endpoint()));
     assert_eq!(output.status.signal(), Some(2), "{output:?}");
     assert!(output.stdout.is_empty() && !store.exists(), "{output:?}");

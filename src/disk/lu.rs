@@ -11,6 +11,8 @@ use super::pool::Pool;
 use super::range::Locks;
 use super::registry::Registration;
 use super::reservations::{self, Reservations};
+use super::size;
+use super::sys::Mode;
 use crate::changes::Change;
 use crate::framework::{Done, Handler, Inquiry, LuNexuses, Nexus, Origin, Release, Start, Task, Unit};
 use crate::scsi::vpd::TargetPort;
@@ -444,6 +446,17 @@ impl Unit for Disk {
             Some(file) => lu.medium.flush(file).map_err(|_| Status::Error),
             None => Err(Status::Error),
         }
+    }
+
+    fn check_store(&self) -> Result<(), Status> {
+        let lu = &*self.0;
+        let (open, path) = (lu.medium.open(), lu.medium.path());
+        let file = open.as_deref().ok_or(Status::Error)?;
+        let kind = block_file::kind(file).map_err(|error| {
+            log::error!("{path}: its kind cannot be determined: {error}");
+            Status::DataFileName
+        })?;
+        size::check_stored(file, kind, path, &lu.info())
     }
 }
 

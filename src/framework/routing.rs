@@ -56,6 +56,7 @@ pub(super) fn start(framework: &Framework, task: Task) -> Started {
             Err(Refused::Closed) => {}
             Err(Refused::Unmapped) => return Started::Done(dlun0::unmapped(&task)),
             Err(Refused::Full) => return Started::Done(Outcome::status(ScsiStatus::TaskSetFull)),
+            Err(Refused::Leftover) => return Started::Done(Outcome::status(ScsiStatus::Busy)),
         }
     }
     // KillTasks has closed the LU and its new route is not known yet.
@@ -254,7 +255,7 @@ impl Drop for Completion {
 }
 
 pub(super) fn execute(ready: ReadyTask, data: Vec<u8>, done: Done) {
-    let ReadyTask { task, want, live } = ready;
+    let ReadyTask { task, want, live, .. } = ready;
     let handler = match live.state.begin() {
         Ok(handler) => handler,
         Err(outcome) => return done(outcome),
@@ -286,6 +287,13 @@ fn in_turn(handler: Arc<dyn Handler>, task: Task, data: Vec<u8>, completion: Com
     let run: Box<dyn FnOnce() + Send> = Box::new(move || {
         if completion.live.state.stopped() {
             return completion.finish(Outcome::status(ScsiStatus::TaskAborted));
+        }
+        // It may have waited for the end of a reset.
+        let itl = &completion.live.itl;
+        if !matches!(task.cdb.opcode(), INQUIRY | REQUEST_SENSE)
+            && let Some(sense) = itl_pending(itl, Class::Reset, itl.lu.unit().is_some())
+        {
+            return completion.finish(Outcome::check(sense));
         }
         if handler.reservation_conflict(&task) {
             return completion.finish(Outcome::status(ScsiStatus::ReservationConflict));

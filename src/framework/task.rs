@@ -211,7 +211,7 @@ impl Outcome {
 pub type Done = Box<dyn FnOnce(Outcome) + Send>;
 
 /// What a handler says when it first sees a command.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub enum Start {
     /// Ended already; no data is wanted from the host.
     Done(Outcome),

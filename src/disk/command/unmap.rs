@@ -59,19 +59,13 @@ fn unmap(job: Job) {
     let implied = job.data.len() as u64;
     let first = extents.iter().map(|e| e.lba).min().unwrap_or(0);
     let end = extents.iter().map(|e| e.lba + u64::from(e.blocks)).max().unwrap_or(0);
-    let durable = !job.lu.write_cache();
-    let unmap = Unmap {
-        extents,
-        durable,
-        implied,
-    };
+    let unmap = Unmap { extents, implied };
     access::run_locked(job.into_task(), first..end, unmap);
 }
 
 /// Deallocates extents that are in range.
 pub struct Unmap {
     pub extents: Vec<Extent>,
-    pub durable: bool,
     pub implied: u64,
 }
 
@@ -88,7 +82,7 @@ impl Access for Unmap {
                 return Step::Done(Outcome::check(Sense::WRITE_ERROR));
             }
         }
-        Step::Done(match self.durable && !self.extents.is_empty() {
+        Step::Done(match !lu.write_cache() && !self.extents.is_empty() {
             true if medium.flush(file).is_err() => Outcome::check(Sense::WRITE_ERROR),
             _ => Outcome::data_out(self.implied),
         })

@@ -77,8 +77,7 @@ pub fn want(call: &Call<'_>) -> Result<u32, Outcome> {
 fn write(job: Job) {
     let six_bytes = job.cdb[0] >> 5 == 0;
     let fua = !six_bytes && job.cdb[1] & cdb::FUA != 0;
-    let durable = fua || !job.lu.write_cache();
-    begin(job, durable, false);
+    begin(job, fua, false);
 }
 
 fn write_and_verify(job: Job) {
@@ -86,14 +85,13 @@ fn write_and_verify(job: Job) {
     begin(job, true, compare);
 }
 
-fn begin(job: Job, durable: bool, compare: bool) {
+fn begin(mut job: Job, fua: bool, compare: bool) {
     let extent = job.extent();
     let write = Write {
         offset: job.offset(),
         written: 0,
-        // Nothing to make durable for an empty write.
-        durable: durable && !job.data.is_empty(),
-        compare: compare && !job.data.is_empty(),
+        fua,
+        compare: compare && !data.is_empty(),
         implied: job.implied(),
         data: job.data,
     };
@@ -111,8 +109,8 @@ struct Write {
     offset: u64,
     data: Vec<u8>,
     written: usize,
-    /// On stable storage before the status.
-    durable: bool,
+    /// On stable storage before the status, whatever the write cache.
+    fua: bool,
     /// Read back and compared.
     compare: bool,
     implied: u64,
@@ -121,7 +119,7 @@ struct Write {
 impl Access for Write {
     fn step(mut self, lu: &Lu, file: &File, mode: Mode) -> Step<Self> {
         // A durable write blocks anyhow.
-        if mode == Mode::NoWait && self.durable {
+        if mode != Mode::Wait && self.durable(lu) {
             return Step::Pool(self);
         }
         let medium = lu.medium();
@@ -130,7 +128,11 @@ impl Access for Write {
         let result = match result {
             Ok(Progress::Complete) if self.written < self.data.len() => return Step::Pool(self),
             Ok(Progress::WouldBlock) => return Step::Pool(self),
-            Ok(Progress::Complete) if self.durable => medium.flush(file),
+            // Asked when all is written: the cache may have been disabled, and flushed, since the write began.
+            Ok(Progress::Complete) if self.durable(lu) => match mode {
+                Mode::Wait => medium.flush(file),
+                Mode::NoWait | Mode::Brief => return Step::Pool(self),
+            },
             Ok(Progress::Complete) => Ok(()),
             Err(error) => Err(error),
         };
@@ -153,6 +155,11 @@ impl Drop for Write {
 }
 
 impl Write {
+    /// Does the status wait for stable storage? Nothing has to be made durable for an empty write.
+    fn durable(&self, lu: &Lu) -> bool {
+        !self.data.is_empty() && (self.fua || !lu.write_cache())
+    }
+
     /// Blocks, so only for a step on the pool; a durable write always is.
     fn compare(&self, lu: &Lu, file: &File) -> Outcome {
         let mut back = Vec::new();

@@ -310,6 +310,11 @@ impl Handler for Disk {
                 Origin::Peer { start_by, .. } => start_by,
                 Origin::Local => None,
             },
+            inline: match task.origin {
+                // On the thread that hears the peer: it must go on whatever the device does.
+                Origin::Peer { .. } => Mode::NoWait,
+                Origin::Local => Mode::Brief,
+            },
             nexus: task.nexus,
             data,
             done,

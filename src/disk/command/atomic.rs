@@ -98,7 +98,7 @@ struct Replace {
 
 impl Access for Replace {
     fn step(self, lu: &Lu, file: &File, mode: Mode) -> Step<Self> {
-        if mode == Mode::NoWait && !self.data.is_empty() {
+        if mode != Mode::Wait && !self.data.is_empty() {
             return Step::Pool(self);
         }
         Step::Done(self.replace(lu, file))

@@ -17,15 +17,17 @@ pub const COMMANDS: &[Command] = &[Command {
 const EVPD: u8 = 0x01;
 const CMDDT: u8 = 0x02;
 
-/// CMDDT is obsolete; a page code needs EVPD.
+/// CMDDT is obsolete; a page code needs EVPD; for standard data nothing in CONTROL.
 fn fields(call: &Call<'_>) -> Result<(), Sense> {
-    if call.cdb[1] & CMDDT != 0 {
-        return Err(Sense::INVALID_FIELD_IN_CDB.at_cdb_byte(1));
-    }
-    if call.cdb[1] & EVPD == 0 && call.cdb[2] != 0 {
-        return Err(Sense::INVALID_FIELD_IN_CDB.at_cdb_byte(2));
-    }
-    Ok(())
+    const CONTROL: u16 = 5;
+    let standard = call.cdb[1] & EVPD == 0;
+    let wrong = match call.cdb {
+        cdb if cdb[1] & CMDDT != 0 => 1,
+        cdb if standard && cdb[2] != 0 => 2,
+        cdb if standard && cdb[5] != 0 => CONTROL,
+        _ => return Ok(()),
+    };
+    Err(Sense::INVALID_FIELD_IN_CDB.at_cdb_byte(wrong))
 }
 
 fn answer(call: &Call<'_>) -> Result<Vec<u8>, Sense> {

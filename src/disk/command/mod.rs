@@ -87,6 +87,8 @@ pub struct Job {
     pub key: TaskKey,
     /// It must not reach the store for the first time later than this ([`crate::framework::Origin::Peer`]).
     pub start_by: Option<Duration>,
+    /// How its first step may behave, on the caller's thread.
+    pub inline: Mode,
     /// The nexus.
     pub nexus: Arc<Nexus>,
     /// Data from the host, as many bytes as were wanted.
@@ -206,6 +208,8 @@ impl Job {
             lu: self.lu,
             key: self.key,
             start_by: self.start_by,
+            inline: self.inline,
+            stop: None,
             done: self.done,
         }
     }

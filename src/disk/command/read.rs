@@ -33,28 +33,27 @@ const fn command(usage: &'static [u8]) -> Command {
     }
 }
 
-/// Sends what the initiator expects, at most (`scsi-sbd.md` 2.2); nothing when it expects to send.
+/// What the initiator expects, at most (`scsi-sbd.md` 2.2); nothing when it expects to send.
+fn length(implied: u64, expected: Expected) -> u32 {
+    match expected {
+        Expected {
+            write: true,
+            read: false,
+            ..
+        } => 0,
+        _ => u32::try_from(implied).unwrap_or(u32::MAX).min(expected.length),
+    }
+}
+
 fn read(job: Job) {
     let implied = job.implied();
-    let wrong_way = job.expected.write && !job.expected.read;
-    let length = if wrong_way {
-        0
-    } else {
-        implied.min(u64::from(job.expected.length))
-    };
     let read = Read {
         offset: job.offset(),
         length: usize::try_from(length).expect("bounded by MAX_TRANSFER"),
         buffer: Vec::new(),
         implied,
     };
-    let task = Task {
-        lu: job.lu,
-        key: job.key,
-        start_by: job.start_by,
-        done: job.done,
-    };
-    access::run(task, read);
+    access::run(job.into_task(), read);
 }
 
 struct Read {

@@ -229,6 +229,7 @@ fn inquiry_is_the_same_for_every_allocation_length() {
         [0x12, 0, 0x80, 0, 255, 0],
         [0x12, 2, 0, 0, 255, 0],
         [0x12, 1, 0x42, 0, 255, 0],
+        [0x12, 0, 0, 0, 255, 0x40],
     ] {
         assert_sense(&run(&bench.disk, &bad, read(255), &[]), Sense::INVALID_FIELD_IN_CDB);
     }
@@ -275,6 +276,9 @@ fn cache_commands() {
     }
     let check = |bytes: &[u8], sense| assert_sense(&run(&bench.disk, bytes, NONE, &[]), sense);
     check(&[0x35, 0x01], Sense::INVALID_FIELD_IN_CDB);
+    check(&[0x35, 0, 0, 0, 0, 0, 0x20, 0, 0, 0], Sense::INVALID_FIELD_IN_CDB);
+    check(&[0x35, 0, 0, 0, 0, 0, 0, 0, 0, 0x40], Sense::INVALID_FIELD_IN_CDB);
+    check(&[0x91, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x80], Sense::INVALID_FIELD_IN_CDB);
     check(&[0x35, 0, 0, 0, 8, 1], Sense::LBA_OUT_OF_RANGE);
     check(&[0x1b, 0, 0, 0, 0x02], Sense::INVALID_FIELD_IN_CDB);
     check(&[0x1b, 0, 0, 0, 0x10], Sense::INVALID_FIELD_IN_CDB);

@@ -71,7 +71,7 @@ pub struct Unmap {
 
 impl Access for Unmap {
     fn step(self, lu: &Lu, file: &File, mode: Mode) -> Step<Self> {
-        if mode == Mode::NoWait {
+        if mode != Mode::Wait {
             return Step::Pool(self);
         }
         let (medium, shift) = (lu.medium(), lu.block_shift());
@@ -107,7 +107,7 @@ impl Access for Status {
     fn step(self, lu: &Lu, file: &File, mode: Mode) -> Step<Self> {
         /// Descriptors in one answer; the host asks on from the last one.
         const MAX_RUNS: usize = 1024;
-        if mode == Mode::NoWait {
+        if mode != Mode::Wait {
             return Step::Pool(self);
         }
         let fit = usize::try_from(self.allocation.saturating_sub(8) / 16).unwrap_or(MAX_RUNS);

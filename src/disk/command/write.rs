@@ -3,7 +3,7 @@
 use super::super::lu::Lu;
 use super::super::medium::Progress;
 use super::super::sys::Mode;
-use super::access::{self, Access, Step, Task};
+use super::access::{self, Access, Step};
 use super::verify::{bytchk, compare};
 use super::{Action, Call, Command, Job, medium_fields};
 use crate::buffers;
@@ -87,22 +87,17 @@ fn write_and_verify(job: Job) {
 
 fn begin(mut job: Job, fua: bool, compare: bool) {
     let extent = job.extent();
+    let data = std::mem::take(&mut job.data);
     let write = Write {
         offset: job.offset(),
         written: 0,
         fua,
         compare: compare && !data.is_empty(),
         implied: job.implied(),
-        data: job.data,
-    };
-    let task = Task {
-        lu: job.lu,
-        key: job.key,
-        start_by: job.start_by,
-        done: job.done,
+        data,
     };
     let range = extent.lba..extent.lba + u64::from(extent.blocks);
-    access::run_locked(task, range, write);
+    access::run_locked(job.into_task(), range, write);
 }
 
 struct Write {

@@ -115,8 +115,10 @@ struct Fill {
 }
 
 impl Access for Fill {
+    const LONG: bool = true;
+
     fn step(mut self, lu: &Lu, file: &File, mode: Mode) -> Step<Self> {
-        if mode == Mode::NoWait {
+        if mode != Mode::Wait {
             return Step::Pool(self);
         }
         let medium = lu.medium();

@@ -23,7 +23,7 @@ pub use connection::Connection;
 pub use memory::Pool;
 
 use super::decoder::Pdu;
-use super::directory::{Directory, LoginStatus};
+use super::directory::{Directory, LoginStatus, Patience};
 use super::login::Identity;
 use super::output::Output;
 use super::parameters::Parameters;
@@ -46,10 +46,6 @@ use std::time::{Duration, Instant};
 
 /// Full feature phase must be reached within this time.
 pub const LOGIN_TIME: Duration = Duration::from_secs(20);
-/// Without traffic for this long the target pings.
-pub const PING_TIME: Duration = Duration::from_secs(20);
-/// Without traffic for this long the connection is dropped.
-pub const IDLE_TIME: Duration = Duration::from_secs(30);
 /// How long an initiator may take to log out when asked to, and a logout may wait for tasks.
 pub const LOGOUT_TIME: Duration = Duration::from_secs(20);
 /// After [`LOGOUT_TIME`] new commands are rejected for this long before the session is dropped.
@@ -60,9 +56,6 @@ const DRAIN_TIME: Duration = Duration::from_secs(5);
 const JOIN_TIME: Duration = Duration::from_secs(5);
 /// A gap in CmdSN that nobody fills for this long ends the session (`iscsi-target.md` chapter 7).
 const GAP_TIME: Duration = Duration::from_secs(30);
-/// A command whose data makes no progress for this long is ended (`scsi-sbd.md` 1.10): others may have to wait for it, because
-/// of their task attributes or for the memory that it holds.
-const STALL_TIME: Duration = Duration::from_secs(75);
 
 /// The longest write, bytes (`scsi-sbd.md` 2.2 demands 32 MiB).
 pub const WRITE_MAX: u32 = 64 << 20;
@@ -143,6 +136,7 @@ pub enum Fate {
 /// The state machine.
 pub struct Session {
     directory: Arc<dyn Directory>,
+    patience: Patience,
     connections: Vec<Connection>,
     actions: VecDeque<Action>,
     share: Share,
@@ -193,6 +187,7 @@ impl Session {
 
     fn around(connection: Connection, directory: Arc<dyn Directory>, pool: Rc<Pool>) -> Session {
         Session {
+            patience: directory.patience(),
             directory,
             connections: vec![connection],
             actions: VecDeque::new(),

@@ -411,15 +411,16 @@ impl Session {
         }
     }
 
-    /// Ends the commands whose data has made no progress for [`STALL_TIME`]: the initiator does not send what it was asked for,
-    /// or there was no memory to ask for it.
+    /// Ends the commands whose data has made no progress in time: the initiator does not send what it was asked for, or there
+    /// was no memory to ask for it.
     pub(super) fn end_stalled(&mut self, now: Instant) {
+        let patience = self.patience.task;
         let mut ended = Vec::new();
         for (&itt, live) in &mut self.tasks {
             match live.stalled {
                 _ if live.stage != Stage::Collecting => {}
                 Some((received, since)) if received == live.received => {
-                    if now.saturating_duration_since(since) > STALL_TIME {
+                    if now.saturating_duration_since(since) > patience {
                         let asked = live.unsolicited.is_some() || !live.bursts.is_empty();
                         ended.push((itt, asked));
                     }
@@ -430,7 +431,7 @@ impl Session {
         for (itt, asked) in ended {
             log::warn!(
                 "command {itt:#x}: its data made no progress in {} s",
-                STALL_TIME.as_secs()
+                patience.as_secs()
             );
             self.actions.push_back(Action::Abandon { itt });
             self.finished(

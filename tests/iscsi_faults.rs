@@ -312,9 +312,12 @@ fn slow_readers_cost_bounded_memory_and_slow_nobody_else() {
         exercise(&mut other, 0, 2048, version);
     }
     let grown = served.memory().saturating_sub(before);
-    // Half of the pool of 1 GiB is for reads, as much for commands beyond a share; 256 KiB more for each session.
     println!("{} slow readers: {grown} bytes", slow.len());
+    // Half of the pool of 1 GiB is for reads, as much for commands beyond a share; 256 KiB more for each session.
     assert!(grown < 1200 << 20, "{grown} bytes for {} slow readers", slow.len());
+    // Of the 100 MiB that each one has asked for, a share of 8 MiB at most, and one command beyond it.
+    let each = grown / slow.len() as u64;
+    assert!(each < 12 << 20, "{each} bytes for each slow reader");
     drop(slow);
     other.logout();
     served.wait_idle();

@@ -1,8 +1,9 @@
-//! What login and discovery ask about the node's targets. The provider answers from memory; nothing here blocks.
+//! What sessions ask about the node and its targets. The provider answers from memory; nothing here blocks.
 
 use super::chap::CHALLENGE;
 use crate::types::Secret;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// A login failure: Status-Class and Status-Detail (`iscsi-target.md` 5.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -57,7 +57,7 @@ const JOIN_TIME: Duration = Duration::from_secs(5);
 /// A gap in CmdSN that nobody fills for this long ends the session (`iscsi-target.md` chapter 7).
 const GAP_TIME: Duration = Duration::from_secs(30);
 
-/// The longest write, bytes (`scsi-sbd.md` 2.2 demands 32 MiB).
+/// Most data that a write wants at a time, bytes.
 pub const WRITE_MAX: u32 = 64 << 20;
 /// Immediate commands that may be outstanding (`iscsi-target.md` chapter 7).
 const IMMEDIATE_MAX: usize = 8;

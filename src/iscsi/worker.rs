@@ -10,7 +10,7 @@ use super::janitor::Job;
 use super::node::Node;
 use super::session::{Connection, ConnectionId, Fate, Pool, Session};
 use super::table::Table;
-use crate::framework::{Nexus, Outcome, TmResponse};
+use crate::framework::{Nexus, Outcome, ReadyTask, TmResponse};
 use hosted::{Hosted, Link};
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -75,6 +75,8 @@ pub enum Mail {
     Adopt(Box<Transfer>),
     /// A command of a session ended.
     Finished(ConnectionId, u32, Outcome),
+    /// A part of one ended well: data for the initiator, and what is left.
+    Part(ConnectionId, u32, Vec<u8>, Box<ReadyTask>),
     /// Task management of a session ended.
     Managed(ConnectionId, u32, TmResponse),
     /// Close this session.

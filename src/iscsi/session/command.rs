@@ -59,12 +59,13 @@ pub(super) struct Live {
     /// Taken when it is started.
     command: Option<Command>,
     expected: Expected,
-    /// Collected so far; no longer than `received`, since what is not wanted is dropped.
+    /// Collected so far of this part; no longer than `received`, since what is not wanted is dropped.
     data: Vec<u8>,
     /// Bytes received: the next buffer offset.
     received: u32,
     /// DataSN of the next unsolicited Data-Out, while more is to come.
     unsolicited: Option<u32>,
+    /// Where the data of the present part ends.
     want: u32,
     /// Bytes received or solicited.
     requested: u32,
@@ -174,7 +175,10 @@ impl Session {
             true => Cdb::new(view.cdb_head()),
             false => view.cdb(&pdu.ahs).and_then(|cdb| Cdb::new(&cdb)),
         };
-        let cdb = cdb.ok_or(Some(RejectReason::InvalidField))?;
+        let Some(cdb) = cdb else {
+            self.fail(id, "additional header segments that contradict themselves".into());
+            return Err(None);
+        };
         let attribute = match view.attribute() {
             0 => TaskAttribute::Untagged,
             1 => TaskAttribute::Simple,
@@ -469,7 +473,8 @@ impl Session {
         let mut data = std::mem::take(&mut outcome.data);
         data.truncate(if expected.write { 0 } else { expected.length as usize });
         let moved = if expected.write {
-            live.want
+            // Less than is wanted of a command that ends because its data did not come.
+            live.want.min(live.received)
         } else {
             u32::try_from(data.len()).unwrap_or(u32::MAX)
         };
@@ -502,7 +507,7 @@ impl Session {
             true => (data, None),
             false => (Vec::new(), Some(Arc::new(data))),
         };
-        let (mut offset, mut number) = (0, 0);
+        let (mut offset, mut number) = (first, 0);
         while offset < total {
             // A sequence ends at MaxBurstLength, whatever the length of its PDUs.
             let end = (offset + segment).min(total).min((offset / burst + 1) * burst);

@@ -1,7 +1,7 @@
 //! SCSI commands and their data.
 
 use super::*;
-use crate::iscsi::session::memory::{READ_BUDGET, WRITE_BUDGET};
+use crate::iscsi::session::memory::{READ_BUDGET, SHARE_MIN, WRITE_BUDGET};
 
 #[test]
 fn a_read_comes_back_in_segments_with_the_status_in_the_last() {
@@ -181,6 +181,11 @@ fn a_write_whose_data_does_not_come_is_ended_in_time() {
     let answer = pair.answer();
     assert_eq!((answer.header.opcode(), answer.header.0[3]), (opcode::SCSI_RESPONSE, 2));
     assert_eq!((answer.data[4], &answer.data[14..16]), (0x0b, &[0x4b, 0x06][..]));
+    assert_eq!(
+        (answer.header.0[1] & 0x06, answer.header.word::<44>()),
+        (0x02, 3584),
+        "what did not come"
+    );
     pair.data_out(5, r2t.ttt(), 1, 512, true, &bytes(3584));
     assert!(pair.answers().is_empty() && !pair.closed());
 }
@@ -341,6 +346,24 @@ fn more_first_burst_than_negotiated_drops_the_connection() {
     assert!(pair.closed());
 }
 
+/// `iscsi-target.md` 4.3.
+#[test]
+fn additional_header_segments_that_are_longer_than_the_header_says_drop_the_connection() {
+    for (length, dropped) in [(17u8, false), (18, true)] {
+        let mut pair = Pair::normal();
+        let mut header = command(5, 0xc0, 512);
+        header.set_word::<24>(CMD_SN).set_byte::<4>(5);
+        let mut bytes = header.0.to_vec();
+        bytes.extend([0, length, 1, 0]);
+        bytes.resize(bytes.len() + 16, 0);
+        let now = pair.now;
+        pair.session.receive(1, &bytes, now);
+        pair.pump();
+        assert_eq!(pair.closed(), dropped);
+        assert_eq!(pair.actions.len(), usize::from(!dropped));
+    }
+}
+
 #[test]
 fn a_slow_reader_is_served_no_more_commands() {
     let mut pair = Pair::normal();
@@ -359,6 +382,46 @@ fn a_slow_reader_is_served_no_more_commands() {
     pair.answers();
     assert!(!pair.session.paused(1));
     assert_eq!((pair.start().itt, pair.start().itt), (3, 4));
+}
+
+/// What each of many slow readers holds, and all together, whatever they ask for.
+#[test]
+fn slow_readers_together_hold_what_the_pool_has_for_them() {
+    const POOL: u64 = 32 << 20;
+    const READ: u32 = 1 << 20;
+    let pool = Pool::new(POOL);
+    let keys = &[("MaxRecvDataSegmentLength", "262144")];
+    let mut pairs: Vec<Pair> = (0..24)
+        .map(|_| Pair::of_pool(pool.clone(), 1, "Normal", keys))
+        .collect();
+    let mut asked = 0;
+    for itt in 1..=20 {
+        for pair in &mut pairs {
+            pair.read(itt, READ);
+            asked += u64::from(READ);
+            while let Some(action) = pair.actions.pop() {
+                match action {
+                    Action::Start(command) => pair.ready(command.itt, 0),
+                    Action::Execute { itt, .. } => pair.finish(itt, Outcome::data_in(vec![7; READ as usize])),
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+    }
+    let held = |pair: &Pair| pair.session.output(1).unwrap().len() as u64;
+    let (most, all) = (
+        pairs.iter().map(held).max().unwrap(),
+        pairs.iter().map(held).sum::<u64>(),
+    );
+    assert!(asked > 400 << 20);
+    // A read that has begun ends, with the headers of its PDUs; one more goes beyond the share, while there is room for such.
+    let read = u64::from(READ) + 4096;
+    assert!(most <= 256 * 1024 + 2 * read, "{most} bytes of one session");
+    assert!(all <= POOL + pairs.len() as u64 * SHARE_MIN + read, "{all} bytes of all");
+    for pair in &mut pairs {
+        pair.answers();
+    }
+    assert!(pairs.iter().any(|pair| !pair.actions.is_empty()), "they are served when they read");
 }
 
 #[test]

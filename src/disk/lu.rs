@@ -14,7 +14,7 @@ use super::reservations::{self, Reservations};
 use super::size;
 use super::sys::Mode;
 use crate::changes::Change;
-use crate::framework::{Done, Handler, Inquiry, LuNexuses, Nexus, Origin, Release, Start, Task, Unit};
+use crate::framework::{Cdb, Done, Expected, Handler, Inquiry, LuNexuses, Nexus, Origin, Release, Start, Task, Unit};
 use crate::scsi::vpd::TargetPort;
 use crate::scsi::{Sense, mode};
 use crate::types::{Guid, LuChange, LuProperties, Status};
@@ -298,6 +298,18 @@ impl Handler for Disk {
                 group: port.group,
             },
         })
+    }
+
+    fn part(&self, task: &Task, offset: u32, length: u32) -> Task {
+        let cdb = command::part(&self.0, task.cdb.head(), offset, length);
+        Task {
+            cdb: Cdb::new(&cdb).expect("16 bytes"),
+            expected: Expected {
+                length,
+                ..task.expected
+            },
+            ..task.clone()
+        }
     }
 
     fn execute(&self, task: Task, data: Vec<u8>, done: Done) {

@@ -161,5 +161,6 @@ pub fn run_from(nexus: &Arc<Nexus>, disk: &Disk, bytes: &[u8], expected: Expecte
             let outcome = execute_from(nexus, disk, &cdb, expected, &data[..want as usize]);
             outcome.recv_timeout(Duration::from_secs(60)).unwrap()
         }
+        Start::InParts(parts) => panic!("nobody is here who would put {parts:?} together"),
     }
 }

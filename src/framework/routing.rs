@@ -74,8 +74,14 @@ fn ordering(task: &Task, route: &Route) -> TaskAttribute {
 /// The handler's own checks; nothing is executed yet. An answer that has to wait for its turn is asked for again then; a refusal
 /// need not wait.
 fn begin(task: Task, live: LiveTask) -> Started {
+    let mut parts = None;
     let want = match live.state.handler().start(&task) {
         Start::Execute { want } => want,
+        // What nodes send each other is bounded, as VPD page B0h says.
+        Start::InParts(_) if matches!(task.origin, Origin::Peer { .. }) => {
+            return Started::Done(Outcome::check(Sense::INVALID_FIELD_IN_CDB));
+        }
+        Start::InParts(all) => parts.insert(all).want(),
         Start::Done(outcome) => {
             let dormant = live.state.turn.as_ref().is_some_and(|turn| !turn.has_come());
             if !dormant || outcome.status != ScsiStatus::Good {
@@ -84,7 +90,12 @@ fn begin(task: Task, live: LiveTask) -> Started {
             0
         }
     };
-    Started::Ready(Box::new(ReadyTask { task, want, live }))
+    Started::Ready(Box::new(ReadyTask {
+        task,
+        want,
+        live,
+        parts,
+    }))
 }
 
 /// Hazard H12: the peer means another LU than the one that this node has under that number.
@@ -304,7 +315,7 @@ fn in_turn(handler: Arc<dyn Handler>, task: Task, data: Vec<u8>, completion: Com
                 handler.execute(task, data, Box::new(move |outcome| completion.finish(outcome)));
             }
             // It needs other data than it was asked for before.
-            Start::Execute { .. } => completion.finish(Outcome::status(ScsiStatus::Busy)),
+            Start::Execute { .. } | Start::InParts(_) => completion.finish(Outcome::status(ScsiStatus::Busy)),
         }
     });
     match &state.turn {

@@ -77,7 +77,7 @@ pub enum Action {
     Verify(Box<Question>),
     /// Hand the command to the framework and call [`Session::ready`] or [`Session::finished`].
     Start(Command),
-    /// Execute a command that was ready; [`Session::finished`] follows.
+    /// Execute a command that was ready, or its next part; [`Session::finished`] or [`Session::part`] follows.
     Execute {
         /// Its tag.
         itt: u32,
@@ -149,6 +149,8 @@ pub struct Session {
     tasks: Table<u32, Live>,
     /// In CmdSN order, not started yet.
     parked: VecDeque<u32>,
+    /// Reads whose next part waits until what was read is sent.
+    resting: VecDeque<u32>,
     /// Ready writes that wait for memory to solicit data into.
     unadmitted: VecDeque<u32>,
     managing: Table<u32, Managing>,
@@ -199,6 +201,7 @@ impl Session {
             gap_since: None,
             tasks: Table::default(),
             parked: VecDeque::new(),
+            resting: VecDeque::new(),
             unadmitted: VecDeque::new(),
             managing: Table::default(),
             logouts: Vec::new(),
@@ -319,6 +322,12 @@ impl Session {
         if matches!(self.actions.back(), Some(Action::Execute { itt: last, .. }) if *last == itt) {
             self.actions.rotate_right(1);
         }
+    }
+
+    /// A part of a command has ended well: data for the initiator, and the bytes of it that the next part wants.
+    pub fn part(&mut self, itt: u32, data: Vec<u8>, want: u32) {
+        self.command_part(itt, data, want);
+        self.start_parked();
     }
 
     /// A command ended.

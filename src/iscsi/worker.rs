@@ -261,6 +261,7 @@ impl<P: Poller> Worker<P> {
             Mail::Join(id, home) => self.leave(id, home),
             Mail::Adopt(transfer) => self.adopt(*transfer),
             Mail::Finished(id, itt, outcome) => self.with(id, |hosted, _| hosted.finished(itt, outcome)),
+            Mail::Part(id, itt, data, rest) => self.with(id, |hosted, _| hosted.part(itt, data, rest)),
             Mail::Managed(id, itt, response) => self.with(id, |hosted, _| hosted.core.managed(itt, response)),
             Mail::CloseSession(id, reason) => self.with(id, |hosted, _| hosted.core.close(reason)),
             Mail::LogoutTarget(name) => self.each_of(&name, |core, now| core.request_logout(now)),

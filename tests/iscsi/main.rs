@@ -22,7 +22,7 @@ use std::time::Duration;
 use stmf::iscsi::admin::Refusal;
 use stmf::iscsi::pdu::{Header, NO_TAG, opcode};
 use stmf::iscsi::{ChangeError, Config};
-use stmf::types::DevId;
+use stmf::types::{DevId, LuChange};
 
 const HOST: &str = "iqn.2026-11.example:host";
 const KEYS: &[(&str, &str)] = &[
@@ -45,6 +45,26 @@ fn pattern(length: usize, seed: u32) -> Vec<u8> {
         state.to_le_bytes()[1]
     };
     (0..length).map(|_| next()).collect()
+}
+
+/// More than the LU takes at a time (VPD page B0h) moves in parts, which no initiator sees.
+#[test]
+fn one_command_may_move_more_than_is_held_at_a_time() {
+    let node = Node::start();
+    let guid = node.framework.lu_list()[0];
+    node.framework.lu_modify(&guid, &LuChange::Size(80 << 20)).unwrap();
+    let mut initiator = Initiator::login(node.address, HOST, TARGET, KEYS);
+    initiator.test_unit_ready();
+    let data = pattern((64 << 20) + 3 * BLOCK, 5);
+    let blocks = u32::try_from(data.len() / BLOCK).unwrap().to_be_bytes();
+    let command = |opcode: u8| [&[opcode, 0, 0, 0, 0, 0, 0, 0, 0, 7][..], &blocks, &[0, 0]].concat();
+    assert_eq!(initiator.write(&command(0x8a), &data, 4096, 0, 65536), 0);
+    let (status, back) = initiator.read(&command(0x88), u32::try_from(data.len()).unwrap());
+    assert!(status == 0 && back == data);
+    // The last of the blocks is where it belongs.
+    let last = 7 + u32::from_be_bytes(blocks) - 1;
+    assert!(initiator.read(&read10(last, 2), 1024) == (0, [&data[data.len() - BLOCK..], &[0; BLOCK]].concat()));
+    initiator.logout();
 }
 
 #[test]

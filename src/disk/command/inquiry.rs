@@ -44,7 +44,6 @@ fn vpd_page(call: &Call<'_>) -> Result<Vec<u8>, Sense> {
     /// Page cache granularity, bytes: smaller writes read first.
     const PAGE: u32 = 4096;
     let lu = call.lu;
-    let max_transfer = u32::try_from(MAX_TRANSFER >> lu.block_shift()).expect("64 MiB");
     let granularity = (PAGE >> lu.block_shift()).max(1);
     let info = lu.info();
     let mgmt_url = lu.mgmt_url();
@@ -54,7 +53,7 @@ fn vpd_page(call: &Call<'_>) -> Result<Vec<u8>, Sense> {
         mgmt_url: mgmt_url.as_deref(),
         limits: BlockLimits {
             optimal_granularity: u16::try_from(granularity).expect("at most 8"),
-            max_transfer,
+            max_transfer: MAX_TRANSFER >> lu.block_shift(),
             max_compare_and_write: atomic::MAX_COMPARE_AND_WRITE,
             max_write_same: write_same::MAX_BYTES >> lu.block_shift(),
             unmap: lu.thin().then_some(UnmapLimits {

@@ -3,9 +3,9 @@
 use super::super::lu::Lu;
 use super::super::medium::Progress;
 use super::super::sys::Mode;
-use super::access::{self, Access, Step, Task};
-use super::{Action, Command, Job, medium_fields, want_nothing};
-use crate::framework::Outcome;
+use super::access::{self, Access, Step};
+use super::{Action, Command, Job, protect_field};
+use crate::framework::{Expected, Outcome};
 use crate::scsi::Sense;
 use std::fs::File;
 
@@ -25,9 +25,9 @@ const fn command(usage: &'static [u8]) -> Command {
         service_action: None,
         writes: false,
         medium: true,
-        fields: medium_fields,
-        action: Action::Store {
-            want: want_nothing,
+        fields: protect_field,
+        action: Action::Move {
+            length: |call| Ok(length(call.implied(), call.expected)),
             run: read,
         },
     }
@@ -49,7 +49,7 @@ fn read(job: Job) {
     let implied = job.implied();
     let read = Read {
         offset: job.offset(),
-        length: usize::try_from(length).expect("bounded by MAX_TRANSFER"),
+        length: length(implied, job.expected) as usize,
         buffer: Vec::new(),
         implied,
     };

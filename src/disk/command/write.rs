@@ -5,7 +5,7 @@ use super::super::medium::Progress;
 use super::super::sys::Mode;
 use super::access::{self, Access, Step};
 use super::verify::{bytchk, compare};
-use super::{Action, Call, Command, Job, medium_fields};
+use super::{Action, Call, Command, Job, medium_fields, protect_field};
 use crate::buffers;
 use crate::framework::Outcome;
 use crate::scsi::{Sense, cdb};
@@ -34,8 +34,11 @@ const fn command(usage: &'static [u8]) -> Command {
         service_action: None,
         writes: true,
         medium: true,
-        fields: medium_fields,
-        action: Action::Store { want, run: write },
+        fields: protect_field,
+        action: Action::Move {
+            length: want,
+            run: write,
+        },
     }
 }
 

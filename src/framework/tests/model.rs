@@ -100,6 +100,9 @@ impl Handler for MemoryUnit {
         match task.cdb.opcode() {
             0x00 | 0x12 | 0x16 | 0x08 => Start::Execute { want: 0 },
             0x0a => Start::Execute { want: 1 },
+            // In three parts, of 1 byte each.
+            0x28 => Start::InParts(Parts::new(3, 1, 3, false)),
+            0x2a => Start::InParts(Parts::new(3, 1, 3, true)),
             _ => Start::Done(Outcome::check(Sense::INVALID_OPCODE)),
         }
     }

@@ -238,6 +238,93 @@ fn a_command_aborted_before_it_was_started_is_not_executed() {
 }
 
 #[test]
+fn the_data_of_a_write_in_parts_are_solicited_part_by_part() {
+    let mut pair = Pair::new(1, "Normal", &[("MaxBurstLength", "4096")]);
+    let data = bytes(6000);
+    pair.write(5, 6000, &data[..512], true);
+    pair.start();
+    pair.ready(5, 4000);
+    for (number, start, end) in [(0, 512usize, 4000usize), (1, 4000, 6000)] {
+        let r2t = pair.answer().header;
+        assert_eq!(
+            (r2t.word::<36>(), r2t.word::<40>() as usize, r2t.word::<44>() as usize),
+            (number, start, end - start)
+        );
+        pair.data_out(5, r2t.ttt(), 0, start as u32, true, &data[start..end]);
+        let part = if number == 0 { &data[..end] } else { &data[start..] };
+        assert_eq!(pair.executed(), (5, part.to_vec()));
+        assert!(pair.answers().is_empty(), "nothing beyond the part is asked for");
+        if number == 0 {
+            pair.part(5, Vec::new(), 2000);
+        }
+    }
+    pair.finish(5, Outcome::data_out(6000));
+    let answer = pair.answer().header;
+    assert_eq!((answer.0[1], answer.word::<36>(), answer.word::<44>()), (0x80, 2, 0));
+}
+
+#[test]
+fn a_read_in_parts_is_one_sequence_and_waits_for_its_reader() {
+    let mut pair = Pair::normal();
+    let large = usize::try_from(READ_BUDGET).unwrap();
+    pair.read(5, u32::try_from(large + 3000).unwrap());
+    pair.start();
+    pair.ready(5, 0);
+    assert_eq!(pair.executed(), (5, Vec::new()));
+    pair.part(5, bytes(1500), 0);
+    assert_eq!(pair.executed(), (5, Vec::new()), "there is room for more");
+    pair.part(5, vec![1; large], 0);
+    assert!(pair.actions.is_empty(), "there is none");
+    let first = pair.answers();
+    assert_eq!(pair.executed(), (5, Vec::new()));
+    pair.finish(
+        5,
+        Outcome {
+            implied: large as u64 + 3000,
+            ..Outcome::data_in(bytes(1500))
+        },
+    );
+    let last = pair.answers();
+    let all: Vec<_> = first.iter().chain(&last).collect();
+    let mut offset = 0;
+    for (number, pdu) in all.iter().enumerate() {
+        assert_eq!((pdu.header.opcode(), pdu.header.word::<36>() as usize), (opcode::DATA_IN, number));
+        assert_eq!(pdu.header.word::<40>() as usize, offset);
+        offset += pdu.data.len();
+        let status = pdu.header.0[1] & 1 != 0;
+        assert_eq!(status, number + 1 == all.len());
+    }
+    assert_eq!(offset, large + 3000);
+    assert_eq!(all.last().unwrap().header.0[1] & 0x06, 0, "no residual");
+}
+
+#[test]
+fn a_command_in_parts_that_is_aborted_between_two_goes_no_further() {
+    let mut pair = Pair::normal();
+    let large = usize::try_from(READ_BUDGET).unwrap();
+    pair.read(5, u32::try_from(large * 2).unwrap());
+    pair.start();
+    pair.ready(5, 0);
+    pair.executed();
+    pair.part(5, vec![1; large], 0);
+    pair.numbered(manage(1, 6, 5, CMD_SN), &[]);
+    assert!(matches!(pair.actions[..], [Action::Abandon { itt: 5 }]));
+    pair.actions.clear();
+    let last = pair.answers().pop().unwrap();
+    assert_eq!((last.header.opcode(), last.header.0[2]), (opcode::TASK_MANAGEMENT_RESPONSE, 0));
+    // In the middle of a part.
+    pair.read(7, u32::try_from(large * 2).unwrap());
+    pair.start();
+    pair.ready(7, 0);
+    pair.executed();
+    pair.numbered(manage(1, 8, 7, CMD_SN.wrapping_add(2)), &[]);
+    assert!(matches!(pair.actions.remove(0), Action::Manage { referenced: 7, .. }));
+    pair.part(7, vec![1; 512], 0);
+    assert!(matches!(pair.actions[..], [Action::Abandon { itt: 7 }]));
+    assert!(pair.answers().is_empty());
+}
+
+#[test]
 fn several_bursts_are_solicited_at_once_when_negotiated() {
     let mut pair = Pair::new(1, "Normal", &[("MaxOutstandingR2T", "2"), ("MaxBurstLength", "1024")]);
     pair.write(5, 4096, &[], true);

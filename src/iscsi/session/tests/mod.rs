@@ -181,6 +181,11 @@ impl Pair {
         self.pump();
     }
 
+    fn part(&mut self, itt: u32, data: Vec<u8>, want: u32) {
+        self.session.part(itt, data, want);
+        self.pump();
+    }
+
     fn finish(&mut self, itt: u32, outcome: Outcome) {
         self.session.finished(itt, outcome);
         self.pump();

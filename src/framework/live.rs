@@ -130,7 +130,9 @@ impl TaskState {
     pub fn pause(&self) -> bool {
         const STOPPED: u8 = ABORTED | HANDED_OVER | LOST | WAITED;
         let ready = |flags: u8| (flags & STOPPED == 0).then_some(flags & !EXECUTING);
-        self.flags.fetch_update(Ordering::AcqRel, Ordering::Acquire, ready).is_ok()
+        self.flags
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, ready)
+            .is_ok()
     }
 
     /// From executing to ended: the outcome that the port gets, and whether somebody waits.

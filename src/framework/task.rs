@@ -267,7 +267,9 @@ pub struct ReadyTask {
 
 impl std::fmt::Debug for ReadyTask {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ReadyTask").field("want", &self.want).finish_non_exhaustive()
+        f.debug_struct("ReadyTask")
+            .field("want", &self.want)
+            .finish_non_exhaustive()
     }
 }
 

@@ -26,7 +26,11 @@ pub fn fuzz_request(bytes: &[u8]) {
     if let Ok(Some(request)) = http::parse(bytes) {
         assert!(request.path.starts_with('/') && request.path.len() < http::MAX_HEAD);
         let longer = [bytes, b"more"].concat();
-        assert_eq!(http::parse(&longer), Ok(Some(request)), "what comes behind it does not matter");
+        assert_eq!(
+            http::parse(&longer),
+            Ok(Some(request)),
+            "what comes behind it does not matter"
+        );
     }
 }
 

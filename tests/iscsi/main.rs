@@ -47,6 +47,35 @@ fn pattern(length: usize, seed: u32) -> Vec<u8> {
     (0..length).map(|_| next()).collect()
 }
 
+/// SAM-4 5.3.1, TAS=0. It was so: the write ended with TASK ABORTED.
+#[test]
+fn a_write_that_another_host_has_aborted_is_not_answered() {
+    let node = Node::start();
+    let mut writer = Initiator::login(node.address, HOST, TARGET, KEYS);
+    let mut other = Initiator::login(node.address, "iqn.2026-11.example:other", TARGET, KEYS);
+    writer.test_unit_ready();
+    other.test_unit_ready();
+    writer.request(Initiator::command(&write10(0, 8), 0xa0, 4096), &[]);
+    assert_eq!(writer.receive().header.opcode(), opcode::R2T);
+    let mut reset = Header::new(opcode::TASK_MANAGEMENT);
+    reset.set_byte::<1>(0x85);
+    other.request(reset, &[]);
+    let done = other.receive().header;
+    assert_eq!((done.opcode(), done.0[2]), (opcode::TASK_MANAGEMENT_RESPONSE, 0));
+    // Its data do not come; what was aborted is cleared away within a second.
+    std::thread::sleep(Duration::from_millis(2500));
+    let ready = writer.request(Initiator::command(&[0; 6], 0x80, 0), &[]);
+    let attention = writer.receive();
+    assert_eq!(
+        (attention.header.itt(), attention.header.0[3]),
+        (ready, 2),
+        "the first answer"
+    );
+    assert_eq!((attention.data[4], attention.data[14]), (6, 0x29));
+    writer.logout();
+    other.logout();
+}
+
 /// More than the LU takes at a time (VPD page B0h) moves in parts, which no initiator sees.
 #[test]
 fn one_command_may_move_more_than_is_held_at_a_time() {

@@ -312,7 +312,7 @@ fn mode_select() {
 
 /// Begins a command that waits for block 0, lets something happen, and gives its outcome.
 fn meanwhile(disk: &Disk, bytes: &[u8], data: &[u8], happening: impl FnOnce()) -> Outcome {
-    let held = disk.lu().locks().try_take(0..1).ok().expect("nobody has it");
+    let held = disk.lu().locks().try_take(0..1).expect("nobody has it");
     let length = u32::try_from(data.len()).unwrap();
     let outcome = execute(disk, &cdb(bytes), write(length), data);
     happening();
@@ -345,7 +345,11 @@ fn a_write_under_way_hears_that_the_cache_is_disabled() {
             assert!(disk.lu().medium().flush(&pipe).is_err());
         };
         let outcome = meanwhile(&disk, bytes, data, disable);
-        let failed = if bytes[0] == 0x83 { Sense::COPY_DEVICE_FAILURE } else { Sense::WRITE_ERROR };
+        let failed = if bytes[0] == 0x83 {
+            Sense::COPY_DEVICE_FAILURE
+        } else {
+            Sense::WRITE_ERROR
+        };
         refused(&outcome, failed);
     }
 }
@@ -355,10 +359,7 @@ fn what_takes_long_ends_when_it_is_aborted() {
     let (_directory, disk) = disk();
     put(&disk, 8, &[5; 3 * 512]);
     let copy = copy_list(&disk, 8, 0, 3);
-    let commands: [(&[u8], &[u8]); 2] = [
-        (&ten(0x41, 0, 0, 3), &[1; 512]),
-        (&sixteen(0x83, 0, 0, 108), &copy),
-    ];
+    let commands: [(&[u8], &[u8]); 2] = [(&ten(0x41, 0, 0, 3), &[1; 512]), (&sixteen(0x83, 0, 0, 108), &copy)];
     for (bytes, data) in commands {
         let nexus = crate::framework::Nexus::detached(1);
         let abort = || crate::framework::Handler::abort(&*disk, &nexus, 1);

@@ -297,7 +297,10 @@ fn cache_commands() {
     check(&[0x35, 0x01], Sense::INVALID_FIELD_IN_CDB);
     check(&[0x35, 0, 0, 0, 0, 0, 0x20, 0, 0, 0], Sense::INVALID_FIELD_IN_CDB);
     check(&[0x35, 0, 0, 0, 0, 0, 0, 0, 0, 0x40], Sense::INVALID_FIELD_IN_CDB);
-    check(&[0x91, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x80], Sense::INVALID_FIELD_IN_CDB);
+    check(
+        &[0x91, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x80],
+        Sense::INVALID_FIELD_IN_CDB,
+    );
     check(&[0x35, 0, 0, 0, 8, 1], Sense::LBA_OUT_OF_RANGE);
     check(&[0x1b, 0, 0, 0, 0x02], Sense::INVALID_FIELD_IN_CDB);
     check(&[0x1b, 0, 0, 0, 0x10], Sense::INVALID_FIELD_IN_CDB);

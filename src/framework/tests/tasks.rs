@@ -281,16 +281,15 @@ fn lost_ownership_acknowledges_nothing() {
 }
 
 /// As many commands as the LU takes of a nexus.
-fn flood(node: &Node, nexus: &Arc<Nexus>) -> Vec<Box<ReadyTask>> {
+fn flood(node: &Node, nexus: &Arc<Nexus>) -> Vec<Started> {
     let mut tasks = Vec::new();
     for tag in 0..5000 {
-        match node.start(nexus, 0, READ, tag) {
-            Started::Ready(ready) => tasks.push(ready),
-            Started::Done(outcome) => {
-                assert_eq!(outcome.status, ScsiStatus::TaskSetFull);
-                return tasks;
-            }
+        let started = node.start(nexus, 0, READ, tag);
+        if let Started::Done(outcome) = &started {
+            assert_eq!(outcome.status, ScsiStatus::TaskSetFull);
+            return tasks;
         }
+        tasks.push(started);
     }
     panic!("there is no end of it");
 }
@@ -351,7 +350,11 @@ fn the_next_session_is_told_busy_while_the_last_one_has_tasks() {
     let again = node.login("iqn.t", "iqn.one");
     node.clear(&again, 0);
     assert_eq!(node.command(&again, 0, READ, &[]).status, ScsiStatus::Busy);
-    assert_eq!(node.command(&two, 0, READ, &[]).status, ScsiStatus::Good, "another initiator");
+    assert_eq!(
+        node.command(&two, 0, READ, &[]).status,
+        ScsiStatus::Good,
+        "another initiator"
+    );
     run(&node);
     thread.join().unwrap();
     wait("the old task is gone", || {
@@ -393,7 +396,11 @@ fn commands_that_come_during_a_reset_wait_for_its_end() {
     run(&node);
     assert_eq!(reset.recv_timeout(SOON), Ok(TmResponse::Complete));
     assert_eq!(old.recv_timeout(SOON).unwrap().status, ScsiStatus::TaskAborted);
-    assert_eq!(sense(&new.recv_timeout(SOON).unwrap()), (6, 0x29, 0), "it hears of the reset");
+    assert_eq!(
+        sense(&new.recv_timeout(SOON).unwrap()),
+        (6, 0x29, 0),
+        "it hears of the reset"
+    );
     assert_eq!(node.command(&two, 0, READ, &[]).data, [7]);
     assert_eq!(node.unit(1).holder.load(Ordering::Acquire), 0);
 }

@@ -543,7 +543,8 @@ impl Session {
         let expected = live.expected;
         let mut outcome = outcome;
         let mut data = std::mem::take(&mut outcome.data);
-        data.truncate(if expected.write { 0 } else { (expected.length - live.done) as usize });
+        let left = expected.length.saturating_sub(live.done);
+        data.truncate(if expected.write { 0 } else { left as usize });
         let moved = if expected.write {
             // Less than is wanted of a command that ends because its data did not come.
             live.want.min(live.received)

@@ -93,14 +93,15 @@ impl Hosted {
         self.core.part(itt, data, want);
     }
 
-    /// A task that was aborted from elsewhere while its data was on the way is ended without waiting for the data.
+    /// A task that was aborted from elsewhere while its data was on the way is ended without waiting for the data, and not
+    /// answered (SAM-4 5.3.1, TAS=0).
     pub fn reap_aborted(&mut self) {
         let aborted = |running: &Running| matches!(running, Running::Ready(task) if task.handle().aborted());
         let running = self.running.iter().filter(|(_, running)| aborted(running));
         let tags: Vec<u32> = running.map(|(&itt, _)| itt).collect();
         for itt in tags {
             self.running.remove(&itt);
-            self.core.finished(itt, Outcome::status(ScsiStatus::TaskAborted));
+            self.core.aborted(itt);
         }
     }
 

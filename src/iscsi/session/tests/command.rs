@@ -288,7 +288,10 @@ fn a_read_in_parts_is_one_sequence_and_waits_for_its_reader() {
     let all: Vec<_> = first.iter().chain(&last).collect();
     let mut offset = 0;
     for (number, pdu) in all.iter().enumerate() {
-        assert_eq!((pdu.header.opcode(), pdu.header.word::<36>() as usize), (opcode::DATA_IN, number));
+        assert_eq!(
+            (pdu.header.opcode(), pdu.header.word::<36>() as usize),
+            (opcode::DATA_IN, number)
+        );
         assert_eq!(pdu.header.word::<40>() as usize, offset);
         offset += pdu.data.len();
         let status = pdu.header.0[1] & 1 != 0;
@@ -311,7 +314,10 @@ fn a_command_in_parts_that_is_aborted_between_two_goes_no_further() {
     assert!(matches!(pair.actions[..], [Action::Abandon { itt: 5 }]));
     pair.actions.clear();
     let last = pair.answers().pop().unwrap();
-    assert_eq!((last.header.opcode(), last.header.0[2]), (opcode::TASK_MANAGEMENT_RESPONSE, 0));
+    assert_eq!(
+        (last.header.opcode(), last.header.0[2]),
+        (opcode::TASK_MANAGEMENT_RESPONSE, 0)
+    );
     // In the middle of a part.
     pair.read(7, u32::try_from(large * 2).unwrap());
     pair.start();
@@ -504,11 +510,17 @@ fn slow_readers_together_hold_what_the_pool_has_for_them() {
     // A read that has begun ends, with the headers of its PDUs; one more goes beyond the share, while there is room for such.
     let read = u64::from(READ) + 4096;
     assert!(most <= 256 * 1024 + 2 * read, "{most} bytes of one session");
-    assert!(all <= POOL + pairs.len() as u64 * SHARE_MIN + read, "{all} bytes of all");
+    assert!(
+        all <= POOL + pairs.len() as u64 * SHARE_MIN + read,
+        "{all} bytes of all"
+    );
     for pair in &mut pairs {
         pair.answers();
     }
-    assert!(pairs.iter().any(|pair| !pair.actions.is_empty()), "they are served when they read");
+    assert!(
+        pairs.iter().any(|pair| !pair.actions.is_empty()),
+        "they are served when they read"
+    );
 }
 
 #[test]

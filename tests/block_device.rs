@@ -109,6 +109,29 @@ fn blocks_of_4096_bytes() {
     stmfd.stop();
 }
 
+/// `scsi-sbd.md` 4.4, LU online.
+#[test]
+fn an_lu_whose_device_has_become_too_small_stays_offline() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = disk_file(&dir.path().join("device"), 64 * MIB);
+    let device = Loop::new(Path::new(&file), &[]);
+    let stmfd = Stmfd::start(&dir.path().join("state"));
+    let created = must(&mut stmfd.tool("stmfadm", &["create-lu", &device.0]));
+    let guid = created.trim().rsplit(' ').next().unwrap().to_owned();
+    let resize = |bytes| {
+        let file = fs::File::options().write(true).open(&file).unwrap();
+        file.set_len(bytes).unwrap();
+        must(Command::new("losetup").args(["--set-capacity", &device.0]));
+    };
+    let online = || run(&mut stmfd.tool("stmfadm", &["online-lu", &guid])).status.success();
+    must(&mut stmfd.tool("stmfadm", &["offline-lu", &guid]));
+    resize(32 * MIB);
+    assert!(!online());
+    resize(64 * MIB);
+    assert!(online());
+    stmfd.stop();
+}
+
 /// The device takes writes into its cache and cannot keep them: the file system under it is full.
 #[test]
 fn a_device_that_fails_is_not_believed() {

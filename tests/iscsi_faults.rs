@@ -272,6 +272,23 @@ fn an_ordered_write_that_is_never_finished_holds_others_until_its_session_ends()
     served.wait_idle();
 }
 
+/// `scsi-sbd.md` 1.10; the time is a setting.
+#[test]
+fn a_write_whose_data_do_not_come_ends_and_its_session_goes_on() {
+    let served = Served::start_with(&["--task-timeout", "3"]);
+    let mut silent = served.login(&host(0));
+    let itt = silent.request(Initiator::command(&write10(0, 64), 0xa0, 64 * 512), &[]);
+    assert_eq!(silent.receive().header.opcode(), opcode::R2T);
+    let answer = silent.receive();
+    assert_eq!(
+        (answer.header.opcode(), answer.header.itt(), answer.header.0[3]),
+        (opcode::SCSI_RESPONSE, itt, 2)
+    );
+    assert_eq!((answer.data[4], &answer.data[14..16]), (0x0b, &[0x4b, 0x06][..]));
+    exercise(&mut silent, 0, 64, 1);
+    silent.logout();
+}
+
 #[test]
 fn slow_readers_cost_bounded_memory_and_slow_nobody_else() {
     let served = Served::start();
@@ -295,9 +312,12 @@ fn slow_readers_cost_bounded_memory_and_slow_nobody_else() {
         exercise(&mut other, 0, 2048, version);
     }
     let grown = served.memory().saturating_sub(before);
-    // Half of the pool of 1 GiB is for reads, as much for commands beyond a share; 256 KiB more for each session.
     println!("{} slow readers: {grown} bytes", slow.len());
+    // Half of the pool of 1 GiB is for reads, as much for commands beyond a share; 256 KiB more for each session.
     assert!(grown < 1200 << 20, "{grown} bytes for {} slow readers", slow.len());
+    // Of the 100 MiB that each one has asked for, a share of 8 MiB at most, and one command beyond it.
+    let each = grown / slow.len() as u64;
+    assert!(each < 12 << 20, "{each} bytes for each slow reader");
     drop(slow);
     other.logout();
     served.wait_idle();

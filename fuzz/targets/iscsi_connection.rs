@@ -47,6 +47,8 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
                 Action::Establish(_) => session.established(Ok(1)),
                 Action::Verify(_) => session.verified(Ok(())),
                 Action::Start(command) => session.ready(command.itt, command.expected.length.min(4096)),
+                // What is longer than 4096 bytes goes in parts.
+                Action::Execute { itt, data } if data.len() == 4096 => session.part(itt, Vec::new(), 512),
                 Action::Execute { itt, data } => session.finished(itt, Outcome::data_in(data)),
                 Action::Manage { itt, .. } => session.managed(itt, TmResponse::Complete),
                 Action::Abandon { .. } | Action::Abort { .. } => {}

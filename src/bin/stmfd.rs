@@ -6,10 +6,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 use stmf::door::Credentials;
+use stmf::iscsi::directory::Patience;
 use stmf::service::{Options, Request, Response, Service};
 use stmf::{changes, door, logging, signals, systemd, web};
 
-const USAGE: &str = "Usage: stmfd [--foreground] [--state-dir DIR] [--door PATH] [--read-by-all] [--iscsi-portal ADDR:PORT]... [--web [ADDR:]PORT] [--metrics [ADDR:]PORT]";
+const USAGE: &str = "Usage: stmfd [--foreground] [--state-dir DIR] [--door PATH] [--read-by-all] [--iscsi-portal ADDR:PORT]... [--idle-timeout SECONDS] [--task-timeout SECONDS] [--web [ADDR:]PORT] [--metrics [ADDR:]PORT]";
 
 /// Wrong usage or configuration. Do not restart.
 const EXIT_USAGE: u8 = 96;
@@ -25,6 +26,7 @@ struct Flags {
     door: PathBuf,
     read_by_all: bool,
     portals: Vec<SocketAddr>,
+    patience: Patience,
     web: Option<SocketAddr>,
     metrics: Option<SocketAddr>,
 }
@@ -37,6 +39,7 @@ fn parse() -> Result<Option<Flags>, lexopt::Error> {
         door: stmf::client::DEFAULT_DOOR.into(),
         read_by_all: false,
         portals: Vec::new(),
+        patience: Patience::default(),
         web: None,
         metrics: None,
     };
@@ -48,6 +51,8 @@ fn parse() -> Result<Option<Flags>, lexopt::Error> {
             Long("door") => flags.door = parser.value()?.into(),
             Long("read-by-all") => flags.read_by_all = true,
             Long("iscsi-portal") => flags.portals.push(parser.value()?.parse()?),
+            Long("idle-timeout") => flags.patience.idle = parser.value()?.parse_with(seconds)?,
+            Long("task-timeout") => flags.patience.task = parser.value()?.parse_with(seconds)?,
             Long("web") => flags.web = Some(parser.value()?.parse_with(web::address)?),
             Long("metrics") => flags.metrics = Some(parser.value()?.parse_with(web::address)?),
             Long("help") | Short('h') => return Ok(None),
@@ -60,6 +65,14 @@ fn parse() -> Result<Option<Flags>, lexopt::Error> {
             .push(SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, 3260)));
     }
     Ok(Some(flags))
+}
+
+/// A time that sessions, which look at the clock once a second, can keep.
+fn seconds(text: &str) -> Result<Duration, String> {
+    match text.parse() {
+        Ok(seconds @ 3..=86_400) => Ok(Duration::from_secs(seconds)),
+        _ => Err("3 to 86400 seconds are possible".to_owned()),
+    }
 }
 
 fn main() -> ExitCode {
@@ -100,6 +113,7 @@ fn run(flags: Flags) -> Result<(), Box<dyn std::error::Error>> {
         state_dir: Some(flags.state_dir),
         iscsi_portals: flags.portals,
         serve_iscsi: true,
+        patience: flags.patience,
         door_group: group.map(Gid::as_raw),
         read_by_all: flags.read_by_all,
     })?;

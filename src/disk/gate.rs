@@ -4,8 +4,8 @@
 
 use super::sys;
 use parking_lot::Mutex;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 /// Until when the lease certainly holds, in boot time ns. Shared by all LUs of one lease.
 #[derive(Debug)]
@@ -66,6 +66,8 @@ pub struct Gate {
     validity: Arc<Validity>,
     closed: AtomicBool,
     waiting: Mutex<Vec<(TaskKey, Waiter)>>,
+    /// Long accesses, as long as somebody has their flags.
+    watched: Mutex<Vec<(TaskKey, Weak<AtomicBool>)>>,
 }
 
 impl Gate {
@@ -75,6 +77,7 @@ impl Gate {
             validity,
             closed: AtomicBool::new(false),
             waiting: Mutex::default(),
+            watched: Mutex::default(),
         }
     }
 
@@ -115,8 +118,23 @@ impl Gate {
         self.closed.store(false, Ordering::Release);
     }
 
-    /// Ends the waiting of one task.
+    /// A flag that is set when the task is aborted. The gate forgets it when it is dropped.
+    pub fn watch(&self, key: TaskKey) -> Arc<AtomicBool> {
+        let flag = Arc::new(AtomicBool::new(false));
+        let mut watched = self.watched.lock();
+        watched.retain(|(_, flag)| flag.strong_count() > 0);
+        watched.push((key, Arc::downgrade(&flag)));
+        flag
+    }
+
+    /// Ends the waiting of one task, and tells it if it is watched.
     pub fn abort(&self, key: TaskKey) {
+        let flags = self.watched.lock();
+        let of_task = flags.iter().filter(|(watched, _)| *watched == key);
+        of_task
+            .filter_map(|(_, flag)| flag.upgrade())
+            .for_each(|flag| flag.store(true, Ordering::Release));
+        drop(flags);
         let mut waiting = self.waiting.lock();
         let found = waiting.iter().position(|(k, _)| *k == key).map(|n| waiting.remove(n));
         drop(waiting);
@@ -164,5 +182,17 @@ mod tests {
         assert_eq!(receiver.try_recv(), Ok(Verdict::Closed));
         wait();
         assert_eq!(receiver.try_recv(), Ok(Verdict::Closed), "at once");
+    }
+
+    #[test]
+    fn a_watched_task_hears_of_its_abort() {
+        let gate = Gate::new(Validity::forever());
+        let (mine, other) = (gate.watch(KEY), gate.watch(TaskKey { nexus: 1, tag: 3 }));
+        gate.abort(KEY);
+        assert!(mine.load(Ordering::Acquire) && !other.load(Ordering::Acquire));
+        drop((mine, other));
+        let again = gate.watch(KEY);
+        assert_eq!(gate.watched.lock().len(), 1, "nothing is kept");
+        assert!(!again.load(Ordering::Acquire));
     }
 }

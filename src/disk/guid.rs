@@ -2,22 +2,35 @@
 #![forbid(unsafe_code)]
 
 use crate::types::{Guid, LuProperties};
+use parking_lot::Mutex;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 const COMPANY_ID: u32 = 0x0000_144f;
 
 /// The first GUID that is not `taken`, `None` when 65536 in a row are.
 pub fn generate(properties: &LuProperties, taken: &dyn Fn(&Guid) -> bool) -> Option<Guid> {
-    static COUNTER: AtomicU16 = AtomicU16::new(1);
+    static LAST: Mutex<(u32, u16)> = Mutex::new((0, 0));
     let company = properties.company_id.unwrap_or(COMPANY_ID);
     let host = properties.host_id.map_or_else(host_part, of_host_id);
     (0..=u16::MAX).find_map(|_| {
-        let counter = COUNTER.fetch_add(1, Ordering::Relaxed);
-        let guid = compose(company, host, seconds(), counter);
+        let (second, counter) = {
+            let mut last = LAST.lock();
+            *last = next(*last, seconds());
+            *last
+        };
+        let guid = compose(company, host, second, counter);
         (!taken(&guid)).then_some(guid)
     })
+}
+
+/// Time and counter after these: the counter begins with 1 in each second, and no pair comes twice, also when the clock is
+/// set back.
+fn next(last: (u32, u16), now: u32) -> (u32, u16) {
+    match last {
+        (second, _) if now > second => (now, 1),
+        (second, counter) => (second, counter.wrapping_add(1)),
+    }
 }
 
 /// Lays the parts out.
@@ -88,6 +101,14 @@ mod tests {
         let guid = compose(0x0000_144f, of_host_id(0xc0ff_ee00), 0x5a3c_817e, 1);
         assert_eq!(guid.to_string(), "600144F0C0FFEE0000005A3C817E0001");
         assert_eq!(compose(0xffff_ffff, [0; 6], 0, 0).to_string()[..8], *"6FFFFFF0");
+    }
+
+    #[test]
+    fn the_counter_begins_with_one_in_each_second() {
+        assert_eq!(next((0, 0), 7), (7, 1));
+        assert_eq!(next((7, 1), 7), (7, 2));
+        assert_eq!(next((7, 2), 8), (8, 1));
+        assert_eq!(next((8, 1), 3), (8, 2), "the clock was set back");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! hardly ever block are made and watched: after one that did block, the pool has them for a while.
 #![forbid(unsafe_code)]
 
-use super::sys;
+use super::sys::{self, Mode};
 use nix::sys::statfs::{EXT4_SUPER_MAGIC, TMPFS_MAGIC, fstatfs};
 use std::fs::File;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -88,13 +88,14 @@ impl Inline {
         }
     }
 
-    /// How a write of `length` bytes at `position` of the file begins.
-    pub fn write(&self, position: u64, length: usize) -> Attempt {
+    /// How a write of `length` bytes at `position` of the file begins. One that may have to wait for the device is watched
+    /// for a caller that holds up nobody but its own hosts ([`Mode::Brief`]).
+    pub fn write(&self, position: u64, length: usize, mode: Mode) -> Attempt {
         let whole_pages = position.is_multiple_of(PAGE) && (length as u64).is_multiple_of(PAGE);
         match self.nature {
             _ if self.nowait_writes.load(Ordering::Relaxed) => Attempt::NoWait,
             Nature::Memory => self.watched(length),
-            Nature::WriteBack if whole_pages => self.watched(length),
+            Nature::WriteBack if whole_pages && mode == Mode::Brief => self.watched(length),
             Nature::WriteBack | Nature::Other => Attempt::Pool,
         }
     }
@@ -154,12 +155,12 @@ mod tests {
     fn where_the_kernel_can_tell_it_is_asked() {
         let other = Inline::of(Nature::Other);
         assert_eq!(
-            (other.read(1 << 20), other.write(1, 1)),
+            (other.read(1 << 20), other.write(1, 1, Mode::NoWait)),
             (Attempt::NoWait, Attempt::NoWait)
         );
         other.no_nowait_writes();
         assert_eq!(
-            (other.read(512), other.write(0, 4096)),
+            (other.read(512), other.write(0, 4096, Mode::Brief)),
             (Attempt::NoWait, Attempt::Pool)
         );
     }
@@ -167,20 +168,31 @@ mod tests {
     #[test]
     fn short_writes_of_whole_pages_go_to_the_page_cache() {
         let ext = Inline::of(Nature::WriteBack);
-        assert_eq!(ext.write(0, 4096), Attempt::NoWait);
+        let write = |position, length| ext.write(position, length, Mode::Brief);
+        assert_eq!(write(0, 4096), Attempt::NoWait);
         ext.no_nowait_writes();
-        assert_eq!(ext.write(8192, WATCHED_MAX), Attempt::Watched);
-        assert_eq!(ext.write(8192, WATCHED_MAX + 4096), Attempt::Pool);
-        assert_eq!(ext.write(512, 4096), Attempt::Pool);
-        assert_eq!(ext.write(4096, 512), Attempt::Pool);
+        assert_eq!(write(8192, WATCHED_MAX), Attempt::Watched);
+        assert_eq!(write(8192, WATCHED_MAX + 4096), Attempt::Pool);
+        assert_eq!(write(512, 4096), Attempt::Pool);
+        assert_eq!(write(4096, 512), Attempt::Pool);
         assert_eq!(ext.read(512), Attempt::NoWait);
+    }
+
+    /// It was so: a forwarded write to a device that hung kept the whole channel to the peer waiting, until each node took
+    /// the other one for dead.
+    #[test]
+    fn a_caller_that_must_never_wait_leaves_writes_to_devices_to_the_pool() {
+        let ext = Inline::of(Nature::WriteBack);
+        ext.no_nowait_writes();
+        assert_eq!(ext.write(8192, 4096, Mode::NoWait), Attempt::Pool);
+        assert_eq!(Inline::of(Nature::Memory).write(0, 512, Mode::NoWait), Attempt::Watched);
     }
 
     #[test]
     fn memory_needs_no_pool() {
         let memory = Inline::of(Nature::Memory);
         assert_eq!(
-            (memory.read(512), memory.write(512, 512)),
+            (memory.read(512), memory.write(512, 512, Mode::Brief)),
             (Attempt::Watched, Attempt::Watched)
         );
         assert_eq!(memory.read(WATCHED_MAX + 1), Attempt::Pool);
@@ -204,7 +216,10 @@ mod tests {
         );
         memory.watch(|| std::thread::sleep(Duration::from_millis(2)));
         assert_eq!(memory.rest.load(Ordering::Relaxed), REST);
-        assert_eq!((memory.read(512), memory.write(0, 512)), (Attempt::Pool, Attempt::Pool));
+        assert_eq!(
+            (memory.read(512), memory.write(0, 512, Mode::Brief)),
+            (Attempt::Pool, Attempt::Pool)
+        );
         let end = memory.resting_until.load(Ordering::Relaxed);
         memory.was_slow(end + 1);
         assert_eq!(

@@ -11,8 +11,10 @@ use super::pool::Pool;
 use super::range::Locks;
 use super::registry::Registration;
 use super::reservations::{self, Reservations};
+use super::size;
+use super::sys::Mode;
 use crate::changes::Change;
-use crate::framework::{Done, Handler, Inquiry, LuNexuses, Nexus, Origin, Release, Start, Task, Unit};
+use crate::framework::{Cdb, Done, Expected, Handler, Inquiry, LuNexuses, Nexus, Origin, Release, Start, Task, Unit};
 use crate::scsi::vpd::TargetPort;
 use crate::scsi::{Sense, mode};
 use crate::types::{Guid, LuChange, LuProperties, Status};
@@ -298,6 +300,18 @@ impl Handler for Disk {
         })
     }
 
+    fn part(&self, task: &Task, offset: u32, length: u32) -> Task {
+        let cdb = command::part(&self.0, task.cdb.head(), offset, length);
+        Task {
+            cdb: Cdb::new(&cdb).expect("16 bytes"),
+            expected: Expected {
+                length,
+                ..task.expected
+            },
+            ..task.clone()
+        }
+    }
+
     fn execute(&self, task: Task, data: Vec<u8>, done: Done) {
         command::execute(Job {
             lu: Arc::clone(&self.0),
@@ -307,6 +321,11 @@ impl Handler for Disk {
             start_by: match task.origin {
                 Origin::Peer { start_by, .. } => start_by,
                 Origin::Local => None,
+            },
+            inline: match task.origin {
+                // On the thread that hears the peer: it must go on whatever the device does.
+                Origin::Peer { .. } => Mode::NoWait,
+                Origin::Local => Mode::Brief,
             },
             nexus: task.nexus,
             data,
@@ -444,6 +463,17 @@ impl Unit for Disk {
             Some(file) => lu.medium.flush(file).map_err(|_| Status::Error),
             None => Err(Status::Error),
         }
+    }
+
+    fn check_store(&self) -> Result<(), Status> {
+        let lu = &*self.0;
+        let (open, path) = (lu.medium.open(), lu.medium.path());
+        let file = open.as_deref().ok_or(Status::Error)?;
+        let kind = block_file::kind(file).map_err(|error| {
+            log::error!("{path}: its kind cannot be determined: {error}");
+            Status::DataFileName
+        })?;
+        size::check_stored(file, kind, path, &lu.info())
     }
 }
 

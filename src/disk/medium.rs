@@ -114,7 +114,7 @@ impl Medium {
                 Ok(0) => buffer.resize(length, 0),
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if mode == Mode::NoWait && would_block(&error) => return Ok(Progress::WouldBlock),
+                Err(error) if mode != Mode::Wait && would_block(&error) => return Ok(Progress::WouldBlock),
                 Err(error) => return Err(error),
             }
         }
@@ -134,7 +134,7 @@ impl Medium {
             return self.write_as(file, data, written, offset, mode);
         }
         let position = self.base + offset + *written as u64;
-        match self.inline.write(position, data.len() - *written) {
+        match self.inline.write(position, data.len() - *written, mode) {
             Attempt::NoWait => self.write_as(file, data, written, offset, mode),
             Attempt::Watched => self
                 .inline
@@ -150,7 +150,7 @@ impl Medium {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(n) => *written += n,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if mode == Mode::NoWait && would_block(&error) => {
+                Err(error) if mode != Mode::Wait && would_block(&error) => {
                     if error.raw_os_error() == Some(libc::EOPNOTSUPP) {
                         self.inline.no_nowait_writes();
                     }

@@ -10,6 +10,8 @@ use std::os::fd::AsRawFd;
 pub enum Mode {
     /// Fails with `EAGAIN` (or `EOPNOTSUPP`, where the file system cannot tell) instead of blocking.
     NoWait,
+    /// As `NoWait`; but where the file system cannot tell, short accesses that hardly ever block are made (`inline`).
+    Brief,
     /// Blocks as long as it takes.
     Wait,
 }
@@ -26,7 +28,7 @@ pub fn read_append(file: &File, buffer: &mut Vec<u8>, limit: usize, offset: u64,
     // SAFETY: the vector describes the spare capacity of `buffer`, which lives and stays unaliased during the call.
     let n = unsafe {
         match mode {
-            Mode::NoWait => libc::preadv2(fd, &raw const vector, 1, offset, libc::RWF_NOWAIT),
+            Mode::NoWait | Mode::Brief => libc::preadv2(fd, &raw const vector, 1, offset, libc::RWF_NOWAIT),
             // The same without flags, for less of the kernel's time.
             Mode::Wait => libc::pread64(fd, vector.iov_base, vector.iov_len, offset),
         }
@@ -48,7 +50,7 @@ pub fn write_at(file: &File, data: &[u8], offset: u64, mode: Mode) -> io::Result
     // SAFETY: the vector describes `data`, which the kernel only reads.
     let n = unsafe {
         match mode {
-            Mode::NoWait => libc::pwritev2(fd, &raw const vector, 1, offset, libc::RWF_NOWAIT),
+            Mode::NoWait | Mode::Brief => libc::pwritev2(fd, &raw const vector, 1, offset, libc::RWF_NOWAIT),
             Mode::Wait => libc::pwrite64(fd, vector.iov_base, vector.iov_len, offset),
         }
     };

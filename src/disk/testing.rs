@@ -3,6 +3,7 @@
 use super::command::{self, Call, Job};
 use super::gate::TaskKey;
 use super::lu::Disk;
+use super::sys::Mode;
 use super::{Config, LeaseTimes, Provider};
 use crate::framework::{Expected, Nexus, Outcome, Start};
 use crate::scsi::ScsiStatus;
@@ -134,6 +135,7 @@ fn begin(
             tag: 1,
         },
         start_by,
+        inline: Mode::Brief,
         nexus: Arc::clone(nexus),
         data: data.to_vec(),
         done: Box::new(move |outcome| sender.send(outcome).unwrap()),
@@ -159,5 +161,6 @@ pub fn run_from(nexus: &Arc<Nexus>, disk: &Disk, bytes: &[u8], expected: Expecte
             let outcome = execute_from(nexus, disk, &cdb, expected, &data[..want as usize]);
             outcome.recv_timeout(Duration::from_secs(60)).unwrap()
         }
+        Start::InParts(parts) => panic!("nobody is here who would put {parts:?} together"),
     }
 }

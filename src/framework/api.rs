@@ -396,4 +396,10 @@ impl ReadyTask {
     pub fn execute(self: Box<Self>, data: Vec<u8>, done: Done) {
         routing::execute(*self, data, done);
     }
+
+    /// Executes the next part of a command that is [`ReadyTask::in_parts`], or a whole one. As [`ReadyTask::execute`].
+    #[allow(clippy::boxed_local, reason = "a ready task is one pointer for the ports")]
+    pub fn execute_part(self: Box<Self>, data: Vec<u8>, done: PartDone) {
+        parts::execute(*self, data, done);
+    }
 }

@@ -51,7 +51,7 @@ fn inquiry(task: &Task) -> Outcome {
         _ => 0x7f,
     };
     let data = match (cdb[1] & 1, cdb[2]) {
-        (0, 0) => {
+        (0, 0) if cdb[5] == 0 => {
             let Inquiry {
                 vendor,
                 product,

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use std::sync::{Arc, OnceLock, Weak};
 
 /// Live tasks of one nexus on one LU, beyond which TASK SET FULL is answered. The window of a session is far smaller.
-pub(super) const MAX_TASKS: usize = 4096;
+const MAX_TASKS: usize = 4096;
 
 /// Why a task was not admitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,8 +20,10 @@ pub(super) enum Refused {
     Closed,
     /// The LUN is no longer mapped.
     Unmapped,
-    /// [`MAX_TASKS`].
+    /// The nexus, or the LU, has as many as it may have.
     Full,
+    /// Tasks of an earlier session of the same initiator port have not ended (`iscsi-target.md` chapter 12).
+    Leftover,
 }
 
 struct Entry {
@@ -37,6 +39,8 @@ struct Tasks {
     refuse: Option<Refused>,
     entries: Vec<Option<Entry>>,
     free: Vec<usize>,
+    /// Pairs of earlier sessions of the initiator port whose tasks had not ended when this one began.
+    before: Vec<Arc<Itl>>,
 }
 
 impl Tasks {
@@ -60,8 +64,8 @@ pub(super) struct Itl {
 }
 
 impl Itl {
-    /// `closed`: the LU admits no tasks at present.
-    pub fn new(lu: Arc<LogicalUnit>, nexus: &Arc<Nexus>, lun: Lun, closed: bool) -> Arc<Itl> {
+    /// `closed`: the LU admits no tasks at present. `before`: pairs whose tasks have to end first.
+    pub fn new(lu: Arc<LogicalUnit>, nexus: &Arc<Nexus>, lun: Lun, closed: bool, before: Vec<Arc<Itl>>) -> Arc<Itl> {
         let itl = Itl {
             lu,
             lun,
@@ -69,7 +73,10 @@ impl Itl {
             nexus_id: nexus.id,
             attentions: Attentions::default(),
             image: nexus.port.image,
-            tasks: Mutex::default(),
+            tasks: Mutex::new(Tasks {
+                before,
+                ..Tasks::default()
+            }),
             io: OnceLock::new(),
         };
         itl.raise(Sense::POWER_ON);
@@ -113,10 +120,16 @@ impl Itl {
         if let Some(refused) = tasks.refuse {
             return Err(refused);
         }
-        if tasks.live() >= MAX_TASKS {
-            return Err(Refused::Full);
+        if !tasks.before.is_empty() {
+            tasks.before.retain(|before| !before.finished());
+            if !tasks.before.is_empty() {
+                return Err(Refused::Leftover);
+            }
         }
         let handler = handler().ok_or(Refused::Closed)?;
+        if tasks.live() >= MAX_TASKS || !self.lu.enter_task() {
+            return Err(Refused::Full);
+        }
         let (turn, crowd) = self.lu.turns.enter(attribute);
         let state = Arc::new(TaskState::new(nexus.clone(), tag, handler, turn));
         let entry = Some(Entry {
@@ -161,6 +174,7 @@ impl Itl {
             let entry = tasks.entries.get_mut(key).and_then(Option::take);
             if entry.is_some() {
                 tasks.free.push(key);
+                self.lu.leave_task();
             }
             entry
         };
@@ -195,6 +209,13 @@ impl Itl {
     /// True once the LUN was unmapped.
     pub fn unmapped(&self) -> bool {
         self.tasks.lock().refuse == Some(Refused::Unmapped)
+    }
+
+    /// It is what is left of a session of the same initiator port with the same target port, or of this one.
+    pub fn leftover_of(&self, nexus: &Nexus) -> bool {
+        // A live task keeps its nexus.
+        let same = |old: Arc<Nexus>| old.transport_id == nexus.transport_id && old.port.devid == nexus.port.devid;
+        self.unmapped() && self.nexus.upgrade().is_some_and(same)
     }
 
     /// True when it is unmapped and its last task is gone.

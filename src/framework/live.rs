@@ -126,6 +126,15 @@ impl TaskState {
         Err(stopped(before))
     }
 
+    /// From executing back to ready. False when it was stopped meanwhile: it is to end.
+    pub fn pause(&self) -> bool {
+        const STOPPED: u8 = ABORTED | HANDED_OVER | LOST | WAITED;
+        let ready = |flags: u8| (flags & STOPPED == 0).then_some(flags & !EXECUTING);
+        self.flags
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, ready)
+            .is_ok()
+    }
+
     /// From executing to ended: the outcome that the port gets, and whether somebody waits.
     pub fn end(&self, outcome: Outcome) -> (Outcome, bool) {
         let before = self.flags.fetch_or(ENDED, Ordering::AcqRel);

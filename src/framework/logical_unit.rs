@@ -10,15 +10,18 @@ use super::turns::{Turn, Turns};
 use super::{Framework, Handler, LuNexuses, Nexus, ObjectState, Unit};
 use crate::changes::Change;
 use crate::scsi::Sense;
-use crate::types::{AccessState, DevId, Guid, Lun};
+use crate::types::{AccessState, DevId, Guid, Lun, Status};
 use arc_swap::{ArcSwap, Guard};
 use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 const UNKNOWN: u8 = u8::MAX;
+/// Live tasks of an LU, whatever their nexuses, beyond which TASK SET FULL is answered (`scsi-sbd.md` 1.10, 3.3): as many as
+/// 256 sessions may have outstanding.
+pub(super) const MAX_TASKS: usize = 32_768;
 
 /// Where the commands of an LU go.
 pub(super) enum Route {
@@ -63,6 +66,8 @@ pub(super) struct LogicalUnit {
     draining_since: Mutex<Option<Instant>>,
     route: ArcSwap<Route>,
     itls: Mutex<Itls>,
+    /// Live tasks.
+    tasks: AtomicUsize,
 }
 
 impl LogicalUnit {
@@ -84,6 +89,7 @@ impl LogicalUnit {
             draining_since: Mutex::new(None),
             route: ArcSwap::from_pointee(route),
             itls: Mutex::default(),
+            tasks: AtomicUsize::new(0),
         })
     }
 
@@ -166,6 +172,11 @@ impl LogicalUnit {
         }
     }
 
+    /// Can the store still hold the LU (`scsi-sbd.md` 4.4)? Asked before it goes online.
+    pub fn check_store(&self) -> Result<(), Status> {
+        self.unit().map_or(Ok(()), |unit| unit.check_store())
+    }
+
     /// Who executes a command that is admitted now; `None` when the route is no longer the one that the command was
     /// checked for.
     pub fn handler(&self, checked: &Arc<Route>) -> Option<Arc<dyn Handler>> {
@@ -225,7 +236,8 @@ impl LogicalUnit {
     pub fn attach(self: &Arc<Self>, nexus: &Arc<Nexus>, lun: Lun) -> Arc<Itl> {
         let mut itls = self.itls.lock();
         itls.list.retain(|itl| !itl.finished());
-        let itl = Itl::new(self.clone(), nexus, lun, itls.closed);
+        let leftovers = itls.list.iter().filter(|itl| itl.leftover_of(nexus)).cloned().collect();
+        let itl = Itl::new(self.clone(), nexus, lun, itls.closed, leftovers);
         itls.list.push(itl.clone());
         itl
     }
@@ -235,6 +247,20 @@ impl LogicalUnit {
         let itls = self.itls.lock();
         let mapped = itls.list.iter().filter(|itl| !itl.unmapped());
         mapped.map(|itl| (itl.nexus.as_ptr(), itl.clone())).collect()
+    }
+
+    /// One more live task, if there is room.
+    pub fn enter_task(&self) -> bool {
+        let entered = self.tasks.fetch_add(1, Ordering::Relaxed) < MAX_TASKS;
+        if !entered {
+            self.leave_task();
+        }
+        entered
+    }
+
+    /// One less.
+    pub fn leave_task(&self) {
+        self.tasks.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// An unmapped pair whose last task is gone.
@@ -269,6 +295,13 @@ impl LogicalUnit {
         }
         drop(finale);
         gone.recv_timeout(patience).is_ok()
+    }
+
+    /// Stops the tasks of all nexuses, of those that have ended too. `finale` is held until none touches the store.
+    pub fn stop_tasks(&self, how: Stop, finale: &Arc<Finale>) {
+        for itl in self.itls() {
+            itl.stop_tasks(how, finale, |_| true);
+        }
     }
 
     /// Admits tasks.

@@ -3,7 +3,7 @@
 use super::alua::machine::{self, Event, LuState};
 use super::cell::{Inner, Source};
 use super::effects::{about_to, rehearsing};
-use super::live::Finale;
+use super::live::{Finale, Stop};
 use super::logical_unit::LogicalUnit;
 use super::{AccessReport, Effect, Framework, LuInfo, ObjectState, Release};
 use crate::store::LuRow;
@@ -197,6 +197,7 @@ impl Framework {
             ObjectState::Online | ObjectState::Onlining => Ok(()),
             ObjectState::Offlining => Err(Status::Busy),
             ObjectState::Offline => {
+                lu.check_store().map_err(|_| Status::Error)?;
                 about_to(|| Ok(vec![Effect::LuOnline(*guid)]))?;
                 self.bring_online(&lu);
                 Ok(())
@@ -236,29 +237,46 @@ impl Framework {
         unmapped.stop_unattended();
     }
 
-    /// Unmaps, aborts, waits (`scsi-sbd.md` 1.3). False when a task still runs after 5 s; the LU goes offline when it ends.
+    /// Unmaps, aborts, waits, flushes (`scsi-sbd.md` 1.3, 4.4). False when a task still runs after 5 s; the LU goes offline
+    /// when it ends.
     pub(super) fn take_offline(&self, lu: &Arc<LogicalUnit>) -> bool {
-        let (sender, gone) = std::sync::mpsc::channel();
-        let going = lu.clone();
-        let finale = Finale::new(move || {
-            going.set_state(ObjectState::Offline);
-            // The caller may have given up waiting.
-            let _ = sender.send(());
-        });
+        let (finale, gone) = Finale::channel();
         let unmapped = {
             let state = self.state.lock();
             lu.set_state(ObjectState::Offlining);
             state.remap_lu(lu)
         };
         unmapped.stop(&finale);
+        // Those of sessions that have ended are not mapped any more, and touch the store all the same.
+        lu.stop_tasks(Stop::Abort, &finale);
         drop(finale);
-        let in_time = gone.recv_timeout(OFFLINE_PATIENCE).is_ok();
-        if let Some(unit) = lu.unit().filter(|_| in_time) {
-            // What was not made persistent is dropped.
-            unit.reset();
+        if gone.recv_timeout(OFFLINE_PATIENCE).is_ok() {
+            went_offline(lu);
+            return true;
         }
-        in_time
+        let going = lu.clone();
+        let rest = move || {
+            // The other end is dropped only with the last task.
+            let _ = gone.recv();
+            went_offline(&going);
+        };
+        let thread = std::thread::Builder::new().name("lu-offline".into()).spawn(rest);
+        if let Err(error) = thread {
+            log::error!("LU {}: nobody waits for the end of its commands: {error}", lu.guid);
+        }
+        false
     }
+}
+
+/// No command touches the store any more: what was acknowledged becomes durable, and what was not made persistent is dropped.
+fn went_offline(lu: &LogicalUnit) {
+    if let Some(unit) = lu.unit() {
+        if let Err(status) = unit.flush() {
+            log::error!("LU {}: going offline: its cache is not flushed: {status}", lu.guid);
+        }
+        unit.reset();
+    }
+    lu.set_state(ObjectState::Offline);
 }
 
 /// Tells what an event does with the LU, unless the machine has nothing to do for it.

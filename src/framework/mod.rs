@@ -41,6 +41,7 @@ mod modify;
 mod node_request;
 mod node_status;
 mod pair_config;
+mod parts;
 mod peer;
 mod peer_events;
 mod persistence;
@@ -76,6 +77,7 @@ pub use mirror::MirrorReport;
 pub use node_request::{PeerNode, PeerTrouble, Refusal};
 pub use node_status::{LuStatus, NodeStatus, PortStatus, SessionStatus};
 pub use pair_config::{ConfigChange, Difference, PairConfig};
+pub use parts::{PartDone, PartEnd, Parts};
 pub use peer::{
     AnnouncedLu, Announcement, Answered, MessageCount, PeerEvent, PeerLink, PeerReport, PeerStatus, PeerView,
 };

@@ -56,6 +56,7 @@ pub(super) fn start(framework: &Framework, task: Task) -> Started {
             Err(Refused::Closed) => {}
             Err(Refused::Unmapped) => return Started::Done(dlun0::unmapped(&task)),
             Err(Refused::Full) => return Started::Done(Outcome::status(ScsiStatus::TaskSetFull)),
+            Err(Refused::Leftover) => return Started::Done(Outcome::status(ScsiStatus::Busy)),
         }
     }
     // KillTasks has closed the LU and its new route is not known yet.
@@ -73,8 +74,14 @@ fn ordering(task: &Task, route: &Route) -> TaskAttribute {
 /// The handler's own checks; nothing is executed yet. An answer that has to wait for its turn is asked for again then; a refusal
 /// need not wait.
 fn begin(task: Task, live: LiveTask) -> Started {
+    let mut parts = None;
     let want = match live.state.handler().start(&task) {
         Start::Execute { want } => want,
+        // What nodes send each other is bounded, as VPD page B0h says.
+        Start::InParts(_) if matches!(task.origin, Origin::Peer { .. }) => {
+            return Started::Done(Outcome::check(Sense::INVALID_FIELD_IN_CDB));
+        }
+        Start::InParts(all) => parts.insert(all).want(),
         Start::Done(outcome) => {
             let dormant = live.state.turn.as_ref().is_some_and(|turn| !turn.has_come());
             if !dormant || outcome.status != ScsiStatus::Good {
@@ -83,7 +90,12 @@ fn begin(task: Task, live: LiveTask) -> Started {
             0
         }
     };
-    Started::Ready(Box::new(ReadyTask { task, want, live }))
+    Started::Ready(Box::new(ReadyTask {
+        task,
+        want,
+        live,
+        parts,
+    }))
 }
 
 /// Hazard H12: the peer means another LU than the one that this node has under that number.
@@ -254,7 +266,7 @@ impl Drop for Completion {
 }
 
 pub(super) fn execute(ready: ReadyTask, data: Vec<u8>, done: Done) {
-    let ReadyTask { task, want, live } = ready;
+    let ReadyTask { task, want, live, .. } = ready;
     let handler = match live.state.begin() {
         Ok(handler) => handler,
         Err(outcome) => return done(outcome),
@@ -287,6 +299,13 @@ fn in_turn(handler: Arc<dyn Handler>, task: Task, data: Vec<u8>, completion: Com
         if completion.live.state.stopped() {
             return completion.finish(Outcome::status(ScsiStatus::TaskAborted));
         }
+        // It may have waited for the end of a reset.
+        let itl = &completion.live.itl;
+        if !matches!(task.cdb.opcode(), INQUIRY | REQUEST_SENSE)
+            && let Some(sense) = itl_pending(itl, Class::Reset, itl.lu.unit().is_some())
+        {
+            return completion.finish(Outcome::check(sense));
+        }
         if handler.reservation_conflict(&task) {
             return completion.finish(Outcome::status(ScsiStatus::ReservationConflict));
         }
@@ -296,7 +315,7 @@ fn in_turn(handler: Arc<dyn Handler>, task: Task, data: Vec<u8>, completion: Com
                 handler.execute(task, data, Box::new(move |outcome| completion.finish(outcome)));
             }
             // It needs other data than it was asked for before.
-            Start::Execute { .. } => completion.finish(Outcome::status(ScsiStatus::Busy)),
+            Start::Execute { .. } | Start::InParts(_) => completion.finish(Outcome::status(ScsiStatus::Busy)),
         }
     });
     match &state.turn {

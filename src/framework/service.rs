@@ -208,6 +208,8 @@ impl Framework {
             (ports, lus)
         };
         ports.iter().for_each(|port| tell(port, true));
+        // The others stay offline; the unit has logged why.
+        let lus: Vec<_> = lus.into_iter().filter(|lu| lu.check_store().is_ok()).collect();
         let mut state = self.state.lock();
         lus.iter().for_each(|lu| lu.set_state(ObjectState::Online));
         let unmapped = state.remap_nexuses(|_| true);
@@ -232,11 +234,12 @@ impl Framework {
             (changing_ports(&state, false), lus)
         };
         ports.iter().for_each(|port| tell(port, false));
-        for lu in lus.iter().filter(|lu| lu.state() == ObjectState::Online) {
+        let online: Vec<_> = lus.iter().filter(|lu| lu.state() == ObjectState::Online).collect();
+        for_all(&online, |lu| {
             if !self.take_offline(lu) {
                 log::warn!("LU {}: commands still run; it goes offline when they end", lu.guid);
             }
-        }
+        });
         self.state.lock().changing = false;
         changes::note();
         Ok(())

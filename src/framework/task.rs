@@ -1,6 +1,6 @@
 //! A SCSI command or task management function on its way from a port to a logical unit and back.
 
-use super::{Nexus, Port};
+use super::{Nexus, Parts, Port};
 use crate::scsi::{ScsiStatus, Sense};
 use crate::types::Guid;
 use std::sync::Arc;
@@ -211,7 +211,7 @@ impl Outcome {
 pub type Done = Box<dyn FnOnce(Outcome) + Send>;
 
 /// What a handler says when it first sees a command.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub enum Start {
     /// Ended already; no data is wanted from the host.
     Done(Outcome),
@@ -220,6 +220,8 @@ pub enum Start {
         /// Bytes wanted from the host.
         want: u32,
     },
+    /// As `Execute`, but it moves too much for one go: [`Handler::part`].
+    InParts(Parts),
 }
 
 /// Something that executes commands: an open disk, the forwarder to the peer.
@@ -227,6 +229,12 @@ pub trait Handler: Send + Sync {
     /// Decides from the CDB alone: field checks, write protect, range, in that order, before any data is requested
     /// (`scsi-sbd.md` 2.1 rows 8 to 12). Never blocks.
     fn start(&self, task: &Task) -> Start;
+
+    /// The task that moves `length` bytes of such a command, `offset` bytes behind its first one. Asked only for what `start`
+    /// answered with [`Start::InParts`].
+    fn part(&self, task: &Task, _offset: u32, _length: u32) -> Task {
+        task.clone()
+    }
 
     /// Executes. `data` has exactly the length that `start` wanted. Work that would block goes to the handler's own threads.
     fn execute(&self, task: Task, data: Vec<u8>, done: Done);
@@ -254,12 +262,27 @@ pub struct ReadyTask {
     pub(super) task: Task,
     pub(super) want: u32,
     pub(super) live: super::LiveTask,
+    pub(super) parts: Option<Parts>,
+}
+
+impl std::fmt::Debug for ReadyTask {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ReadyTask")
+            .field("want", &self.want)
+            .finish_non_exhaustive()
+    }
 }
 
 impl ReadyTask {
     /// Bytes to collect from the host before [`ReadyTask::execute`].
     pub fn want(&self) -> u32 {
         self.want
+    }
+
+    /// It moves too much for one go: [`ReadyTask::execute_part`] is to be called, again and again. Never so for what the
+    /// peer forwards.
+    pub fn in_parts(&self) -> bool {
+        self.parts.is_some()
     }
 
     /// For ABORT TASK and for the port's own table.

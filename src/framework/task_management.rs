@@ -4,7 +4,7 @@ use super::attention::COMMANDS_CLEARED;
 use super::itl::Itl;
 use super::live::Finale;
 use super::logical_unit::LogicalUnit;
-use super::{Framework, Origin, TmDone, TmFunction, TmRequest, TmResponse};
+use super::{Framework, Origin, TaskAttribute, TmDone, TmFunction, TmRequest, TmResponse};
 use crate::scsi::Sense;
 use crate::types::{AccessState, Lun};
 use parking_lot::Mutex;
@@ -122,16 +122,24 @@ fn clear_task_set(framework: &Framework, request: TmRequest, itl: &Itl, done: Tm
     at_the_peer(framework, request, &itl.lu, answer, finale);
 }
 
-/// Every nexus sees the reset, the one that asked included.
+/// Every nexus sees the reset, the one that asked included. New commands wait until it is over.
 fn lun_reset(framework: &Framework, request: TmRequest, itl: &Itl, done: TmDone) {
     let answer = Answer::new();
     let lu = itl.lu.clone();
     let outer = answer.finale(done);
     let held = outer.clone();
+    // Whoever comes after a head of the queue waits for it; the commands that are there do not.
+    let (turn, crowd) = lu.turns.enter(TaskAttribute::HeadOfQueue);
+    if let Some(crowd) = crowd {
+        lu.await_crowd(crowd);
+    }
     let gone = Finale::new(move || {
         if let Some(unit) = lu.unit() {
             unit.reset();
             lu.raise(Sense::POWER_ON);
+        }
+        if let Some(turn) = turn {
+            turn.leave();
         }
         drop(held);
     });

@@ -132,6 +132,11 @@ pub trait Unit: Handler + Any {
     /// LOGICAL UNIT RESET of the provider's own state (mode pages, SCSI-2 reservation).
     fn reset(&self);
 
-    /// Makes all acknowledged writes durable.
+    /// Makes all acknowledged writes durable. Blocks.
     fn flush(&self) -> Result<(), Status>;
+
+    /// Is the store still large enough for the LU (`scsi-sbd.md` 4.4, LU online)? `FileSizeInvalid` when it is not.
+    fn check_store(&self) -> Result<(), Status> {
+        Ok(())
+    }
 }

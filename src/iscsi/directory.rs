@@ -1,8 +1,9 @@
-//! What login and discovery ask about the node's targets. The provider answers from memory; nothing here blocks.
+//! What sessions ask about the node and its targets. The provider answers from memory; nothing here blocks.
 
 use super::chap::CHALLENGE;
 use crate::types::Secret;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// A login failure: Status-Class and Status-Detail (`iscsi-target.md` 5.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +90,33 @@ pub struct TargetRecord {
     pub addresses: Vec<String>,
 }
 
-/// The node's targets.
+/// How long an initiator may keep the target waiting, as far as that is the administrator's choice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// A connection without traffic for this long is dropped (`iscsi-target.md` chapter 9).
+    pub idle: Duration,
+    /// A command whose data makes no progress for this long is ended (`scsi-sbd.md` 1.10): others may have to wait for it,
+    /// because of their task attributes or for the memory that it holds.
+    pub task: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Patience {
+        Patience {
+            idle: Duration::from_secs(30),
+            task: Duration::from_secs(75),
+        }
+    }
+}
+
+impl Patience {
+    /// A connection without traffic for this long is pinged.
+    pub fn ping(self) -> Duration {
+        self.idle * 2 / 3
+    }
+}
+
+/// The node and its targets.
 pub trait Directory: Send + Sync {
     /// Looks a target up for a login of an initiator that arrived on `local`. Both names are canonical.
     fn find(&self, name: &str, initiator: &str, local: SocketAddr) -> Result<TargetView, LoginStatus>;
@@ -99,6 +126,11 @@ pub trait Directory: Send + Sync {
 
     /// For a login with a TSIH other than 0: does this session exist?
     fn session(&self, key: &SessionKey, tsih: u16) -> bool;
+
+    /// For all sessions.
+    fn patience(&self) -> Patience {
+        Patience::default()
+    }
 }
 
 /// What names a session (`iscsi-target.md` 5.3). The portal group tag follows from target and portal.

@@ -35,7 +35,11 @@ mod target;
 mod worker;
 
 pub use config::PROVIDER;
+#[cfg(fuzzing)]
+pub use config::fuzz_data;
 pub use engine::heap::keep_buffers;
+#[cfg(fuzzing)]
+pub use isns::fuzz_answer;
 pub use portal::PortalError;
 pub use provider::{ChangeError, Config, Provider, StartError};
 pub use reconfigure::{check_data, key};

@@ -4,7 +4,7 @@ use super::admin::Auth;
 use super::chap::CHALLENGE;
 use super::config::{self, Config, DEFAULT_TAG};
 use super::directory::{
-    AuthPolicy, ChapPolicy, Directory, LoginStatus, SessionKey, TargetRecord, TargetView, Verifier,
+    AuthPolicy, ChapPolicy, Directory, LoginStatus, Patience, SessionKey, TargetRecord, TargetView, Verifier,
 };
 use super::engine::mailbox::Mailbox;
 use super::isns;
@@ -52,6 +52,8 @@ pub struct Node {
     pub questions: AtomicUsize,
     /// Bytes of data that all sessions together may hold.
     pub memory_max: u64,
+    /// What initiators may take.
+    pub patience: Patience,
     /// Open connections.
     pub connections: AtomicUsize,
 }
@@ -287,5 +289,9 @@ impl Directory for Node {
 
     fn session(&self, key: &SessionKey, tsih: u16) -> bool {
         self.sessions.lock().home(key, tsih).is_some()
+    }
+
+    fn patience(&self) -> Patience {
+        self.patience
     }
 }

@@ -2,6 +2,7 @@
 
 use super::admin::{Change, Listing, Refusal, Set, TargetChange, TargetInfo};
 use super::config::{self, PROVIDER, StoredError, TARGETS_MAX};
+use super::directory::Patience;
 use super::engine::{mailbox::Mailbox, thread};
 use super::isns;
 use super::janitor::{self, Job, devid};
@@ -37,6 +38,8 @@ pub struct Config {
     pub connections_max: usize,
     /// Data that all sessions together may hold, bytes: as they become many, each is served less at a time.
     pub memory_max: u64,
+    /// How long initiators may keep the target waiting.
+    pub patience: Patience,
 }
 
 impl Default for Config {
@@ -46,6 +49,7 @@ impl Default for Config {
             workers: None,
             connections_max: 4096,
             memory_max: 1 << 30,
+            patience: Patience::default(),
         }
     }
 }
@@ -171,6 +175,7 @@ impl Provider {
             isns: Mutex::new(None),
             questions: AtomicUsize::new(0),
             memory_max: config.memory_max,
+            patience: config.patience,
             connections: AtomicUsize::new(0),
         });
         let shared = node.clone();

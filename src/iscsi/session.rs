@@ -23,7 +23,7 @@ pub use connection::Connection;
 pub use memory::Pool;
 
 use super::decoder::Pdu;
-use super::directory::{Directory, LoginStatus};
+use super::directory::{Directory, LoginStatus, Patience};
 use super::login::Identity;
 use super::output::Output;
 use super::parameters::Parameters;
@@ -46,10 +46,6 @@ use std::time::{Duration, Instant};
 
 /// Full feature phase must be reached within this time.
 pub const LOGIN_TIME: Duration = Duration::from_secs(20);
-/// Without traffic for this long the target pings.
-pub const PING_TIME: Duration = Duration::from_secs(20);
-/// Without traffic for this long the connection is dropped.
-pub const IDLE_TIME: Duration = Duration::from_secs(30);
 /// How long an initiator may take to log out when asked to, and a logout may wait for tasks.
 pub const LOGOUT_TIME: Duration = Duration::from_secs(20);
 /// After [`LOGOUT_TIME`] new commands are rejected for this long before the session is dropped.
@@ -60,11 +56,8 @@ const DRAIN_TIME: Duration = Duration::from_secs(5);
 const JOIN_TIME: Duration = Duration::from_secs(5);
 /// A gap in CmdSN that nobody fills for this long ends the session (`iscsi-target.md` chapter 7).
 const GAP_TIME: Duration = Duration::from_secs(30);
-/// A command whose data makes no progress for this long is ended (`scsi-sbd.md` 1.10): others may have to wait for it, because
-/// of their task attributes or for the memory that it holds.
-const STALL_TIME: Duration = Duration::from_secs(75);
 
-/// The longest write, bytes (`scsi-sbd.md` 2.2 demands 32 MiB).
+/// Most data that a write wants at a time, bytes.
 pub const WRITE_MAX: u32 = 64 << 20;
 /// Immediate commands that may be outstanding (`iscsi-target.md` chapter 7).
 const IMMEDIATE_MAX: usize = 8;
@@ -84,7 +77,7 @@ pub enum Action {
     Verify(Box<Question>),
     /// Hand the command to the framework and call [`Session::ready`] or [`Session::finished`].
     Start(Command),
-    /// Execute a command that was ready; [`Session::finished`] follows.
+    /// Execute a command that was ready, or its next part; [`Session::finished`] or [`Session::part`] follows.
     Execute {
         /// Its tag.
         itt: u32,
@@ -143,6 +136,7 @@ pub enum Fate {
 /// The state machine.
 pub struct Session {
     directory: Arc<dyn Directory>,
+    patience: Patience,
     connections: Vec<Connection>,
     actions: VecDeque<Action>,
     share: Share,
@@ -155,6 +149,8 @@ pub struct Session {
     tasks: Table<u32, Live>,
     /// In CmdSN order, not started yet.
     parked: VecDeque<u32>,
+    /// Reads whose next part waits until what was read is sent.
+    resting: VecDeque<u32>,
     /// Ready writes that wait for memory to solicit data into.
     unadmitted: VecDeque<u32>,
     managing: Table<u32, Managing>,
@@ -193,6 +189,7 @@ impl Session {
 
     fn around(connection: Connection, directory: Arc<dyn Directory>, pool: Rc<Pool>) -> Session {
         Session {
+            patience: directory.patience(),
             directory,
             connections: vec![connection],
             actions: VecDeque::new(),
@@ -204,6 +201,7 @@ impl Session {
             gap_since: None,
             tasks: Table::default(),
             parked: VecDeque::new(),
+            resting: VecDeque::new(),
             unadmitted: VecDeque::new(),
             managing: Table::default(),
             logouts: Vec::new(),
@@ -324,6 +322,12 @@ impl Session {
         if matches!(self.actions.back(), Some(Action::Execute { itt: last, .. }) if *last == itt) {
             self.actions.rotate_right(1);
         }
+    }
+
+    /// A part of a command has ended well: data for the initiator, and the bytes of it that the next part wants.
+    pub fn part(&mut self, itt: u32, data: Vec<u8>, want: u32) {
+        self.command_part(itt, data, want);
+        self.start_parked();
     }
 
     /// A command ended.

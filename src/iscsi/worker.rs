@@ -10,7 +10,7 @@ use super::janitor::Job;
 use super::node::Node;
 use super::session::{Connection, ConnectionId, Fate, Pool, Session};
 use super::table::Table;
-use crate::framework::{Nexus, Outcome, TmResponse};
+use crate::framework::{Nexus, Outcome, ReadyTask, TmResponse};
 use hosted::{Hosted, Link};
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -76,6 +76,8 @@ pub enum Mail {
     Adopt(Box<Transfer>),
     /// A command of a session ended.
     Finished(ConnectionId, u32, Outcome),
+    /// A part of one ended well: data for the initiator, and what is left.
+    Part(ConnectionId, u32, Vec<u8>, Box<ReadyTask>),
     /// Task management of a session ended.
     Managed(ConnectionId, u32, TmResponse),
     /// Close this session.
@@ -260,6 +262,7 @@ impl<P: Poller> Worker<P> {
             Mail::Join(id, home) => self.leave(id, home),
             Mail::Adopt(transfer) => self.adopt(*transfer),
             Mail::Finished(id, itt, outcome) => self.with(id, |hosted, _| hosted.finished(itt, outcome)),
+            Mail::Part(id, itt, data, rest) => self.with(id, |hosted, _| hosted.part(itt, data, rest)),
             Mail::Managed(id, itt, response) => self.with(id, |hosted, _| hosted.core.managed(itt, response)),
             Mail::CloseSession(id, reason) => self.with(id, |hosted, _| hosted.core.close(reason)),
             Mail::LogoutTarget(name) => self.each_of(&name, |core, now| core.request_logout(now)),

@@ -4,6 +4,7 @@ use super::proxy_doors::ProxyDoors;
 use crate::disk;
 use crate::framework::Framework;
 use crate::iscsi;
+use crate::iscsi::directory::Patience;
 use crate::proxy::{self, Proxy};
 use crate::store::{Change, Store, StoreError};
 use crate::types::{NodeId, Status};
@@ -22,6 +23,8 @@ pub struct Options {
     pub iscsi_portals: Vec<SocketAddr>,
     /// False: no iSCSI target provider at all, whatever the portals.
     pub serve_iscsi: bool,
+    /// How long iSCSI initiators may keep the target waiting.
+    pub patience: Patience,
     /// The group that owns the control door; its members may use the service (`libstmf-api.md` 1.6).
     pub door_group: Option<u32>,
     /// Everybody else may make the calls that change nothing.
@@ -152,6 +155,7 @@ fn serve(framework: &Arc<Framework>, options: &Options) -> Result<Option<iscsi::
     let iscsi = if options.serve_iscsi {
         let config = iscsi::Config {
             portals: options.iscsi_portals.clone(),
+            patience: options.patience,
             ..iscsi::Config::default()
         };
         let provider = iscsi::Provider::new(framework, config)

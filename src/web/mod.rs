@@ -20,6 +20,20 @@ mod status;
 
 pub use server::Server;
 
+/// For fuzzing: the beginning of what a browser sends.
+#[cfg(fuzzing)]
+pub fn fuzz_request(bytes: &[u8]) {
+    if let Ok(Some(request)) = http::parse(bytes) {
+        assert!(request.path.starts_with('/') && request.path.len() < http::MAX_HEAD);
+        let longer = [bytes, b"more"].concat();
+        assert_eq!(
+            http::parse(&longer),
+            Ok(Some(request)),
+            "what comes behind it does not matter"
+        );
+    }
+}
+
 /// What a server shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Views {

@@ -22,7 +22,7 @@ use std::time::Duration;
 use stmf::iscsi::admin::Refusal;
 use stmf::iscsi::pdu::{Header, NO_TAG, opcode};
 use stmf::iscsi::{ChangeError, Config};
-use stmf::types::DevId;
+use stmf::types::{DevId, LuChange};
 
 const HOST: &str = "iqn.2026-11.example:host";
 const KEYS: &[(&str, &str)] = &[
@@ -45,6 +45,55 @@ fn pattern(length: usize, seed: u32) -> Vec<u8> {
         state.to_le_bytes()[1]
     };
     (0..length).map(|_| next()).collect()
+}
+
+/// SAM-4 5.3.1, TAS=0. It was so: the write ended with TASK ABORTED.
+#[test]
+fn a_write_that_another_host_has_aborted_is_not_answered() {
+    let node = Node::start();
+    let mut writer = Initiator::login(node.address, HOST, TARGET, KEYS);
+    let mut other = Initiator::login(node.address, "iqn.2026-11.example:other", TARGET, KEYS);
+    writer.test_unit_ready();
+    other.test_unit_ready();
+    writer.request(Initiator::command(&write10(0, 8), 0xa0, 4096), &[]);
+    assert_eq!(writer.receive().header.opcode(), opcode::R2T);
+    let mut reset = Header::new(opcode::TASK_MANAGEMENT);
+    reset.set_byte::<1>(0x85);
+    other.request(reset, &[]);
+    let done = other.receive().header;
+    assert_eq!((done.opcode(), done.0[2]), (opcode::TASK_MANAGEMENT_RESPONSE, 0));
+    // Its data do not come; what was aborted is cleared away within a second.
+    std::thread::sleep(Duration::from_millis(2500));
+    let ready = writer.request(Initiator::command(&[0; 6], 0x80, 0), &[]);
+    let attention = writer.receive();
+    assert_eq!(
+        (attention.header.itt(), attention.header.0[3]),
+        (ready, 2),
+        "the first answer"
+    );
+    assert_eq!((attention.data[4], attention.data[14]), (6, 0x29));
+    writer.logout();
+    other.logout();
+}
+
+/// More than the LU takes at a time (VPD page B0h) moves in parts, which no initiator sees.
+#[test]
+fn one_command_may_move_more_than_is_held_at_a_time() {
+    let node = Node::start();
+    let guid = node.framework.lu_list()[0];
+    node.framework.lu_modify(&guid, &LuChange::Size(80 << 20)).unwrap();
+    let mut initiator = Initiator::login(node.address, HOST, TARGET, KEYS);
+    initiator.test_unit_ready();
+    let data = pattern((64 << 20) + 3 * BLOCK, 5);
+    let blocks = u32::try_from(data.len() / BLOCK).unwrap().to_be_bytes();
+    let command = |opcode: u8| [&[opcode, 0, 0, 0, 0, 0, 0, 0, 0, 7][..], &blocks, &[0, 0]].concat();
+    assert_eq!(initiator.write(&command(0x8a), &data, 4096, 0, 65536), 0);
+    let (status, back) = initiator.read(&command(0x88), u32::try_from(data.len()).unwrap());
+    assert!(status == 0 && back == data);
+    // The last of the blocks is where it belongs.
+    let last = 7 + u32::from_be_bytes(blocks) - 1;
+    assert!(initiator.read(&read10(last, 2), 1024) == (0, [&data[data.len() - BLOCK..], &[0; BLOCK]].concat()));
+    initiator.logout();
 }
 
 #[test]

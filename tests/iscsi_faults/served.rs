@@ -1,6 +1,6 @@
 //! A running `stmfd` with one target and two LUs: everybody sees the first, except one host, which sees the second alone.
 
-use super::common::{PATIENCE, Stmfd, must, run, wait_for};
+use super::common::{PATIENCE, Stmfd, free_port, must, run, wait_for};
 use super::initiator::{Initiator, read10, write10};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -29,8 +29,16 @@ pub struct Served {
 
 impl Served {
     pub fn start() -> Served {
+        Served::start_with(&[])
+    }
+
+    /// The same with more options of the daemon.
+    pub fn start_with(options: &[&str]) -> Served {
         let directory = tempfile::tempdir().unwrap();
-        let stmfd = Stmfd::start(directory.path());
+        let portal = format!("127.0.0.1:{}", free_port());
+        let mut command = Stmfd::command(directory.path(), &portal);
+        command.args(options);
+        let stmfd = Stmfd::start_command(command, directory.path(), &portal);
         let served = Served {
             address: stmfd.portal.parse().unwrap(),
             stmfd: Some(stmfd),

@@ -10,6 +10,7 @@ use crate::scsi::{ScsiStatus, Sense};
 use std::fs::File;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// What every access carries.
@@ -18,6 +19,10 @@ pub struct Task {
     pub key: TaskKey,
     /// See [`super::Job`].
     pub start_by: Option<Duration>,
+    /// See [`super::Job`].
+    pub inline: Mode,
+    /// Set when it is aborted; only of long accesses.
+    pub stop: Option<Arc<AtomicBool>>,
     pub done: Done,
 }
 
@@ -32,26 +37,45 @@ pub enum Step<A> {
 
 /// An access under way.
 pub trait Access: Send + Sized + 'static {
+    /// It may take so long that an abort ends it between two steps, what is done being done.
+    const LONG: bool = false;
+
     /// Does what it can in `mode`.
     fn step(self, lu: &Lu, file: &File, mode: Mode) -> Step<Self>;
 }
 
 /// Runs `access` to its end, here as far as nothing blocks.
 pub fn run<A: Access>(task: Task, access: A) {
-    advance(task, access, Mode::NoWait);
+    let mode = task.inline;
+    advance(task.watched::<A>(), access, mode);
 }
 
 /// As [`run`], with blocks locked against others meanwhile: from before the first step, when all data are there, to the
 /// last one.
 pub fn run_locked<A: Access>(task: Task, blocks: Range<u64>, access: A) {
+    let mode = task.inline;
+    let task = task.watched::<A>();
     match task.lu.locks().try_take(blocks) {
-        Ok(held) => advance(task, Locked { access, held }, Mode::NoWait),
+        Ok(held) => advance(task, Locked { access, held }, mode),
         Err(blocks) => {
             let locks = Arc::clone(task.lu.locks());
             // Always through the pool: whoever frees the range must not run what waited for it, or it would run those
             // who wait for that, and so on.
             locks.take(blocks, move |held| submit(task, Locked { access, held }));
         }
+    }
+}
+
+impl Task {
+    fn watched<A: Access>(mut self) -> Task {
+        if A::LONG && self.stop.is_none() {
+            self.stop = Some(self.lu.gate().watch(self.key));
+        }
+        self
+    }
+
+    fn stopped(&self) -> bool {
+        self.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Acquire))
     }
 }
 
@@ -77,6 +101,9 @@ fn advance<A: Access>(mut task: Task, access: A, mode: Mode) {
         .is_some_and(|by| u128::from(boottime_ns()) >= by.as_nanos())
     {
         return (task.done)(Outcome::status(ScsiStatus::Busy));
+    }
+    if task.stopped() {
+        return refuse(task, Verdict::Aborted);
     }
     let Task { lu, key, .. } = &task;
     match lu.gate().check() {

@@ -71,7 +71,7 @@ enum Operation {
 
 fn begin(job: Job, operation: Operation) {
     let extent = job.extent();
-    let durable = job.cdb[1] & cdb::FUA != 0 || !job.lu.write_cache();
+    let fua = job.cdb[1] & cdb::FUA != 0;
     let implied = match operation {
         Operation::Compare => job.data.len() as u64,
         Operation::Or => job.implied(),
@@ -81,7 +81,7 @@ fn begin(job: Job, operation: Operation) {
         offset: job.offset(),
         data: std::mem::take(&mut job.data),
         operation,
-        durable,
+        fua,
         implied,
     };
     let range = extent.lba..extent.lba + u64::from(extent.blocks);
@@ -92,13 +92,13 @@ struct Replace {
     offset: u64,
     data: Vec<u8>,
     operation: Operation,
-    durable: bool,
+    fua: bool,
     implied: u64,
 }
 
 impl Access for Replace {
     fn step(self, lu: &Lu, file: &File, mode: Mode) -> Step<Self> {
-        if mode == Mode::NoWait && !self.data.is_empty() {
+        if mode != Mode::Wait && !self.data.is_empty() {
             return Step::Pool(self);
         }
         Step::Done(self.replace(lu, file))
@@ -137,7 +137,8 @@ impl Replace {
         };
         let mut written = 0;
         let result = medium.write(file, new, &mut written, self.offset, Mode::Wait);
-        let result = result.and_then(|_| if self.durable { medium.flush(file) } else { Ok(()) });
+        let durable = self.fua || !lu.write_cache();
+        let result = result.and_then(|_| if durable { medium.flush(file) } else { Ok(()) });
         match result {
             Ok(()) => Outcome::data_out(self.implied),
             Err(error) => {

@@ -310,6 +310,65 @@ fn mode_select() {
     assert!(!disk.lu().write_cache());
 }
 
+/// Begins a command that waits for block 0, lets something happen, and gives its outcome.
+fn meanwhile(disk: &Disk, bytes: &[u8], data: &[u8], happening: impl FnOnce()) -> Outcome {
+    let held = disk.lu().locks().try_take(0..1).expect("nobody has it");
+    let length = u32::try_from(data.len()).unwrap();
+    let outcome = execute(disk, &cdb(bytes), write(length), data);
+    happening();
+    drop(held);
+    outcome.recv_timeout(Duration::from_secs(60)).unwrap()
+}
+
+/// `scsi-sbd.md` 2.4: with the cache disabled status means stable storage, also of what began before.
+#[test]
+fn a_write_under_way_hears_that_the_cache_is_disabled() {
+    let list = unmap_list(&[(0, 8)]);
+    let twice = [[0; 512], [1; 512]].concat();
+    let commands: [(&[u8], &[u8]); 7] = [
+        (&ten(0x2a, 0, 0, 1), &[1; 512]),
+        (&ten(0x41, 0, 0, 1), &[1; 512]),
+        (&ten(0x41, 8, 0, 1), &[0; 512]),
+        (&[0x42, 0, 0, 0, 0, 0, 0, 0, 24, 0], &list),
+        (&sixteen(0x8b, 0, 0, 1), &[1; 512]),
+        (&sixteen(0x89, 0, 0, 1), &twice),
+        (&sixteen(0x83, 0, 0, 108), &[]),
+    ];
+    for (bytes, data) in commands {
+        let (_directory, disk) = disk();
+        let copy = copy_list(&disk, 1, 0, 3);
+        let data = if bytes[0] == 0x83 { &copy[..] } else { data };
+        // A flush is seen by its failure.
+        let pipe = std::fs::File::from(std::os::fd::OwnedFd::from(std::io::pipe().unwrap().0));
+        let disable = || {
+            disk.lu().set_write_cache(false);
+            assert!(disk.lu().medium().flush(&pipe).is_err());
+        };
+        let outcome = meanwhile(&disk, bytes, data, disable);
+        let failed = if bytes[0] == 0x83 {
+            Sense::COPY_DEVICE_FAILURE
+        } else {
+            Sense::WRITE_ERROR
+        };
+        refused(&outcome, failed);
+    }
+}
+
+#[test]
+fn what_takes_long_ends_when_it_is_aborted() {
+    let (_directory, disk) = disk();
+    put(&disk, 8, &[5; 3 * 512]);
+    let copy = copy_list(&disk, 8, 0, 3);
+    let commands: [(&[u8], &[u8]); 2] = [(&ten(0x41, 0, 0, 3), &[1; 512]), (&sixteen(0x83, 0, 0, 108), &copy)];
+    for (bytes, data) in commands {
+        let nexus = crate::framework::Nexus::detached(1);
+        let abort = || crate::framework::Handler::abort(&*disk, &nexus, 1);
+        let outcome = meanwhile(&disk, bytes, data, abort);
+        assert_eq!(outcome.status, ScsiStatus::TaskAborted);
+        assert_eq!(get(&disk, 0, 3), [0; 3 * 512]);
+    }
+}
+
 /// `scsi-sbd.md` 6, ReadOnly: before any data.
 #[test]
 fn write_protected() {

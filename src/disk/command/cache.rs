@@ -2,7 +2,7 @@
 
 use super::super::lu::Lu;
 use super::super::sys::Mode;
-use super::access::{self, Access, Step, Task};
+use super::access::{self, Access, Step};
 use super::{Action, Call, Command, Job, any_fields, want_nothing};
 use crate::framework::Outcome;
 use crate::scsi::Sense;
@@ -45,10 +45,14 @@ const fn synchronize(usage: &'static [u8]) -> Command {
     }
 }
 
-/// Only IMMED and SYNC_NV in byte 1.
+/// Only IMMED and SYNC_NV in byte 1, GROUP NUMBER in the last byte but one, and nothing in CONTROL.
 fn synchronize_fields(call: &Call<'_>) -> Result<(), Sense> {
-    if call.cdb[1] & 0xf9 != 0 {
-        return Err(Sense::INVALID_FIELD_IN_CDB.at_cdb_byte(1));
+    const GROUP_NUMBER: u8 = 0x1f;
+    let (group, control) = if call.cdb[0] == 0x35 { (6, 9) } else { (14, 15) };
+    for (byte, known) in [(1, 0x06), (group, GROUP_NUMBER), (control, 0)] {
+        if call.cdb[byte] & !known != 0 {
+            return Err(Sense::INVALID_FIELD_IN_CDB.at_cdb_byte(u16::try_from(byte).unwrap_or(0)));
+        }
     }
     Ok(())
 }
@@ -80,20 +84,14 @@ fn start_stop(job: Job) {
 }
 
 fn flush(job: Job) {
-    let task = Task {
-        lu: job.lu,
-        key: job.key,
-        start_by: job.start_by,
-        done: job.done,
-    };
-    access::run(task, Flush);
+    access::run(job.into_task(), Flush);
 }
 
 struct Flush;
 
 impl Access for Flush {
     fn step(self, lu: &Lu, file: &File, mode: Mode) -> Step<Self> {
-        if mode == Mode::NoWait {
+        if mode != Mode::Wait {
             return Step::Pool(self);
         }
         // The medium logs the failure.

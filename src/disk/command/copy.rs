@@ -111,9 +111,11 @@ fn extended_copy(mut job: Job) {
             }
             let shift = destination.block_shift();
             let blocks = plan.to >> shift..(plan.to + plan.length) >> shift;
-            // The steps pass the gate of the LU that is written to.
-            job.lu = destination;
-            access::run_locked(job.into_task(), blocks, Transfer { implied, ..plan });
+            let mut task = job.into_task();
+            // An abort comes to the LU that has the command; the steps pass the gate of the one that is written to.
+            task.stop = Some(task.lu.gate().watch(task.key));
+            task.lu = destination;
+            access::run_locked(task, blocks, Transfer { implied, ..plan });
         }
         Ok(None) => (job.done)(Outcome::data_out(implied)),
         Err(outcome) => (job.done)(outcome),
@@ -175,8 +177,10 @@ struct Transfer {
 }
 
 impl Access for Transfer {
+    const LONG: bool = true;
+
     fn step(mut self, destination: &Lu, file: &File, mode: Mode) -> Step<Self> {
-        if mode == Mode::NoWait {
+        if mode != Mode::Wait {
             return Step::Pool(self);
         }
         if self.done < self.length {

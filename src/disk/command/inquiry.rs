@@ -17,15 +17,17 @@ pub const COMMANDS: &[Command] = &[Command {
 const EVPD: u8 = 0x01;
 const CMDDT: u8 = 0x02;
 
-/// CMDDT is obsolete; a page code needs EVPD.
+/// CMDDT is obsolete; a page code needs EVPD; for standard data nothing in CONTROL.
 fn fields(call: &Call<'_>) -> Result<(), Sense> {
-    if call.cdb[1] & CMDDT != 0 {
-        return Err(Sense::INVALID_FIELD_IN_CDB.at_cdb_byte(1));
-    }
-    if call.cdb[1] & EVPD == 0 && call.cdb[2] != 0 {
-        return Err(Sense::INVALID_FIELD_IN_CDB.at_cdb_byte(2));
-    }
-    Ok(())
+    const CONTROL: u16 = 5;
+    let standard = call.cdb[1] & EVPD == 0;
+    let wrong = match call.cdb {
+        cdb if cdb[1] & CMDDT != 0 => 1,
+        cdb if standard && cdb[2] != 0 => 2,
+        cdb if standard && cdb[5] != 0 => CONTROL,
+        _ => return Ok(()),
+    };
+    Err(Sense::INVALID_FIELD_IN_CDB.at_cdb_byte(wrong))
 }
 
 fn answer(call: &Call<'_>) -> Result<Vec<u8>, Sense> {
@@ -42,7 +44,6 @@ fn vpd_page(call: &Call<'_>) -> Result<Vec<u8>, Sense> {
     /// Page cache granularity, bytes: smaller writes read first.
     const PAGE: u32 = 4096;
     let lu = call.lu;
-    let max_transfer = u32::try_from(MAX_TRANSFER >> lu.block_shift()).expect("64 MiB");
     let granularity = (PAGE >> lu.block_shift()).max(1);
     let info = lu.info();
     let mgmt_url = lu.mgmt_url();
@@ -52,7 +53,7 @@ fn vpd_page(call: &Call<'_>) -> Result<Vec<u8>, Sense> {
         mgmt_url: mgmt_url.as_deref(),
         limits: BlockLimits {
             optimal_granularity: u16::try_from(granularity).expect("at most 8"),
-            max_transfer,
+            max_transfer: MAX_TRANSFER >> lu.block_shift(),
             max_compare_and_write: atomic::MAX_COMPARE_AND_WRITE,
             max_write_same: write_same::MAX_BYTES >> lu.block_shift(),
             unmap: lu.thin().then_some(UnmapLimits {

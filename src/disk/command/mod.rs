@@ -25,14 +25,16 @@ pub use copy::Copies;
 
 use super::gate::TaskKey;
 use super::lu::Lu;
-use crate::framework::{Done, Expected, Nexus, Outcome, Start};
+use super::sys::Mode;
+use crate::framework::{Done, Expected, Nexus, Outcome, Parts, Start};
 use crate::scsi::vpd::TargetPort;
 use crate::scsi::{Extent, Sense, cdb};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Longest transfer of one command, bytes: bounds the memory of a task. Told in VPD page B0.
-pub const MAX_TRANSFER: u64 = 64 << 20;
+/// Longest transfer at a time, bytes: bounds the memory of a task. Told in VPD page B0. READ and WRITE of more are executed in
+/// parts.
+pub const MAX_TRANSFER: u32 = 64 << 20;
 
 /// One command, or one service action of an opcode.
 pub struct Command {
@@ -57,6 +59,12 @@ enum Action {
     Store {
         /// Bytes wanted from the host.
         want: fn(&Call<'_>) -> Result<u32, Outcome>,
+        run: fn(Job),
+    },
+    /// Reads or writes blocks and does nothing else, so that it may be done in parts.
+    Move {
+        /// Bytes to be moved.
+        length: fn(&Call<'_>) -> Result<u32, Outcome>,
         run: fn(Job),
     },
 }
@@ -87,6 +95,8 @@ pub struct Job {
     pub key: TaskKey,
     /// It must not reach the store for the first time later than this ([`crate::framework::Origin::Peer`]).
     pub start_by: Option<Duration>,
+    /// How its first step may behave, on the caller's thread.
+    pub inline: Mode,
     /// The nexus.
     pub nexus: Arc<Nexus>,
     /// Data from the host, as many bytes as were wanted.
@@ -159,6 +169,13 @@ fn decide(call: &Call<'_>) -> Result<Start, Outcome> {
     Ok(match command.action {
         Action::Data(data) => Start::Done(Outcome::data_in(data(call).map_err(Outcome::check)?)),
         Action::Store { want, .. } => Start::Execute { want: want(call)? },
+        Action::Move { length, .. } => match (length(call)?, command.writes) {
+            (length, from_host) if length > MAX_TRANSFER => {
+                Start::InParts(Parts::new(length, MAX_TRANSFER, call.implied(), from_host))
+            }
+            (length, true) => Start::Execute { want: length },
+            (_, false) => Start::Execute { want: 0 },
+        },
     })
 }
 
@@ -180,11 +197,26 @@ fn check(command: &Command, call: &Call<'_>) -> Result<(), Sense> {
 /// Executes a command that [`start`] accepted.
 pub fn execute(job: Job) {
     match find(&job.lu, &job.cdb).map(|command| &command.action) {
-        Ok(Action::Store { run, .. }) => run(job),
+        Ok(Action::Store { run, .. } | Action::Move { run, .. }) => run(job),
         // Nothing that `start` sends here: the framework broke its promise.
         Ok(Action::Data(_)) => (job.done)(Outcome::check(Sense::INTERNAL_FAILURE)),
         Err(sense) => (job.done)(Outcome::check(sense)),
     }
+}
+
+/// READ(16) or WRITE(16) of `length` bytes, `offset` bytes behind the first one of a command that [`start`] wanted in parts.
+pub fn part(lu: &Lu, cdb: &[u8; 16], offset: u32, length: u32) -> [u8; 16] {
+    const READ_16: u8 = 0x88;
+    const WRITE_16: u8 = 0x8a;
+    let first = Extent::from_cdb(cdb).map_or(0, |extent| extent.lba);
+    let writes = find(lu, cdb).is_ok_and(|command| command.writes);
+    let mut part = [0; 16];
+    part[0] = if writes { WRITE_16 } else { READ_16 };
+    // DPO and FUA.
+    part[1] = cdb[1];
+    part[2..10].copy_from_slice(&(first + u64::from(offset >> lu.block_shift())).to_be_bytes());
+    part[10..14].copy_from_slice(&length.div_ceil(lu.block_length()).to_be_bytes());
+    part
 }
 
 impl Call<'_> {
@@ -206,6 +238,8 @@ impl Job {
             lu: self.lu,
             key: self.key,
             start_by: self.start_by,
+            inline: self.inline,
+            stop: None,
             done: self.done,
         }
     }
@@ -229,14 +263,20 @@ fn any_fields(_: &Call<'_>) -> Result<(), Sense> {
     Ok(())
 }
 
-/// RDPROTECT, WRPROTECT or VRPROTECT must be 0, and the length within [`MAX_TRANSFER`].
-fn medium_fields(call: &Call<'_>) -> Result<(), Sense> {
+/// RDPROTECT or WRPROTECT must be 0.
+fn protect_field(call: &Call<'_>) -> Result<(), Sense> {
     const PROTECT: u8 = 0xe0;
     let six_bytes = call.cdb[0] >> 5 == 0;
     if !six_bytes && call.cdb[1] & PROTECT != 0 {
         return Err(Sense::INVALID_FIELD_IN_CDB.at_cdb_byte(1));
     }
-    if call.implied() > MAX_TRANSFER {
+    Ok(())
+}
+
+/// RDPROTECT, WRPROTECT or VRPROTECT must be 0, and the length within [`MAX_TRANSFER`].
+fn medium_fields(call: &Call<'_>) -> Result<(), Sense> {
+    protect_field(call)?;
+    if call.implied() > u64::from(MAX_TRANSFER) {
         let length_field = match call.cdb[0] >> 5 {
             4 => 10,
             5 => 6,

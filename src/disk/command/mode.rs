@@ -83,7 +83,7 @@ struct Change {
 
 impl Access for Change {
     fn step(self, lu: &Lu, file: &File, mode: Mode) -> Step<Self> {
-        if mode == Mode::NoWait {
+        if mode != Mode::Wait {
             return Step::Pool(self);
         }
         Step::Done(match self.apply(lu, file) {

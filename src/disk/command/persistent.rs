@@ -87,7 +87,7 @@ struct Change {
 impl Access for Change {
     /// On the pool, since it may write the metadata, and only while the store is owned.
     fn step(self, lu: &Lu, _: &File, mode: Mode) -> Step<Self> {
-        if mode == Mode::NoWait {
+        if mode != Mode::Wait {
             return Step::Pool(self);
         }
         let out = match Out::decode(&self.cdb, &self.list) {

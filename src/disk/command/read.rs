@@ -3,9 +3,9 @@
 use super::super::lu::Lu;
 use super::super::medium::Progress;
 use super::super::sys::Mode;
-use super::access::{self, Access, Step, Task};
-use super::{Action, Command, Job, medium_fields, want_nothing};
-use crate::framework::Outcome;
+use super::access::{self, Access, Step};
+use super::{Action, Command, Job, protect_field};
+use crate::framework::{Expected, Outcome};
 use crate::scsi::Sense;
 use std::fs::File;
 
@@ -25,36 +25,35 @@ const fn command(usage: &'static [u8]) -> Command {
         service_action: None,
         writes: false,
         medium: true,
-        fields: medium_fields,
-        action: Action::Store {
-            want: want_nothing,
+        fields: protect_field,
+        action: Action::Move {
+            length: |call| Ok(length(call.implied(), call.expected)),
             run: read,
         },
     }
 }
 
-/// Sends what the initiator expects, at most (`scsi-sbd.md` 2.2); nothing when it expects to send.
+/// What the initiator expects, at most (`scsi-sbd.md` 2.2); nothing when it expects to send.
+fn length(implied: u64, expected: Expected) -> u32 {
+    match expected {
+        Expected {
+            write: true,
+            read: false,
+            ..
+        } => 0,
+        _ => u32::try_from(implied).unwrap_or(u32::MAX).min(expected.length),
+    }
+}
+
 fn read(job: Job) {
     let implied = job.implied();
-    let wrong_way = job.expected.write && !job.expected.read;
-    let length = if wrong_way {
-        0
-    } else {
-        implied.min(u64::from(job.expected.length))
-    };
     let read = Read {
         offset: job.offset(),
-        length: usize::try_from(length).expect("bounded by MAX_TRANSFER"),
+        length: length(implied, job.expected) as usize,
         buffer: Vec::new(),
         implied,
     };
-    let task = Task {
-        lu: job.lu,
-        key: job.key,
-        start_by: job.start_by,
-        done: job.done,
-    };
-    access::run(task, read);
+    access::run(job.into_task(), read);
 }
 
 struct Read {

@@ -1,7 +1,7 @@
 use crate::disk::lu::Disk;
 use crate::disk::testing::{cdb, create, properties, provider, read, run, start, write};
 use crate::disk::{Provider, command};
-use crate::framework::{Expected, Outcome, Residual, Start};
+use crate::framework::{Expected, Outcome, Parts, Residual, Start};
 use crate::scsi::{ScsiStatus, Sense};
 use crate::types::LuProperties;
 use proptest::prelude::*;
@@ -175,9 +175,28 @@ fn long_transfers() {
     let limit = run(&bench.disk, &[0x12, 1, 0xb0, 0, 64, 0], read(64), &[]).data;
     assert_eq!(limit[8..12], (131_072_u32).to_be_bytes());
     bytes[10..14].copy_from_slice(&131_073_u32.to_be_bytes());
+    for opcode in [0x8e, 0x8f, 0x8b] {
+        let bytes = [&[opcode, 2][..], &bytes[2..]].concat();
+        let outcome = run(&bench.disk, &bytes, write(512), &[0; 512]);
+        assert_sense(&outcome, Sense::INVALID_FIELD_IN_CDB);
+        assert_eq!(outcome.sense[15..18], [0xc0, 0, 10], "{opcode:#x}");
+    }
+    // READ and WRITE go on in parts, when as much is really to be moved.
     let outcome = run(&bench.disk, &bytes, read(512), &[]);
-    assert_sense(&outcome, Sense::INVALID_FIELD_IN_CDB);
-    assert_eq!(outcome.sense[15..18], [0xc0, 0, 10]);
+    assert_good(&outcome);
+    assert_eq!(outcome.data, data[..512]);
+    let whole = 131_073 * 512;
+    for (opcode, expected) in [(0x88, read(whole)), (0x8a, write(whole))] {
+        bytes[0] = opcode;
+        let start = start(&bench.disk, &cdb(&bytes), expected);
+        let parts = Parts::new(whole, 64 << 20, u64::from(whole), opcode == 0x8a);
+        assert_eq!(start, Start::InParts(parts));
+    }
+    // The second part.
+    bytes[1] = 0x08;
+    let part = command::part(bench.disk.lu(), &bytes, 64 << 20, 512);
+    assert_eq!(part[..2], [0x8a, 0x08]);
+    assert_eq!(part[2..14], [0, 0, 0, 0, 0, 2, 0, 3, 0, 0, 0, 1]);
 }
 
 /// `scsi-sbd.md` 2.1 rows 8 to 12: the first match wins.
@@ -229,6 +248,7 @@ fn inquiry_is_the_same_for_every_allocation_length() {
         [0x12, 0, 0x80, 0, 255, 0],
         [0x12, 2, 0, 0, 255, 0],
         [0x12, 1, 0x42, 0, 255, 0],
+        [0x12, 0, 0, 0, 255, 0x40],
     ] {
         assert_sense(&run(&bench.disk, &bad, read(255), &[]), Sense::INVALID_FIELD_IN_CDB);
     }
@@ -275,6 +295,12 @@ fn cache_commands() {
     }
     let check = |bytes: &[u8], sense| assert_sense(&run(&bench.disk, bytes, NONE, &[]), sense);
     check(&[0x35, 0x01], Sense::INVALID_FIELD_IN_CDB);
+    check(&[0x35, 0, 0, 0, 0, 0, 0x20, 0, 0, 0], Sense::INVALID_FIELD_IN_CDB);
+    check(&[0x35, 0, 0, 0, 0, 0, 0, 0, 0, 0x40], Sense::INVALID_FIELD_IN_CDB);
+    check(
+        &[0x91, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x80],
+        Sense::INVALID_FIELD_IN_CDB,
+    );
     check(&[0x35, 0, 0, 0, 8, 1], Sense::LBA_OUT_OF_RANGE);
     check(&[0x1b, 0, 0, 0, 0x02], Sense::INVALID_FIELD_IN_CDB);
     check(&[0x1b, 0, 0, 0, 0x10], Sense::INVALID_FIELD_IN_CDB);

@@ -59,25 +59,19 @@ fn unmap(job: Job) {
     let implied = job.data.len() as u64;
     let first = extents.iter().map(|e| e.lba).min().unwrap_or(0);
     let end = extents.iter().map(|e| e.lba + u64::from(e.blocks)).max().unwrap_or(0);
-    let durable = !job.lu.write_cache();
-    let unmap = Unmap {
-        extents,
-        durable,
-        implied,
-    };
+    let unmap = Unmap { extents, implied };
     access::run_locked(job.into_task(), first..end, unmap);
 }
 
 /// Deallocates extents that are in range.
 pub struct Unmap {
     pub extents: Vec<Extent>,
-    pub durable: bool,
     pub implied: u64,
 }
 
 impl Access for Unmap {
     fn step(self, lu: &Lu, file: &File, mode: Mode) -> Step<Self> {
-        if mode == Mode::NoWait {
+        if mode != Mode::Wait {
             return Step::Pool(self);
         }
         let (medium, shift) = (lu.medium(), lu.block_shift());
@@ -88,7 +82,7 @@ impl Access for Unmap {
                 return Step::Done(Outcome::check(Sense::WRITE_ERROR));
             }
         }
-        Step::Done(match self.durable && !self.extents.is_empty() {
+        Step::Done(match !lu.write_cache() && !self.extents.is_empty() {
             true if medium.flush(file).is_err() => Outcome::check(Sense::WRITE_ERROR),
             _ => Outcome::data_out(self.implied),
         })
@@ -113,7 +107,7 @@ impl Access for Status {
     fn step(self, lu: &Lu, file: &File, mode: Mode) -> Step<Self> {
         /// Descriptors in one answer; the host asks on from the last one.
         const MAX_RUNS: usize = 1024;
-        if mode == Mode::NoWait {
+        if mode != Mode::Wait {
             return Step::Pool(self);
         }
         let fit = usize::try_from(self.allocation.saturating_sub(8) / 16).unwrap_or(MAX_RUNS);

@@ -119,6 +119,8 @@ struct CompareEach {
 }
 
 impl Access for CompareEach {
+    const LONG: bool = true;
+
     fn step(self, lu: &Lu, file: &File, mode: Mode) -> Step<Self> {
         let CompareEach { mut compare, left } = self;
         let length = left.min(CHUNK);

@@ -3,9 +3,9 @@
 use super::super::lu::Lu;
 use super::super::medium::Progress;
 use super::super::sys::Mode;
-use super::access::{self, Access, Step, Task};
+use super::access::{self, Access, Step};
 use super::verify::{bytchk, compare};
-use super::{Action, Call, Command, Job, medium_fields};
+use super::{Action, Call, Command, Job, medium_fields, protect_field};
 use crate::buffers;
 use crate::framework::Outcome;
 use crate::scsi::{Sense, cdb};
@@ -34,8 +34,11 @@ const fn command(usage: &'static [u8]) -> Command {
         service_action: None,
         writes: true,
         medium: true,
-        fields: medium_fields,
-        action: Action::Store { want, run: write },
+        fields: protect_field,
+        action: Action::Move {
+            length: want,
+            run: write,
+        },
     }
 }
 
@@ -77,8 +80,7 @@ pub fn want(call: &Call<'_>) -> Result<u32, Outcome> {
 fn write(job: Job) {
     let six_bytes = job.cdb[0] >> 5 == 0;
     let fua = !six_bytes && job.cdb[1] & cdb::FUA != 0;
-    let durable = fua || !job.lu.write_cache();
-    begin(job, durable, false);
+    begin(job, fua, false);
 }
 
 fn write_and_verify(job: Job) {
@@ -86,33 +88,27 @@ fn write_and_verify(job: Job) {
     begin(job, true, compare);
 }
 
-fn begin(job: Job, durable: bool, compare: bool) {
+fn begin(mut job: Job, fua: bool, compare: bool) {
     let extent = job.extent();
+    let data = std::mem::take(&mut job.data);
     let write = Write {
         offset: job.offset(),
         written: 0,
-        // Nothing to make durable for an empty write.
-        durable: durable && !job.data.is_empty(),
-        compare: compare && !job.data.is_empty(),
+        fua,
+        compare: compare && !data.is_empty(),
         implied: job.implied(),
-        data: job.data,
-    };
-    let task = Task {
-        lu: job.lu,
-        key: job.key,
-        start_by: job.start_by,
-        done: job.done,
+        data,
     };
     let range = extent.lba..extent.lba + u64::from(extent.blocks);
-    access::run_locked(task, range, write);
+    access::run_locked(job.into_task(), range, write);
 }
 
 struct Write {
     offset: u64,
     data: Vec<u8>,
     written: usize,
-    /// On stable storage before the status.
-    durable: bool,
+    /// On stable storage before the status, whatever the write cache.
+    fua: bool,
     /// Read back and compared.
     compare: bool,
     implied: u64,
@@ -121,7 +117,7 @@ struct Write {
 impl Access for Write {
     fn step(mut self, lu: &Lu, file: &File, mode: Mode) -> Step<Self> {
         // A durable write blocks anyhow.
-        if mode == Mode::NoWait && self.durable {
+        if mode != Mode::Wait && self.durable(lu) {
             return Step::Pool(self);
         }
         let medium = lu.medium();
@@ -130,7 +126,11 @@ impl Access for Write {
         let result = match result {
             Ok(Progress::Complete) if self.written < self.data.len() => return Step::Pool(self),
             Ok(Progress::WouldBlock) => return Step::Pool(self),
-            Ok(Progress::Complete) if self.durable => medium.flush(file),
+            // Asked when all is written: the cache may have been disabled, and flushed, since the write began.
+            Ok(Progress::Complete) if self.durable(lu) => match mode {
+                Mode::Wait => medium.flush(file),
+                Mode::NoWait | Mode::Brief => return Step::Pool(self),
+            },
             Ok(Progress::Complete) => Ok(()),
             Err(error) => Err(error),
         };
@@ -153,6 +153,11 @@ impl Drop for Write {
 }
 
 impl Write {
+    /// Does the status wait for stable storage? Nothing has to be made durable for an empty write.
+    fn durable(&self, lu: &Lu) -> bool {
+        !self.data.is_empty() && (self.fua || !lu.write_cache())
+    }
+
     /// Blocks, so only for a step on the pool; a durable write always is.
     fn compare(&self, lu: &Lu, file: &File) -> Outcome {
         let mut back = Vec::new();

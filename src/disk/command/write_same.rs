@@ -80,7 +80,6 @@ fn write_same(job: Job) {
     let blocks = whole(extent, job.lu.blocks());
     let range = extent.lba..extent.lba + blocks;
     let implied = job.data.len() as u64;
-    let durable = !job.lu.write_cache() && blocks > 0;
     let ndob = job.cdb[0] == 0x93 && job.cdb[1] & NDOB != 0;
     // A block that is not zero is what the host wants to read back, whatever it says of unmapping (SBC-3 5.45). The short
     // form does not look at it: the acceptance suite sends blocks of FFh there and expects zeros.
@@ -88,11 +87,7 @@ fn write_same(job: Job) {
     if job.cdb[1] & UNMAP != 0 && zeros {
         let blocks = u32::try_from(blocks).expect("bounded by MAX_BYTES");
         let extents = Vec::from_iter((blocks > 0).then_some(Extent { blocks, ..extent }));
-        let unmap = Unmap {
-            extents,
-            durable,
-            implied,
-        };
+        let unmap = Unmap { extents, implied };
         return access::run_locked(job.into_task(), range, unmap);
     }
     let shift = job.lu.block_shift();
@@ -104,7 +99,6 @@ fn write_same(job: Job) {
         offset: extent.lba << shift,
         length,
         written: 0,
-        durable,
         implied,
     };
     access::run_locked(job.into_task(), range, fill);
@@ -117,13 +111,14 @@ struct Fill {
     offset: u64,
     length: u64,
     written: u64,
-    durable: bool,
     implied: u64,
 }
 
 impl Access for Fill {
+    const LONG: bool = true;
+
     fn step(mut self, lu: &Lu, file: &File, mode: Mode) -> Step<Self> {
-        if mode == Mode::NoWait {
+        if mode != Mode::Wait {
             return Step::Pool(self);
         }
         let medium = lu.medium();
@@ -137,7 +132,10 @@ impl Access for Fill {
                 if self.written < self.length {
                     return Step::Pool(self);
                 }
-                if self.durable { medium.flush(file) } else { Ok(()) }
+                match self.length > 0 && !lu.write_cache() {
+                    true => medium.flush(file),
+                    false => Ok(()),
+                }
             }
             Err(error) => Err(error),
         };

@@ -39,6 +39,9 @@ pub struct Behaviour {
     pub fail_release: AtomicBool,
     pub ignore_abort: AtomicBool,
     pub resets: AtomicU8,
+    pub flushes: AtomicU8,
+    /// The store has become too small.
+    pub shrunk: AtomicBool,
     /// Commands that are being executed: ORDERED ones, and all but those at the head of the queue.
     pub executing: (AtomicU64, AtomicU64),
     /// ORDERED commands that met another one.
@@ -97,6 +100,9 @@ impl Handler for MemoryUnit {
         match task.cdb.opcode() {
             0x00 | 0x12 | 0x16 | 0x08 => Start::Execute { want: 0 },
             0x0a => Start::Execute { want: 1 },
+            // In three parts, of 1 byte each.
+            0x28 => Start::InParts(Parts::new(3, 1, 3, false)),
+            0x2a => Start::InParts(Parts::new(3, 1, 3, true)),
             _ => Start::Done(Outcome::check(Sense::INVALID_OPCODE)),
         }
     }
@@ -115,8 +121,8 @@ impl Handler for MemoryUnit {
                 let mut media = shared.0.lock();
                 let medium = media.get_mut(&name).expect("exists");
                 match task.cdb.opcode() {
-                    0x08 => Outcome::data_in(vec![medium.data]),
-                    0x0a => {
+                    0x08 | 0x28 => Outcome::data_in(vec![medium.data]),
+                    0x0a | 0x2a => {
                         medium.data = data[0];
                         Outcome::data_out(1)
                     }
@@ -211,7 +217,14 @@ impl Unit for MemoryUnit {
         self.holder.store(0, Ordering::Release);
     }
     fn flush(&self) -> Result<(), Status> {
+        self.behaviour.flushes.fetch_add(1, Ordering::AcqRel);
         Ok(())
+    }
+    fn check_store(&self) -> Result<(), Status> {
+        match self.behaviour.shrunk.load(Ordering::Acquire) {
+            true => Err(Status::FileSizeInvalid),
+            false => Ok(()),
+        }
     }
 }
 

@@ -3,11 +3,11 @@
 use super::model::*;
 use crate::framework::live::Stop;
 use crate::framework::*;
-use crate::scsi::ScsiStatus;
+use crate::scsi::{ScsiStatus, Sense};
 use crate::types::*;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(30);
@@ -280,26 +280,228 @@ fn lost_ownership_acknowledges_nothing() {
     );
 }
 
+/// As many commands as the LU takes of a nexus.
+fn flood(node: &Node, nexus: &Arc<Nexus>) -> Vec<Started> {
+    let mut tasks = Vec::new();
+    for tag in 0..5000 {
+        let started = node.start(nexus, 0, READ, tag);
+        if let Started::Done(outcome) = &started {
+            assert_eq!(outcome.status, ScsiStatus::TaskSetFull);
+            return tasks;
+        }
+        tasks.push(started);
+    }
+    panic!("there is no end of it");
+}
+
 #[test]
 fn a_flood_of_tasks_is_refused_in_order() {
     let (node, one, two) = held();
-    let mut tasks = Vec::new();
-    for tag in 0..5000 {
-        match node.start(&one, 0, READ, tag) {
-            Started::Ready(ready) => tasks.push(ready),
-            Started::Done(outcome) => {
-                assert_eq!(outcome.status, ScsiStatus::TaskSetFull);
-                break;
-            }
-        }
-    }
-    assert!((1000..5000).contains(&tasks.len()));
+    let mut tasks = flood(&node, &one);
+    assert!(tasks.len() >= 1000);
     assert!(
         matches!(node.start(&two, 0, READ, 1), Started::Ready(_)),
         "another nexus is not hindered"
     );
     tasks.pop();
     assert!(matches!(node.start(&one, 0, READ, 1), Started::Ready(_)));
+}
+
+/// `scsi-sbd.md` 3.3: the limit of the LU, whatever each nexus may have.
+#[test]
+fn the_tasks_of_an_lu_are_limited_too() {
+    let (node, one, _) = held();
+    let others: Vec<_> = (0..8).map(|n| node.login("iqn.t", &format!("iqn.other{n}"))).collect();
+    others.iter().for_each(|nexus| {
+        node.provider.behaviour.hold.store(false, Ordering::Release);
+        node.clear(nexus, 0);
+    });
+    let mut all: Vec<_> = others.iter().flat_map(|nexus| flood(&node, nexus)).collect();
+    assert_eq!(all.len(), crate::framework::logical_unit::MAX_TASKS);
+    let refused = node.command(&one, 0, TUR, &[]);
+    assert_eq!(refused.status, ScsiStatus::TaskSetFull);
+    all.pop();
+    assert_eq!(node.command(&one, 0, TUR, &[]).status, ScsiStatus::Good);
+    drop(all);
+    assert_eq!(flood(&node, &one).len(), 4096);
+}
+
+/// A write under way that does not end, of a session that has ended. The thread ends when the write does.
+fn leftover(node: &Node, nexus: &Arc<Nexus>) -> std::thread::JoinHandle<()> {
+    node.provider.behaviour.ignore_abort.store(true, Ordering::Release);
+    let running = node.submit(nexus, 0, WRITE, &[7], 1);
+    node.provider.behaviour.hold.store(false, Ordering::Release);
+    let (framework, ending) = (node.framework.clone(), nexus.clone());
+    let thread = std::thread::spawn(move || {
+        framework.nexus_deregister(&ending);
+        assert_eq!(running.recv_timeout(SOON).unwrap().status, ScsiStatus::TaskAborted);
+    });
+    wait("the session has ended", || {
+        node.command(nexus, 0, TUR, &[]) == Outcome::check(Sense::LUN_NOT_SUPPORTED)
+    });
+    thread
+}
+
+/// `iscsi-target.md` chapter 12: a session whose tasks do not end does not stop the new one.
+#[test]
+fn the_next_session_is_told_busy_while_the_last_one_has_tasks() {
+    let (node, one, two) = held();
+    let thread = leftover(&node, &one);
+    let again = node.login("iqn.t", "iqn.one");
+    node.clear(&again, 0);
+    assert_eq!(node.command(&again, 0, READ, &[]).status, ScsiStatus::Busy);
+    assert_eq!(
+        node.command(&two, 0, READ, &[]).status,
+        ScsiStatus::Good,
+        "another initiator"
+    );
+    run(&node);
+    thread.join().unwrap();
+    wait("the old task is gone", || {
+        node.command(&again, 0, READ, &[]).status == ScsiStatus::Good
+    });
+    assert_eq!(node.command(&again, 0, READ, &[]).data, [7]);
+}
+
+/// It was so: the LU was offline at once, its deletion waited in vain for the command, 20 s long, and failed.
+#[test]
+fn offline_waits_for_commands_of_sessions_that_have_ended() {
+    let (node, one, _) = held();
+    let thread = leftover(&node, &one);
+    assert_eq!(node.framework.lu_offline(&guid(1)), Err(Status::Busy), "after 5 s");
+    let state = || node.framework.lu_info(&guid(1)).unwrap().state;
+    assert_eq!(state(), Some(ObjectState::Offlining));
+    assert_eq!(node.framework.lu_delete(&guid(1)), Err(Status::Busy));
+    assert_eq!(node.provider.behaviour.flushes.load(Ordering::Acquire), 0);
+    run(&node);
+    thread.join().unwrap();
+    wait("the LU is offline", || state() == Some(ObjectState::Offline));
+    assert_eq!(node.provider.behaviour.flushes.load(Ordering::Acquire), 1);
+    assert_eq!(node.framework.lu_delete(&guid(1)), Ok(()));
+}
+
+/// `scsi-sbd.md` 3.2: neither executed in the middle of the reset nor refused.
+#[test]
+fn commands_that_come_during_a_reset_wait_for_its_end() {
+    let (node, one, two) = held();
+    node.provider.behaviour.ignore_abort.store(true, Ordering::Release);
+    let old = node.submit(&one, 0, WRITE, &[7], 1);
+    let reset = node.tm(&two, 0, TmFunction::LunReset, 0);
+    node.unit(1).holder.store(two.id, Ordering::Release);
+    let new = node.submit(&two, 0, READ, &[], 2);
+    for waiting in [reset.recv_timeout(NOT_YET).err(), new.recv_timeout(NOT_YET).err()] {
+        assert_eq!(waiting, Some(RecvTimeoutError::Timeout));
+    }
+    assert_eq!(node.provider.behaviour.held.lock().len(), 1, "the old one only");
+    run(&node);
+    assert_eq!(reset.recv_timeout(SOON), Ok(TmResponse::Complete));
+    assert_eq!(old.recv_timeout(SOON).unwrap().status, ScsiStatus::TaskAborted);
+    assert_eq!(
+        sense(&new.recv_timeout(SOON).unwrap()),
+        (6, 0x29, 0),
+        "it hears of the reset"
+    );
+    assert_eq!(node.command(&two, 0, READ, &[]).data, [7]);
+    assert_eq!(node.unit(1).holder.load(Ordering::Acquire), 0);
+}
+
+/// `scsi-sbd.md` 4.4, LU online.
+#[test]
+fn an_lu_that_its_store_cannot_hold_stays_offline() {
+    let node = Node::single();
+    node.create("/a", 1).unwrap();
+    let state = || node.framework.lu_info(&guid(1)).unwrap().state;
+    node.framework.lu_offline(&guid(1)).unwrap();
+    node.provider.behaviour.shrunk.store(true, Ordering::Release);
+    assert_eq!(node.framework.lu_online(&guid(1)), Err(Status::Error));
+    node.framework.offline().unwrap();
+    node.framework.online().unwrap();
+    assert_eq!(state(), Some(ObjectState::Offline));
+    node.provider.behaviour.shrunk.store(false, Ordering::Release);
+    node.framework.lu_online(&guid(1)).unwrap();
+    assert_eq!(state(), Some(ObjectState::Online));
+}
+
+/// Executes one part.
+fn part(ready: Box<ReadyTask>, data: &[u8]) -> Receiver<PartEnd> {
+    let (sender, end) = channel();
+    assert!(ready.in_parts() && ready.want() as usize == data.len());
+    ready.execute_part(data.to_vec(), Box::new(move |e| drop(sender.send(e))));
+    end
+}
+
+#[track_caller]
+fn more(end: &Receiver<PartEnd>) -> (Vec<u8>, Box<ReadyTask>) {
+    match end.recv_timeout(SOON).unwrap() {
+        PartEnd::More { data, rest } => (data, rest),
+        PartEnd::Ended(outcome) => panic!("{outcome:?}"),
+    }
+}
+
+#[track_caller]
+fn ended(end: &Receiver<PartEnd>) -> Outcome {
+    match end.recv_timeout(SOON).unwrap() {
+        PartEnd::More { .. } => panic!("it goes on"),
+        PartEnd::Ended(outcome) => outcome,
+    }
+}
+
+fn begun(node: &Node, nexus: &Arc<Nexus>, opcode: u8) -> Box<ReadyTask> {
+    match node.start(nexus, 0, &[opcode, 0, 0, 0, 0, 0, 0, 0, 3, 0], 1) {
+        Started::Ready(ready) => ready,
+        Started::Done(outcome) => panic!("{outcome:?}"),
+    }
+}
+
+#[test]
+fn a_large_command_is_executed_in_parts() {
+    let (node, one, _) = held();
+    run(&node);
+    let mut ready = begun(&node, &one, 0x2a);
+    for byte in [1, 2] {
+        ready = more(&part(ready, &[byte])).1;
+    }
+    assert_eq!(ended(&part(ready, &[3])), Outcome::data_out(3));
+    let (first, rest) = more(&part(begun(&node, &one, 0x28), &[]));
+    let (second, rest) = more(&part(rest, &[]));
+    let last = ended(&part(rest, &[]));
+    assert_eq!((first, second, last.data), (vec![3], vec![3], vec![3]));
+    assert_eq!(last.implied, 3, "by all parts together");
+}
+
+#[test]
+fn an_abort_ends_a_large_command_in_a_part_and_between_two() {
+    let (node, one, _) = held();
+    let abort = || node.tm(&one, 0, TmFunction::AbortTask, 1).recv_timeout(SOON);
+    let end = part(begun(&node, &one, 0x2a), &[1]);
+    assert_eq!(abort(), Ok(TmResponse::Complete));
+    assert_eq!(ended(&end).status, ScsiStatus::TaskAborted);
+    // One that does not listen ends with its part.
+    node.provider.behaviour.ignore_abort.store(true, Ordering::Release);
+    let end = part(begun(&node, &one, 0x2a), &[1]);
+    let answer = node.tm(&one, 0, TmFunction::AbortTask, 1);
+    run(&node);
+    assert_eq!(answer.recv_timeout(SOON), Ok(TmResponse::Complete));
+    assert_eq!(ended(&end).status, ScsiStatus::TaskAborted);
+    let (_, rest) = more(&part(begun(&node, &one, 0x2a), &[2]));
+    let handle = rest.handle();
+    assert_eq!(abort(), Ok(TmResponse::Complete), "nothing is being executed");
+    assert!(handle.aborted());
+    assert_eq!(ended(&part(rest, &[9])).status, ScsiStatus::TaskAborted);
+    assert_eq!(node.command(&one, 0, READ, &[]).data, [2]);
+    // Nor does the LU wait for the data of the next part.
+    let (_, rest) = more(&part(begun(&node, &one, 0x2a), &[4]));
+    node.framework.lu_standby(&guid(1)).unwrap();
+    assert_eq!(sense(&ended(&part(rest, &[9]))), (2, 4, 0x0a));
+    assert_eq!(node.provider.shared.0.lock()["/a"].data, 4);
+}
+
+#[test]
+fn a_handler_that_loses_a_part_is_answered_for() {
+    let (node, one, _) = held();
+    let end = part(begun(&node, &one, 0x28), &[]);
+    node.provider.behaviour.held.lock().clear();
+    assert_eq!(sense(&ended(&end)), (4, 0x44, 0));
 }
 
 #[test]

@@ -168,3 +168,18 @@ pub fn covers(portal: SocketAddr, local: SocketAddr) -> bool {
     let wildcard = portal.ip().is_unspecified() && (portal.is_ipv6() || local_ip.is_ipv4());
     portal.port() == local.port() && (portal_ip == local_ip || wildcard)
 }
+
+/// For fuzzing: provider data of any origin is refused, or survives being stored.
+#[cfg(fuzzing)]
+pub fn fuzz_data(packed: &[u8]) {
+    let secrets = std::collections::BTreeMap::new();
+    if let Ok(replacement) = Config::default().replaced(packed) {
+        let config = replacement.config;
+        let stored = Config::unpack(&config.pack(), &config.secrets()).expect("it was checked");
+        assert_eq!(stored, config);
+    }
+    if let Ok(config) = Config::unpack(packed, &secrets) {
+        let again = Config::unpack(&config.pack(), &config.secrets()).expect("it was stored here");
+        assert_eq!(again.pack(), config.pack());
+    }
+}

@@ -286,3 +286,16 @@ impl Server {
         Err(malformed())
     }
 }
+
+/// For fuzzing: what a server may answer.
+#[cfg(fuzzing)]
+pub fn fuzz_answer(bytes: &[u8]) {
+    let Some((header, body)) = bytes.split_first_chunk::<HEADER>() else {
+        return;
+    };
+    let _ = AnswerHeader::parse(header);
+    if let Some((_, attributes)) = parse_answer(body) {
+        let told: usize = attributes.iter().map(|(_, value)| 8 + value.len()).sum();
+        assert_eq!(4 + told, body.len(), "no byte is read twice or left out");
+    }
+}

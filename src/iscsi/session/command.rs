@@ -1,7 +1,7 @@
 //! SCSI commands of a session: arrival, data from the initiator, execution, data and status back
 //! (RFC 7143 4.2.5, 11.3, 11.7, 11.8; `iscsi-target.md` chapter 8).
 
-use super::{Action, Command, ConnectionId, IMMEDIATE_MAX, STALL_TIME, Session, WRITE_MAX};
+use super::{Action, Command, ConnectionId, IMMEDIATE_MAX, Session, WRITE_MAX};
 use crate::buffers;
 use crate::framework::{Cdb, Expected, Outcome, Residual, TaskAttribute};
 use crate::iscsi::decoder::Pdu;
@@ -30,6 +30,8 @@ pub(super) enum Stage {
     Starting,
     /// The LU has accepted it; its data is being collected.
     Collecting,
+    /// A part of what it reads is being sent, the next one is to follow.
+    Resting,
     /// In the hands of the framework.
     Executing,
 }
@@ -38,6 +40,11 @@ impl Stage {
     /// An abort must go through the framework.
     pub(super) fn in_framework(self) -> bool {
         matches!(self, Stage::Starting | Stage::Executing)
+    }
+
+    /// The framework has it ready, waiting to go on.
+    pub(super) fn ready(self) -> bool {
+        matches!(self, Stage::Collecting | Stage::Resting)
     }
 }
 
@@ -59,13 +66,18 @@ pub(super) struct Live {
     /// Taken when it is started.
     command: Option<Command>,
     expected: Expected,
-    /// Collected so far; no longer than `received`, since what is not wanted is dropped.
+    /// Collected so far of this part; no longer than `received`, since what is not wanted is dropped.
     data: Vec<u8>,
     /// Bytes received: the next buffer offset.
     received: u32,
     /// DataSN of the next unsolicited Data-Out, while more is to come.
     unsolicited: Option<u32>,
+    /// Where the data of the present part ends.
     want: u32,
+    /// Bytes that earlier parts have moved.
+    done: u32,
+    /// Data-In PDUs sent by them.
+    sent: u32,
     /// Bytes received or solicited.
     requested: u32,
     bursts: VecDeque<Burst>,
@@ -99,9 +111,18 @@ impl Live {
         (pdu.data_sn() == next_sn && pdu.offset() == self.received && end <= limit).then_some(limit)
     }
 
+    fn place(&self) -> Place {
+        Place {
+            connection: self.connection,
+            lun: self.lun,
+            offset: self.done,
+            number: self.sent,
+        }
+    }
+
     /// For all that is wanted at once, so that nothing moves as the data arrive.
     fn make_room(&mut self) {
-        let want = self.want as usize;
+        let want = (self.want - self.done) as usize;
         if self.data.capacity() < want {
             let collected = std::mem::replace(&mut self.data, buffers::take(want));
             self.data.extend_from_slice(&collected);
@@ -121,6 +142,17 @@ impl Live {
             self.data.extend_from_slice(&pdu.data[pdu.base..]);
         }
     }
+}
+
+/// Where the next Data-In PDUs of a command go.
+#[derive(Clone, Copy)]
+struct Place {
+    connection: ConnectionId,
+    lun: [u8; 8],
+    /// Of their first byte.
+    offset: u32,
+    /// DataSN of the first.
+    number: u32,
 }
 
 /// 0B/47/05: protocol service CRC error, what iSCSI reports for data that cannot be trusted (RFC 7143 11.4.7.2).
@@ -174,7 +206,10 @@ impl Session {
             true => Cdb::new(view.cdb_head()),
             false => view.cdb(&pdu.ahs).and_then(|cdb| Cdb::new(&cdb)),
         };
-        let cdb = cdb.ok_or(Some(RejectReason::InvalidField))?;
+        let Some(cdb) = cdb else {
+            self.fail(id, "additional header segments that contradict themselves".into());
+            return Err(None);
+        };
         let attribute = match view.attribute() {
             0 => TaskAttribute::Untagged,
             1 => TaskAttribute::Simple,
@@ -219,6 +254,8 @@ impl Session {
                 received,
                 unsolicited: more.then_some(0),
                 want: 0,
+                done: 0,
+                sent: 0,
                 requested: 0,
                 bursts: VecDeque::new(),
                 r2ts: 0,
@@ -229,9 +266,21 @@ impl Session {
         Ok(())
     }
 
-    /// Starts parked commands while the answers have room.
+    /// Starts parked commands, and goes on with resting ones, while the answers have room.
     pub(super) fn start_parked(&mut self) {
         self.release_large();
+        while let Some(&itt) = self.resting.front() {
+            if self.unsent() >= self.share.read() {
+                return;
+            }
+            self.resting.pop_front();
+            if let Some(live) = self.tasks.get_mut(&itt).filter(|live| live.stage == Stage::Resting) {
+                live.stage = Stage::Executing;
+                self.actions.push_back(Action::Execute { itt, data: Vec::new() });
+                // Its data come before anything else is read.
+                return;
+            }
+        }
         while let Some(&itt) = self.parked.front() {
             let (load, share) = (self.unsent() + self.reading, self.share.read());
             let length = self.tasks.get(&itt).map_or(0, Live::reading);
@@ -284,6 +333,33 @@ impl Session {
         live.want = want;
         live.requested = live.received;
         self.collect(itt);
+    }
+
+    /// A part of the command is done: more data is collected, or what was read is sent before more is read.
+    pub(super) fn command_part(&mut self, itt: u32, data: Vec<u8>, want: u32) {
+        let Some(live) = self.tasks.get_mut(&itt) else { return };
+        if live.suppressed {
+            self.actions.push_back(Action::Abandon { itt });
+            return self.finished(itt, Outcome::status(ScsiStatus::TaskAborted));
+        }
+        let reserved = live.reserved.take().unwrap_or(0);
+        self.writing = self.writing.saturating_sub(reserved);
+        live.stalled = None;
+        if live.expected.write {
+            live.done = live.want;
+            live.want = live.done.saturating_add(want).min(live.expected.length);
+            live.stage = Stage::Collecting;
+            self.release_large();
+            return self.collect(itt);
+        }
+        live.stage = Stage::Resting;
+        let place = live.place();
+        live.done = live.done.saturating_add(u32::try_from(data.len()).unwrap_or(u32::MAX));
+        let sent = self.data_in(itt, place, data, None);
+        if let Some(live) = self.tasks.get_mut(&itt) {
+            live.sent += sent;
+        }
+        self.resting.push_back(itt);
     }
 
     pub(super) fn data_out(&mut self, id: ConnectionId, pdu: Pdu) {
@@ -345,7 +421,7 @@ impl Session {
         } else if live.received >= live.want && live.bursts.is_empty() {
             live.stage = Stage::Executing;
             let mut data = std::mem::take(&mut live.data);
-            data.truncate(live.want as usize);
+            data.truncate((live.want - live.done) as usize);
             self.actions.push_back(Action::Execute { itt, data });
         } else if live.reserved.is_some() {
             self.solicit(itt);
@@ -411,15 +487,16 @@ impl Session {
         }
     }
 
-    /// Ends the commands whose data has made no progress for [`STALL_TIME`]: the initiator does not send what it was asked for,
-    /// or there was no memory to ask for it.
+    /// Ends the commands whose data has made no progress in time: the initiator does not send what it was asked for, or there
+    /// was no memory to ask for it.
     pub(super) fn end_stalled(&mut self, now: Instant) {
+        let patience = self.patience.task;
         let mut ended = Vec::new();
         for (&itt, live) in &mut self.tasks {
             match live.stalled {
                 _ if live.stage != Stage::Collecting => {}
                 Some((received, since)) if received == live.received => {
-                    if now.saturating_duration_since(since) > STALL_TIME {
+                    if now.saturating_duration_since(since) > patience {
                         let asked = live.unsolicited.is_some() || !live.bursts.is_empty();
                         ended.push((itt, asked));
                     }
@@ -430,7 +507,7 @@ impl Session {
         for (itt, asked) in ended {
             log::warn!(
                 "command {itt:#x}: its data made no progress in {} s",
-                STALL_TIME.as_secs()
+                patience.as_secs()
             );
             self.actions.push_back(Action::Abandon { itt });
             self.finished(
@@ -466,11 +543,13 @@ impl Session {
         let expected = live.expected;
         let mut outcome = outcome;
         let mut data = std::mem::take(&mut outcome.data);
-        data.truncate(if expected.write { 0 } else { expected.length as usize });
+        let left = expected.length.saturating_sub(live.done);
+        data.truncate(if expected.write { 0 } else { left as usize });
         let moved = if expected.write {
-            live.want
+            // Less than is wanted of a command that ends because its data did not come.
+            live.want.min(live.received)
         } else {
-            u32::try_from(data.len()).unwrap_or(u32::MAX)
+            live.done + u32::try_from(data.len()).unwrap_or(u32::MAX)
         };
         let (flag, residual) = match outcome.residual(expected, moved) {
             Residual::None => (0, 0),
@@ -478,7 +557,7 @@ impl Session {
             Residual::Underflow(n) => (0x02, n),
         };
         let collapse = outcome.status == ScsiStatus::Good && !data.is_empty();
-        let sent = self.data_in(itt, &live, data, collapse.then_some((flag, residual)));
+        let sent = live.sent + self.data_in(itt, live.place(), data, collapse.then_some((flag, residual)));
         if !collapse {
             let mut header = Header::new(opcode::SCSI_RESPONSE);
             header.0[1] |= flag;
@@ -489,33 +568,35 @@ impl Session {
     }
 
     /// Sends Data-In PDUs; with the residual given, the last one carries status GOOD. Gives their number.
-    fn data_in(&mut self, itt: u32, live: &Live, data: Vec<u8>, status: Option<(u8, u32)>) -> u32 {
+    fn data_in(&mut self, itt: u32, place: Place, data: Vec<u8>, status: Option<(u8, u32)>) -> u32 {
         let (stamp, burst) = (self.stamp(), self.parameters.max_burst as usize);
-        let Some(connection) = self.at(live.connection) else {
+        let Some(connection) = self.at(place.connection) else {
             return 0;
         };
         let segment = connection.parameters.send_max as usize;
-        let total = data.len();
+        let first = place.offset as usize;
+        let total = first + data.len();
+        // A sequence ends at MaxBurstLength, whatever the length of its PDUs.
+        let end_of = |offset: usize| (offset + segment).min(total).min((offset / burst + 1) * burst);
         // One PDU, the common case, owns its data; several share them.
-        let (mut own, shared) = match total <= segment.min(burst) {
+        let (mut own, shared) = match end_of(first) == total {
             true => (data, None),
             false => (Vec::new(), Some(Arc::new(data))),
         };
-        let (mut offset, mut number) = (0, 0);
+        let (mut offset, mut number) = (first, 0);
         while offset < total {
-            // A sequence ends at MaxBurstLength, whatever the length of its PDUs.
-            let end = (offset + segment).min(total).min((offset / burst + 1) * burst);
+            let end = end_of(offset);
             let last = end == total;
             let mut header = Header::new(opcode::DATA_IN);
             header.0[1] = if last || end.is_multiple_of(burst) { 0x80 } else { 0 };
             header
-                .set_lun(live.lun)
+                .set_lun(place.lun)
                 .set_word::<16>(itt)
                 .set_word::<20>(NO_TAG)
-                .set_word::<36>(number);
+                .set_word::<36>(place.number + number);
             header.set_word::<40>(u32::try_from(offset).unwrap_or(u32::MAX));
             let part = match &shared {
-                Some(data) => Data::Part(data.clone(), offset..end),
+                Some(data) => Data::Part(data.clone(), offset - first..end - first),
                 None => Data::Own(std::mem::take(&mut own)),
             };
             let carries = status.filter(|_| last);

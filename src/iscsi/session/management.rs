@@ -143,7 +143,7 @@ impl Session {
     /// Drops a command that waits, or collects data.
     pub(super) fn drop_unexecuted(&mut self, itt: u32) {
         if let Some(live) = self.remove(itt) {
-            if live.stage == Stage::Collecting {
+            if live.stage.ready() {
                 self.actions.push_back(Action::Abandon { itt });
             }
             if live.stage == Stage::Waiting && !live.immediate {

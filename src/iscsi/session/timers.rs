@@ -1,9 +1,7 @@
 //! What time does to a session: login, ping, logout, drain, gaps in CmdSN; and what an administrator does to it.
 
 use super::connection::Phase;
-use super::{
-    ConnectionId, DRAIN_TIME, Fate, GAP_TIME, IDLE_TIME, LOGIN_TIME, LOGOUT_TIME, PING_TIME, REFUSE_TIME, Session,
-};
+use super::{ConnectionId, DRAIN_TIME, Fate, GAP_TIME, LOGIN_TIME, LOGOUT_TIME, REFUSE_TIME, Session};
 use crate::iscsi::pdu::{Header, NO_TAG, opcode};
 use std::time::Instant;
 
@@ -40,6 +38,7 @@ impl Session {
     }
 
     fn tick_connection(&mut self, id: ConnectionId, now: Instant) {
+        let patience = self.patience;
         let Some(connection) = self.at(id) else { return };
         let idle = now.saturating_duration_since(connection.heard);
         let stuck = connection.stuck(now);
@@ -55,9 +54,9 @@ impl Session {
                     connection.fail("login took too long".into());
                 }
             }
-            Phase::Full if stuck > IDLE_TIME => connection.fail("the initiator takes no answers".into()),
-            Phase::Full if idle > IDLE_TIME => connection.fail("the initiator is silent".into()),
-            Phase::Full if idle > PING_TIME && !connection.pinged => self.ping(id),
+            Phase::Full if stuck > patience.idle => connection.fail("the initiator takes no answers".into()),
+            Phase::Full if idle > patience.idle => connection.fail("the initiator is silent".into()),
+            Phase::Full if idle > patience.ping() && !connection.pinged => self.ping(id),
             Phase::Full | Phase::LoggingOut => {}
         }
     }

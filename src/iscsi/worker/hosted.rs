@@ -1,7 +1,7 @@
 //! A session on its worker: the state machine, its sockets, and its commands in the framework's hands.
 
 use super::{Established, Mail};
-use crate::framework::{Nexus, Origin, Outcome, ReadyTask, Started, Task, TaskHandle, TmRequest};
+use crate::framework::{Nexus, Origin, Outcome, PartEnd, ReadyTask, Started, Task, TaskHandle, TmRequest};
 use crate::iscsi::authenticator;
 use crate::iscsi::directory::SessionKey;
 use crate::iscsi::engine::Interest;
@@ -86,14 +86,22 @@ impl Hosted {
         }
     }
 
-    /// A task that was aborted from elsewhere while its data was on the way is ended without waiting for the data.
+    /// A part of a command ended well.
+    pub fn part(&mut self, itt: u32, data: Vec<u8>, rest: Box<ReadyTask>) {
+        let want = rest.want();
+        self.running.insert(itt, Running::Ready(rest));
+        self.core.part(itt, data, want);
+    }
+
+    /// A task that was aborted from elsewhere while its data was on the way is ended without waiting for the data, and not
+    /// answered (SAM-4 5.3.1, TAS=0).
     pub fn reap_aborted(&mut self) {
         let aborted = |running: &Running| matches!(running, Running::Ready(task) if task.handle().aborted());
         let running = self.running.iter().filter(|(_, running)| aborted(running));
         let tags: Vec<u32> = running.map(|(&itt, _)| itt).collect();
         for itt in tags {
             self.running.remove(&itt);
-            self.core.finished(itt, Outcome::status(ScsiStatus::TaskAborted));
+            self.core.aborted(itt);
         }
     }
 
@@ -117,6 +125,15 @@ impl Hosted {
                     return;
                 };
                 let mailbox = mailbox.clone();
+                if task.in_parts() {
+                    let done = move |end| {
+                        mailbox.post(match end {
+                            PartEnd::Ended(outcome) => Mail::Finished(id, itt, outcome),
+                            PartEnd::More { data, rest } => Mail::Part(id, itt, data, rest),
+                        });
+                    };
+                    return task.execute_part(data, Box::new(done));
+                }
                 task.execute(
                     data,
                     Box::new(move |outcome| mailbox.post(Mail::Finished(id, itt, outcome))),

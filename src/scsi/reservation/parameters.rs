@@ -4,8 +4,8 @@ use super::identity::split_first;
 use crate::scsi::{Sense, cdb};
 use crate::types::TransportId;
 
-/// Longest parameter list, bytes: room for [`super::MAX_REGISTRATIONS`] usual TransportIDs.
-pub const MAX_LIST: u32 = 128 << 10;
+/// Longest parameter list, bytes, as of the original: room for [`super::MAX_REGISTRATIONS`] of any but the longest names.
+pub const MAX_LIST: u32 = (256 << 10) - 1;
 /// Length of the basic parameter list.
 const BASIC: usize = 24;
 

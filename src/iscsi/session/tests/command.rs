@@ -1,7 +1,7 @@
 //! SCSI commands and their data.
 
 use super::*;
-use crate::iscsi::session::memory::{READ_BUDGET, WRITE_BUDGET};
+use crate::iscsi::session::memory::{READ_BUDGET, SHARE_MIN, WRITE_BUDGET};
 
 #[test]
 fn a_read_comes_back_in_segments_with_the_status_in_the_last() {
@@ -181,6 +181,11 @@ fn a_write_whose_data_does_not_come_is_ended_in_time() {
     let answer = pair.answer();
     assert_eq!((answer.header.opcode(), answer.header.0[3]), (opcode::SCSI_RESPONSE, 2));
     assert_eq!((answer.data[4], &answer.data[14..16]), (0x0b, &[0x4b, 0x06][..]));
+    assert_eq!(
+        (answer.header.0[1] & 0x06, answer.header.word::<44>()),
+        (0x02, 3584),
+        "what did not come"
+    );
     pair.data_out(5, r2t.ttt(), 1, 512, true, &bytes(3584));
     assert!(pair.answers().is_empty() && !pair.closed());
 }
@@ -230,6 +235,99 @@ fn a_command_aborted_before_it_was_started_is_not_executed() {
     ));
     pair.session.managed(6, TmResponse::NoSuchTask);
     assert_eq!(pair.answer().header.0[2], 0);
+}
+
+#[test]
+fn the_data_of_a_write_in_parts_are_solicited_part_by_part() {
+    let mut pair = Pair::new(1, "Normal", &[("MaxBurstLength", "4096")]);
+    let data = bytes(6000);
+    pair.write(5, 6000, &data[..512], true);
+    pair.start();
+    pair.ready(5, 4000);
+    for (number, start, end) in [(0, 512usize, 4000usize), (1, 4000, 6000)] {
+        let r2t = pair.answer().header;
+        assert_eq!(
+            (r2t.word::<36>(), r2t.word::<40>() as usize, r2t.word::<44>() as usize),
+            (number, start, end - start)
+        );
+        pair.data_out(5, r2t.ttt(), 0, start as u32, true, &data[start..end]);
+        let part = if number == 0 { &data[..end] } else { &data[start..] };
+        assert_eq!(pair.executed(), (5, part.to_vec()));
+        assert!(pair.answers().is_empty(), "nothing beyond the part is asked for");
+        if number == 0 {
+            pair.part(5, Vec::new(), 2000);
+        }
+    }
+    pair.finish(5, Outcome::data_out(6000));
+    let answer = pair.answer().header;
+    assert_eq!((answer.0[1], answer.word::<36>(), answer.word::<44>()), (0x80, 2, 0));
+}
+
+#[test]
+fn a_read_in_parts_is_one_sequence_and_waits_for_its_reader() {
+    let mut pair = Pair::normal();
+    let large = usize::try_from(READ_BUDGET).unwrap();
+    pair.read(5, u32::try_from(large + 3000).unwrap());
+    pair.start();
+    pair.ready(5, 0);
+    assert_eq!(pair.executed(), (5, Vec::new()));
+    pair.part(5, bytes(1500), 0);
+    assert_eq!(pair.executed(), (5, Vec::new()), "there is room for more");
+    pair.part(5, vec![1; large], 0);
+    assert!(pair.actions.is_empty(), "there is none");
+    let first = pair.answers();
+    assert_eq!(pair.executed(), (5, Vec::new()));
+    pair.finish(
+        5,
+        Outcome {
+            implied: large as u64 + 3000,
+            ..Outcome::data_in(bytes(1500))
+        },
+    );
+    let last = pair.answers();
+    let all: Vec<_> = first.iter().chain(&last).collect();
+    let mut offset = 0;
+    for (number, pdu) in all.iter().enumerate() {
+        assert_eq!(
+            (pdu.header.opcode(), pdu.header.word::<36>() as usize),
+            (opcode::DATA_IN, number)
+        );
+        assert_eq!(pdu.header.word::<40>() as usize, offset);
+        offset += pdu.data.len();
+        let status = pdu.header.0[1] & 1 != 0;
+        assert_eq!(status, number + 1 == all.len());
+    }
+    assert_eq!(offset, large + 3000);
+    assert_eq!(all.last().unwrap().header.0[1] & 0x06, 0, "no residual");
+}
+
+#[test]
+fn a_command_in_parts_that_is_aborted_between_two_goes_no_further() {
+    let mut pair = Pair::normal();
+    let large = usize::try_from(READ_BUDGET).unwrap();
+    pair.read(5, u32::try_from(large * 2).unwrap());
+    pair.start();
+    pair.ready(5, 0);
+    pair.executed();
+    pair.part(5, vec![1; large], 0);
+    pair.numbered(manage(1, 6, 5, CMD_SN), &[]);
+    assert!(matches!(pair.actions[..], [Action::Abandon { itt: 5 }]));
+    pair.actions.clear();
+    let last = pair.answers().pop().unwrap();
+    assert_eq!(
+        (last.header.opcode(), last.header.0[2]),
+        (opcode::TASK_MANAGEMENT_RESPONSE, 0)
+    );
+    // In the middle of a part.
+    pair.read(7, u32::try_from(large * 2).unwrap());
+    pair.start();
+    pair.ready(7, 0);
+    pair.executed();
+    pair.numbered(manage(1, 8, 7, CMD_SN.wrapping_add(2)), &[]);
+    assert!(matches!(pair.actions.remove(0), Action::Manage { referenced: 7, .. }));
+    pair.part(7, vec![1; 512], 0);
+    assert!(matches!(pair.actions[..], [Action::Abandon { itt: 7 }]));
+    assert!(pair.answers().is_empty());
 }
 
 #[test]
@@ -341,6 +439,24 @@ fn more_first_burst_than_negotiated_drops_the_connection() {
     assert!(pair.closed());
 }
 
+/// `iscsi-target.md` 4.3.
+#[test]
+fn additional_header_segments_that_are_longer_than_the_header_says_drop_the_connection() {
+    for (length, dropped) in [(17u8, false), (18, true)] {
+        let mut pair = Pair::normal();
+        let mut header = command(5, 0xc0, 512);
+        header.set_word::<24>(CMD_SN).set_byte::<4>(5);
+        let mut bytes = header.0.to_vec();
+        bytes.extend([0, length, 1, 0]);
+        bytes.resize(bytes.len() + 16, 0);
+        let now = pair.now;
+        pair.session.receive(1, &bytes, now);
+        pair.pump();
+        assert_eq!(pair.closed(), dropped);
+        assert_eq!(pair.actions.len(), usize::from(!dropped));
+    }
+}
+
 #[test]
 fn a_slow_reader_is_served_no_more_commands() {
     let mut pair = Pair::normal();
@@ -359,6 +475,52 @@ fn a_slow_reader_is_served_no_more_commands() {
     pair.answers();
     assert!(!pair.session.paused(1));
     assert_eq!((pair.start().itt, pair.start().itt), (3, 4));
+}
+
+/// What each of many slow readers holds, and all together, whatever they ask for.
+#[test]
+fn slow_readers_together_hold_what_the_pool_has_for_them() {
+    const POOL: u64 = 32 << 20;
+    const READ: u32 = 1 << 20;
+    let pool = Pool::new(POOL);
+    let keys = &[("MaxRecvDataSegmentLength", "262144")];
+    let mut pairs: Vec<Pair> = (0..24)
+        .map(|_| Pair::of_pool(pool.clone(), 1, "Normal", keys))
+        .collect();
+    let mut asked = 0;
+    for itt in 1..=20 {
+        for pair in &mut pairs {
+            pair.read(itt, READ);
+            asked += u64::from(READ);
+            while let Some(action) = pair.actions.pop() {
+                match action {
+                    Action::Start(command) => pair.ready(command.itt, 0),
+                    Action::Execute { itt, .. } => pair.finish(itt, Outcome::data_in(vec![7; READ as usize])),
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+    }
+    let held = |pair: &Pair| pair.session.output(1).unwrap().len() as u64;
+    let (most, all) = (
+        pairs.iter().map(held).max().unwrap(),
+        pairs.iter().map(held).sum::<u64>(),
+    );
+    assert!(asked > 400 << 20);
+    // A read that has begun ends, with the headers of its PDUs; one more goes beyond the share, while there is room for such.
+    let read = u64::from(READ) + 4096;
+    assert!(most <= 256 * 1024 + 2 * read, "{most} bytes of one session");
+    assert!(
+        all <= POOL + pairs.len() as u64 * SHARE_MIN + read,
+        "{all} bytes of all"
+    );
+    for pair in &mut pairs {
+        pair.answers();
+    }
+    assert!(
+        pairs.iter().any(|pair| !pair.actions.is_empty()),
+        "they are served when they read"
+    );
 }
 
 #[test]

@@ -63,12 +63,16 @@ struct Pair {
 
 impl Pair {
     fn new(targets: usize, session_type: &str, keys: &[(&str, &str)]) -> Pair {
+        Pair::of_pool(pool(), targets, session_type, keys)
+    }
+
+    fn of_pool(pool: std::rc::Rc<Pool>, targets: usize, session_type: &str, keys: &[(&str, &str)]) -> Pair {
         let now = Instant::now();
         let session = Session::new(
             1,
             "127.0.0.1:3260".parse().unwrap(),
             Arc::new(Targets(targets)),
-            pool(),
+            pool,
             now,
         );
         let mut pair = Pair {
@@ -174,6 +178,11 @@ impl Pair {
 
     fn ready(&mut self, itt: u32, want: u32) {
         self.session.ready(itt, want);
+        self.pump();
+    }
+
+    fn part(&mut self, itt: u32, data: Vec<u8>, want: u32) {
+        self.session.part(itt, data, want);
         self.pump();
     }
 

@@ -20,23 +20,26 @@ fn nop_is_echoed() {
 
 #[test]
 fn a_silent_initiator_is_pinged_then_dropped() {
+    let Patience { idle, .. } = Patience::default();
+    let ping_time = Patience::default().ping();
+    assert_eq!((ping_time.as_secs(), idle.as_secs()), (20, 30));
     let mut pair = Pair::normal();
-    pair.session.tick(pair.now + PING_TIME);
+    pair.session.tick(pair.now + ping_time);
     assert!(pair.answers().is_empty());
-    pair.session.tick(pair.now + PING_TIME + Duration::from_secs(1));
-    pair.session.tick(pair.now + PING_TIME + Duration::from_secs(2));
+    pair.session.tick(pair.now + ping_time + Duration::from_secs(1));
+    pair.session.tick(pair.now + ping_time + Duration::from_secs(2));
     let ping = pair.answer().header;
     assert_eq!((ping.itt(), ping.word::<24>()), (NO_TAG, 2));
     assert_ne!(ping.ttt(), NO_TAG);
     let mut pong = nop(NO_TAG);
     pong.0[0] |= 0x40;
     pong.set_word::<20>(ping.ttt());
-    pair.now += PING_TIME + Duration::from_secs(5);
+    pair.now += ping_time + Duration::from_secs(5);
     pair.send(pong, &[]);
     assert!(pair.answers().is_empty());
     pair.session.tick(pair.now + Duration::from_secs(1));
     assert_eq!(*pair.session.fate(1).unwrap(), Fate::Open);
-    pair.session.tick(pair.now + IDLE_TIME + Duration::from_secs(1));
+    pair.session.tick(pair.now + idle + Duration::from_secs(1));
     assert!(pair.closed());
 }
 

@@ -2,8 +2,8 @@
  * A host with two paths to one LU, as Linux multipath behaves: I/O goes down one path; 02/04/0A waits and tries again,
  * 02/04/0B and 02/04/0C change the path, a unit attention is tried again, a lost connection changes the path and logs in anew.
  * Every block that was acknowledged is remembered, with the attempt that was, and every read is verified against it: an
- * earlier attempt that lands later is found. The block names the path, so that whoever looks at the disk knows which node
- * wrote it (policy `standby`).
+ * earlier attempt that lands later is found, and the attempts at that block are told. The block names the path, so that whoever
+ * looks at the disk knows which node wrote it (policy `standby`).
  *
  * Usage: pair_io NAME URL URL SECONDS BLOCKS SEED [both]. `both`: each command takes any path (policy `non-optimized`). Ends with 0 and a line of figures if nothing was lost, nothing was stale,
  * and no I/O took longer than PATIENCE. SIGTERM ends it early, with the same checks.
@@ -23,7 +23,8 @@ enum {
 	RUN_MAX = 128,        /* blocks in one command */
 	PATIENCE = 60,        /* seconds that one I/O may take, retries included */
 	COMMAND_TIMEOUT = 15, /* seconds without an answer until the path is given up: more than a forwarded write lives */
-	RETRY_PAUSE_MS = 20
+	RETRY_PAUSE_MS = 20,
+	HISTORY = 1 << 16     /* attempts that are remembered */
 };
 
 struct path {
@@ -44,6 +45,16 @@ static uint64_t *written; /* by block: the attempt that was acknowledged last (s
 static uint64_t commands, attempts, path_changes, logins, waits, writes_by_path[2];
 static int any_path;
 static double worst;
+
+/* One attempt, for whoever has to explain a failure. */
+struct past {
+	double begin, end;
+	uint64_t number, lba;
+	unsigned blocks, status, sense; /* status as libiscsi tells it; ~0 when there was no session or no task */
+	int write, path;
+};
+
+static struct past history[HISTORY];
 
 static uint64_t seed;
 
@@ -130,6 +141,22 @@ static void fill(unsigned char *block, uint64_t lba, uint64_t stamp)
 		memcpy(block + i, words, sizeof(words));
 }
 
+/* The attempts at a block that are remembered, the oldest first. */
+static void tell(uint64_t lba)
+{
+	uint64_t n;
+
+	for (n = attempts > HISTORY ? attempts - HISTORY + 1 : 1; n <= attempts; n++) {
+		const struct past *past = &history[n % HISTORY];
+
+		if (lba < past->lba || lba >= past->lba + past->blocks)
+			continue;
+		fprintf(stderr, "  %.3f to %.3f: attempt %llu, %s of %u blocks at %llu, path %d: status %#x, sense %06x\n",
+			past->begin, past->end, (unsigned long long)past->number, past->write ? "WRITE" : "READ",
+			past->blocks, (unsigned long long)past->lba, past->path, past->status, past->sense);
+	}
+}
+
 /* One try. 1: done; 0: try again. A write is stamped with the attempt and its path. */
 static int attempt(int write, uint64_t lba, unsigned blocks, unsigned char *data)
 {
@@ -137,9 +164,11 @@ static int attempt(int write, uint64_t lba, unsigned blocks, unsigned char *data
 	struct scsi_task *task;
 	uint32_t length = blocks * BLOCK;
 	uint64_t stamp = ++attempts << 1 | (unsigned)current;
+	struct past *past = &history[attempts % HISTORY];
 	int done = 0;
 	unsigned i;
 
+	*past = (struct past){now(), 0, attempts, lba, blocks, ~0u, 0, write, current};
 	if (!ready(path)) {
 		other_path();
 		pause_ms(RETRY_PAUSE_MS);
@@ -151,6 +180,11 @@ static int attempt(int write, uint64_t lba, unsigned blocks, unsigned char *data
 		task = iscsi_write16_sync(path->iscsi, path->lun, lba, data, length, BLOCK, 0, 0, 0, 0, 0);
 	else
 		task = iscsi_read16_sync(path->iscsi, path->lun, lba, length, BLOCK, 0, 0, 0, 0, 0);
+	past->end = now();
+	if (task != NULL) {
+		past->status = (unsigned)task->status;
+		past->sense = (unsigned)task->sense.key << 16 | (unsigned)task->sense.ascq;
+	}
 	if (task == NULL || (unsigned)task->status > 0xff) {
 		/* No answer. The session goes, and with it whatever it still had under way. */
 		if (task != NULL)
@@ -222,12 +256,14 @@ static void verify(uint64_t lba, unsigned blocks, const unsigned char *data)
 			continue;
 		fill(expected, lba + i, written[lba + i]);
 		if (memcmp(expected, data + i * BLOCK, BLOCK) != 0) {
-			uint64_t found;
+			uint64_t words[3];
 
-			memcpy(&found, data + i * BLOCK + 16, sizeof(found));
-			fprintf(stderr, "pair_io: block %llu holds attempt %llu, acknowledged was attempt %llu\n",
-				(unsigned long long)(lba + i), (unsigned long long)(found >> 1),
+			memcpy(words, data + i * BLOCK, sizeof(words));
+			fprintf(stderr, "pair_io: block %llu holds attempt %llu (magic %s, block %llu), acknowledged was attempt %llu\n",
+				(unsigned long long)(lba + i), (unsigned long long)(words[2] >> 1),
+				words[0] == MAGIC ? "right" : "wrong", (unsigned long long)words[1],
 				(unsigned long long)(written[lba + i] >> 1));
+			tell(lba + i);
 			exit(1);
 		}
 	}

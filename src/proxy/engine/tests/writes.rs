@@ -139,6 +139,39 @@ fn everything_that_is_not_in_the_table_is_a_write() {
     }
 }
 
+/// What changes no block is taken without proof too, for an original peer has none to give; one of ours gives it.
+#[test]
+fn reservations_do_not_linger_either() {
+    let reserve = [0x5f, 1, 0, 0, 0, 0, 0, 0, 24, 0];
+    let list = pattern(24);
+    let mut pair = owned();
+    pair.b.forward(pair.now, 1, &reserve, length(&list), &list);
+    let sent = pair.b.sent().remove(0);
+    let Body::ScsiCmd(cmd) = &sent.body else {
+        panic!("{sent:?}")
+    };
+    assert!(cmd.token.is_some() && cmd.generation.is_none());
+    pair.a.post(pair.now, sent.clone());
+    assert!(pair.a.started.remove(0).start_by.is_some());
+    pair.pass(pair.a.engine.config.write_life);
+    let late = ScsiCmd {
+        task: cmd.task + 1,
+        ..(**cmd).clone()
+    };
+    pair.a
+        .post(pair.now, Message::new(late.task, Body::ScsiCmd(Box::new(late))));
+    assert!(matches!(&pair.a.bodies()[..], [Body::ScsiStatus(status)] if status.status == 0x08));
+    assert!(pair.a.started.is_empty());
+
+    let mut pair = Pair::with_original();
+    pair.a.forward(pair.now, 1, &reserve, length(&list), &list);
+    let sent = pair.a.bodies();
+    assert!(
+        matches!(&sent[..], [Body::ScsiCmd(cmd)] if cmd.token.is_none()),
+        "{sent:?}"
+    );
+}
+
 /// A write that lingers on its way is refused when it arrives, and its host hears of it only then.
 #[test]
 fn a_late_write_does_not_happen() {

@@ -12,7 +12,7 @@ const ECHO: Duration = Duration::from_secs(2);
 const SILENCE: Duration = Duration::from_secs(6);
 const RESEND: Duration = Duration::from_secs(8);
 /// A forwarded write begins so long after its token was given out, or never.
-pub const WRITE_LIFE: Duration = Duration::from_secs(5);
+pub const WRITE_LIFE: Duration = Duration::from_secs(4);
 
 #[derive(Debug, Clone, Copy)]
 pub enum Message {

@@ -6,7 +6,7 @@
  * looks at the disk knows which node wrote it (policy `standby`).
  *
  * Usage: pair_io NAME URL URL SECONDS BLOCKS SEED [both]. `both`: each command takes any path (policy `non-optimized`). Ends with 0 and a line of figures if nothing was lost, nothing was stale,
- * and no I/O took longer than PATIENCE. SIGTERM ends it early, with the same checks.
+ * and no I/O took longer than PATIENCE. SIGTERM ends it early, between two I/Os, with the same checks.
  */
 #include <signal.h>
 #include <stdint.h>
@@ -24,6 +24,7 @@ enum {
 	PATIENCE = 60,        /* seconds that one I/O may take, retries included */
 	COMMAND_TIMEOUT = 15, /* seconds without an answer until the path is given up: more than a forwarded write lives */
 	RETRY_PAUSE_MS = 20,
+	LINGER_MS = 5000,     /* a write that was forwarded for a session that broke may happen so long (README, Limits) */
 	HISTORY = 1 << 16     /* attempts that are remembered */
 };
 
@@ -39,7 +40,6 @@ static const uint64_t MAGIC = 0x6f695f7269617021u;
 static struct path paths[2];
 static int current;
 static const char *initiator;
-static volatile sig_atomic_t stop;
 
 static uint64_t *written; /* by block: the attempt that was acknowledged last (see stamp), 0 none */
 static uint64_t commands, attempts, path_changes, logins, waits, writes_by_path[2];
@@ -82,10 +82,12 @@ static void pause_ms(long ms)
 	nanosleep(&t, NULL);
 }
 
-static void terminate(int signal)
+/* SIGTERM is blocked: caught, it would end a wait of libiscsi, and a session with the command that is under way. */
+static int stopped(void)
 {
-	(void)signal;
-	stop = 1;
+	sigset_t pending;
+
+	return sigpending(&pending) == 0 && sigismember(&pending, SIGTERM) == 1;
 }
 
 static void drop(struct path *path)
@@ -191,6 +193,8 @@ static int attempt(int write, uint64_t lba, unsigned blocks, unsigned char *data
 			scsi_free_scsi_task(task);
 		drop(path);
 		other_path();
+		if (any_path && write)
+			pause_ms(LINGER_MS);
 		return 0;
 	}
 	if (task->status == SCSI_STATUS_GOOD) {
@@ -273,6 +277,7 @@ int main(int argc, char **argv)
 {
 	static unsigned char data[RUN_MAX * BLOCK];
 	uint64_t blocks, lba;
+	sigset_t signals;
 	double end;
 
 	if (argc != 7 && !(argc == 8 && strcmp(argv[7], "both") == 0)) {
@@ -289,10 +294,12 @@ int main(int argc, char **argv)
 	written = calloc(blocks, sizeof(*written));
 	if (written == NULL || blocks < RUN_MAX)
 		return 2;
-	signal(SIGTERM, terminate);
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
 	signal(SIGPIPE, SIG_IGN);
 
-	while (!stop && now() < end) {
+	while (!stopped() && now() < end) {
 		unsigned run = 1 + (unsigned)(random64() % RUN_MAX);
 
 		lba = random64() % (blocks - run + 1);

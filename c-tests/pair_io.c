@@ -2,11 +2,11 @@
  * A host with two paths to one LU, as Linux multipath behaves: I/O goes down one path; 02/04/0A waits and tries again,
  * 02/04/0B and 02/04/0C change the path, a unit attention is tried again, a lost connection changes the path and logs in anew.
  * Every block that was acknowledged is remembered, with the attempt that was, and every read is verified against it: an
- * earlier attempt that lands later is found. The block names the path, so that whoever looks at the disk knows which node
- * wrote it (policy `standby`).
+ * earlier attempt that lands later is found, and the attempts at that block are told. The block names the path, so that whoever
+ * looks at the disk knows which node wrote it (policy `standby`).
  *
  * Usage: pair_io NAME URL URL SECONDS BLOCKS SEED [both]. `both`: each command takes any path (policy `non-optimized`). Ends with 0 and a line of figures if nothing was lost, nothing was stale,
- * and no I/O took longer than PATIENCE. SIGTERM ends it early, with the same checks.
+ * and no I/O took longer than PATIENCE. SIGTERM ends it early, between two I/Os, with the same checks.
  */
 #include <signal.h>
 #include <stdint.h>
@@ -23,7 +23,9 @@ enum {
 	RUN_MAX = 128,        /* blocks in one command */
 	PATIENCE = 60,        /* seconds that one I/O may take, retries included */
 	COMMAND_TIMEOUT = 15, /* seconds without an answer until the path is given up: more than a forwarded write lives */
-	RETRY_PAUSE_MS = 20
+	RETRY_PAUSE_MS = 20,
+	LINGER_MS = 5000,     /* a write that was forwarded for a session that broke may happen so long (README, Limits) */
+	HISTORY = 1 << 16     /* attempts that are remembered */
 };
 
 struct path {
@@ -38,12 +40,21 @@ static const uint64_t MAGIC = 0x6f695f7269617021u;
 static struct path paths[2];
 static int current;
 static const char *initiator;
-static volatile sig_atomic_t stop;
 
 static uint64_t *written; /* by block: the attempt that was acknowledged last (see stamp), 0 none */
 static uint64_t commands, attempts, path_changes, logins, waits, writes_by_path[2];
 static int any_path;
 static double worst;
+
+/* One attempt, for whoever has to explain a failure. */
+struct past {
+	double begin, end;
+	uint64_t number, lba;
+	unsigned blocks, status, sense; /* status as libiscsi tells it; ~0 when there was no session or no task */
+	int write, path;
+};
+
+static struct past history[HISTORY];
 
 static uint64_t seed;
 
@@ -71,10 +82,12 @@ static void pause_ms(long ms)
 	nanosleep(&t, NULL);
 }
 
-static void terminate(int signal)
+/* SIGTERM is blocked: caught, it would end a wait of libiscsi, and a session with the command that is under way. */
+static int stopped(void)
 {
-	(void)signal;
-	stop = 1;
+	sigset_t pending;
+
+	return sigpending(&pending) == 0 && sigismember(&pending, SIGTERM) == 1;
 }
 
 static void drop(struct path *path)
@@ -130,6 +143,22 @@ static void fill(unsigned char *block, uint64_t lba, uint64_t stamp)
 		memcpy(block + i, words, sizeof(words));
 }
 
+/* The attempts at a block that are remembered, the oldest first. */
+static void tell(uint64_t lba)
+{
+	uint64_t n;
+
+	for (n = attempts > HISTORY ? attempts - HISTORY + 1 : 1; n <= attempts; n++) {
+		const struct past *past = &history[n % HISTORY];
+
+		if (lba < past->lba || lba >= past->lba + past->blocks)
+			continue;
+		fprintf(stderr, "  %.3f to %.3f: attempt %llu, %s of %u blocks at %llu, path %d: status %#x, sense %06x\n",
+			past->begin, past->end, (unsigned long long)past->number, past->write ? "WRITE" : "READ",
+			past->blocks, (unsigned long long)past->lba, past->path, past->status, past->sense);
+	}
+}
+
 /* One try. 1: done; 0: try again. A write is stamped with the attempt and its path. */
 static int attempt(int write, uint64_t lba, unsigned blocks, unsigned char *data)
 {
@@ -137,9 +166,11 @@ static int attempt(int write, uint64_t lba, unsigned blocks, unsigned char *data
 	struct scsi_task *task;
 	uint32_t length = blocks * BLOCK;
 	uint64_t stamp = ++attempts << 1 | (unsigned)current;
+	struct past *past = &history[attempts % HISTORY];
 	int done = 0;
 	unsigned i;
 
+	*past = (struct past){now(), 0, attempts, lba, blocks, ~0u, 0, write, current};
 	if (!ready(path)) {
 		other_path();
 		pause_ms(RETRY_PAUSE_MS);
@@ -151,12 +182,19 @@ static int attempt(int write, uint64_t lba, unsigned blocks, unsigned char *data
 		task = iscsi_write16_sync(path->iscsi, path->lun, lba, data, length, BLOCK, 0, 0, 0, 0, 0);
 	else
 		task = iscsi_read16_sync(path->iscsi, path->lun, lba, length, BLOCK, 0, 0, 0, 0, 0);
+	past->end = now();
+	if (task != NULL) {
+		past->status = (unsigned)task->status;
+		past->sense = (unsigned)task->sense.key << 16 | (unsigned)task->sense.ascq;
+	}
 	if (task == NULL || (unsigned)task->status > 0xff) {
 		/* No answer. The session goes, and with it whatever it still had under way. */
 		if (task != NULL)
 			scsi_free_scsi_task(task);
 		drop(path);
 		other_path();
+		if (any_path && write)
+			pause_ms(LINGER_MS);
 		return 0;
 	}
 	if (task->status == SCSI_STATUS_GOOD) {
@@ -222,12 +260,14 @@ static void verify(uint64_t lba, unsigned blocks, const unsigned char *data)
 			continue;
 		fill(expected, lba + i, written[lba + i]);
 		if (memcmp(expected, data + i * BLOCK, BLOCK) != 0) {
-			uint64_t found;
+			uint64_t words[3];
 
-			memcpy(&found, data + i * BLOCK + 16, sizeof(found));
-			fprintf(stderr, "pair_io: block %llu holds attempt %llu, acknowledged was attempt %llu\n",
-				(unsigned long long)(lba + i), (unsigned long long)(found >> 1),
+			memcpy(words, data + i * BLOCK, sizeof(words));
+			fprintf(stderr, "pair_io: block %llu holds attempt %llu (magic %s, block %llu), acknowledged was attempt %llu\n",
+				(unsigned long long)(lba + i), (unsigned long long)(words[2] >> 1),
+				words[0] == MAGIC ? "right" : "wrong", (unsigned long long)words[1],
 				(unsigned long long)(written[lba + i] >> 1));
+			tell(lba + i);
 			exit(1);
 		}
 	}
@@ -237,6 +277,7 @@ int main(int argc, char **argv)
 {
 	static unsigned char data[RUN_MAX * BLOCK];
 	uint64_t blocks, lba;
+	sigset_t signals;
 	double end;
 
 	if (argc != 7 && !(argc == 8 && strcmp(argv[7], "both") == 0)) {
@@ -253,10 +294,12 @@ int main(int argc, char **argv)
 	written = calloc(blocks, sizeof(*written));
 	if (written == NULL || blocks < RUN_MAX)
 		return 2;
-	signal(SIGTERM, terminate);
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
 	signal(SIGPIPE, SIG_IGN);
 
-	while (!stop && now() < end) {
+	while (!stopped() && now() < end) {
 		unsigned run = 1 + (unsigned)(random64() % RUN_MAX);
 
 		lba = random64() % (blocks - run + 1);

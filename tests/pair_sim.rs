@@ -46,6 +46,7 @@ const MUST_HAPPEN: &[&str] = &[
     "disabled",
     "disk stall",
     "door call broken off",
+    "door replaced",
     "enabled both",
     "fenced",
     "flush failed",

@@ -85,7 +85,7 @@ pub use persistence::{method_of_call, with_persist_method};
 pub use port::{Nexus, NexusSpec, ObjectState, Port, PortControl, PortSpec};
 pub use providers::MAX_PROVIDER_DATA;
 pub use sbd_data::lu_files;
-pub use standby::forwarded_by_default;
+pub use standby::{changes_settings, forwarded_by_default};
 pub use task::{
     Cdb, Done, Expected, Handler, Origin, Outcome, ReadyTask, Residual, Start, Started, Task, TaskAttribute,
     TaskHandle, TmDone, TmFunction, TmRequest, TmResponse,

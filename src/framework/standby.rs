@@ -39,6 +39,13 @@ pub fn forwarded_by_default(cdb: &[u8]) -> bool {
     }
 }
 
+/// True for one of those that changes something else: reservations, mode pages, the state of the unit. Such a command must not
+/// linger on its way either, but an original peer sends and takes it without proof.
+pub fn changes_settings(cdb: &[u8]) -> bool {
+    // MODE SELECT, RESERVE, RELEASE, PERSISTENT RESERVE OUT, START STOP UNIT
+    matches!(cdb.first(), Some(0x15 | 0x55 | 0x16 | 0x17 | 0x5f | 0x1b))
+}
+
 /// The table. REPORT LUNS and REPORT TARGET PORT GROUPS do not come here. `reads`: setting `alua/standby-reads`; `all`:
 /// the policy `non-optimized` is in effect.
 pub(super) fn filter(cdb: &Cdb, reads: bool, all: bool) -> Verdict {

@@ -60,7 +60,7 @@ impl Default for Config {
             probe: Duration::from_secs(2),
             silence: Duration::from_secs(6),
             greeting: Duration::from_millis(500),
-            write_life: Duration::from_secs(5),
+            write_life: Duration::from_secs(4),
             command: Duration::from_secs(30),
             management: Duration::from_secs(5),
             exchange: Duration::from_secs(10),

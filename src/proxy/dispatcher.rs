@@ -161,6 +161,7 @@ impl Dispatcher {
                 engine.door_removed(now, door);
             }
             Event::SendFailed(message, fate) => engine.send_failed(now, &message, fate),
+            Event::LaneEnded(door) => engine.lane_ended(now, door),
             Event::Enabled(node) => engine.enabled(now, node),
             Event::Disabled => engine.disabled(now),
             Event::PresumeGone => engine.presume_gone(now),

@@ -202,6 +202,8 @@ impl Proxy {
             return Err(Status::PostMsgFailed);
         }
         let end = begin().map(|()| self.read(&sender, &lane, received));
+        // Before there can be another one.
+        self.shared.queue.push(Event::LaneEnded(id));
         sender.detach(&lane);
         end
     }

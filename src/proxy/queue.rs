@@ -16,6 +16,8 @@ pub(super) enum Event {
     /// `None`: the door's owner is gone, nobody waits.
     DoorRemoved(u32, Option<mpsc::Sender<()>>),
     SendFailed(Message, Fate),
+    /// A lane of this door has ended; nothing more comes out of it.
+    LaneEnded(u32),
     Enabled(NodeId),
     Disabled,
     PresumeGone,

@@ -12,7 +12,7 @@ const ECHO: Duration = Duration::from_secs(2);
 const SILENCE: Duration = Duration::from_secs(6);
 const RESEND: Duration = Duration::from_secs(8);
 /// A forwarded write begins so long after its token was given out, or never.
-pub const WRITE_LIFE: Duration = Duration::from_secs(5);
+pub const WRITE_LIFE: Duration = Duration::from_secs(4);
 
 #[derive(Debug, Clone, Copy)]
 pub enum Message {
@@ -266,6 +266,21 @@ impl World {
         self.feed(n, Event::AluaDisable)
     }
 
+    /// The daemon of this node was replaced: nothing is known of the peer until it is heard again.
+    pub fn replace_door(&mut self, n: usize) -> Verdict {
+        self.count("door replaced");
+        if self.broken(Rule::WriteOnceForAllDoors) {
+            self.nodes[n].seen.clear();
+        }
+        self.peer_gone(n)
+    }
+
+    fn peer_gone(&mut self, n: usize) -> Verdict {
+        self.nodes[n].peer_up = false;
+        self.outlast_all(n);
+        self.feed(n, Event::PeerDown)
+    }
+
     pub fn liveness(&mut self, n: usize) -> Verdict {
         if self.now >= self.nodes[n].next_echo {
             self.nodes[n].next_echo = self.now + ECHO;
@@ -282,10 +297,8 @@ impl World {
             self.send(n, Message::Active(generation));
         }
         if self.nodes[n].peer_up && self.now > self.nodes[n].heard_at + SILENCE {
-            self.nodes[n].peer_up = false;
             self.count("peer down");
-            self.outlast_all(n);
-            return self.feed(n, Event::PeerDown);
+            return self.peer_gone(n);
         }
         Ok(())
     }

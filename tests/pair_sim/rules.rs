@@ -41,6 +41,8 @@ pub enum Rule {
     RecordAfterLapse,
     /// A repeated message is no second write.
     WriteOnce,
+    /// Nor is one that comes again through another door.
+    WriteOnceForAllDoors,
     /// A forwarded write that lingered on its way is refused.
     WriteToken,
     /// And one that lingered at the owner's fence.
@@ -54,7 +56,7 @@ pub enum Rule {
 }
 
 impl Rule {
-    pub const ALL: [Rule; 24] = [
+    pub const ALL: [Rule; 25] = [
         Rule::KillTasks,
         Rule::FlushBeforeRelease,
         Rule::FlushFailureKeepsActive,
@@ -74,6 +76,7 @@ impl Rule {
         Rule::RenewalChecks,
         Rule::RecordAfterLapse,
         Rule::WriteOnce,
+        Rule::WriteOnceForAllDoors,
         Rule::WriteToken,
         Rule::WriteStart,
         Rule::OutcomeWaits,

@@ -213,6 +213,7 @@ impl World {
                 self.nodes[n].frozen_until = self.now + self.rng.ms(40_000);
                 self.count("node paused");
             }
+            34..38 if self.nodes[n].up => return self.replace_door(n),
             _ => {}
         }
         Ok(())

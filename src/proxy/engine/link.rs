@@ -149,10 +149,10 @@ impl Link {
     }
 
     pub fn installed(&mut self, door: u32) {
+        // The numbers of the peer's life go on: a message that came through the former door is repeated here, not new.
         self.door = Some(door);
         self.gate = false;
         self.stuck = false;
-        self.sequence = Sequence::default();
     }
 
     /// True when it was the installed one.

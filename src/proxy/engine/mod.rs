@@ -243,6 +243,13 @@ impl Engine {
         self.opened(now, was_open);
     }
 
+    /// The stream that carried the messages has ended, and what was in it is lost: the peer is not waited for.
+    pub fn lane_ended(&mut self, now: Duration, door: u32) {
+        if self.link.door == Some(door) && self.link.up {
+            self.peer_down(now, true);
+        }
+    }
+
     /// A message did not get through the door, as far as anybody knows.
     pub fn send_failed(&mut self, now: Duration, message: &Message, fate: Fate) {
         self.with(now, |engine, cx| match &message.body {
@@ -268,6 +275,8 @@ impl Engine {
         self.opened(now, was_open);
         if was_open && self.link.up {
             self.with(now, |engine, cx| engine.announcer.begin_round(cx));
+        } else if was_open {
+            self.link.hasten_probe(now);
         }
         for message in self.held.take() {
             self.with(now, |engine, cx| engine.dispatch(cx, message));

@@ -4,7 +4,7 @@ use super::super::codes;
 use super::super::message::{Body, PortId, RemotePort, ScsiCmd, ScsiData, ScsiStatus as StatusMessage, Session};
 use super::announcer::port_id;
 use super::{Capabilities, Class, Context, Done, Fate, Outcome, Output, TmDone, TmFunction, TmResponse};
-use crate::framework::{Expected, forwarded_by_default};
+use crate::framework::{Expected, changes_settings, forwarded_by_default};
 use crate::scsi::{ScsiStatus, Sense};
 use crate::types::{DevId, Guid, TransportId};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -155,7 +155,8 @@ impl Standby {
         message.flags = flags(&command);
         message.cdb = command.cdb;
         message.generation = command.generation.filter(|_| changes);
-        message.token = token.map(|(nonce, _)| nonce);
+        let proves = token.or(cx.peer_token.filter(|_| cx.ours && changes_settings(&message.cdb)));
+        message.token = proves.map(|(nonce, _)| nonce);
         let upload = if command.data.len() > cx.config.immediate {
             message.total = u32::try_from(command.data.len()).ok();
             message.data = command.data[..cx.config.immediate].to_vec();

@@ -15,10 +15,7 @@ impl Active {
         }
         match cmd.total.map(|total| total as usize) {
             Some(total) if cmd.function == 0 && total > cmd.data.len() => self.begin_collecting(cx, cmd, total),
-            _ => {
-                let proof = given_out.filter(|_| !forwarded_by_default(&cmd.cdb));
-                self.start(cx, cmd, proof);
-            }
+            _ => self.start(cx, cmd, given_out),
         }
     }
 
@@ -135,9 +132,9 @@ impl Active {
 /// not: `proof` is a moment at which the peer still had it. So a retried write is not overtaken by its first copy (7.7).
 fn may_happen(cx: &Context<'_>, cmd: &ScsiCmd, proof: Option<Duration>, own: &Announcer) -> bool {
     let generation = own.generation(&cmd.guid);
-    if cmd.function != 0 || cmd.cdb.is_empty() || forwarded_by_default(&cmd.cdb) {
-        return cmd.generation.is_none() || cmd.generation == generation;
-    }
     let fresh = proof.is_some_and(|at| cx.now.saturating_sub(at) < cx.config.write_life);
+    if cmd.function != 0 || cmd.cdb.is_empty() || forwarded_by_default(&cmd.cdb) {
+        return (fresh || cmd.token.is_none()) && (cmd.generation.is_none() || cmd.generation == generation);
+    }
     fresh && cmd.generation.is_some() && cmd.generation == generation
 }

@@ -1,6 +1,7 @@
 //! Channel, handshake, announcements.
 
 use super::*;
+use crate::scsi::Sense;
 
 #[test]
 fn two_of_ours_recognise_each_other_and_accept_their_ports() {
@@ -444,6 +445,24 @@ fn disabling_ends_forwarded_commands_and_holds_registrations() {
     pair.a.to_peer.clear();
     pair.a.tick(pair.now + 10 * SECOND);
     assert!(pair.a.to_peer.is_empty(), "nothing is sent while disabled");
+}
+
+#[test]
+fn the_end_of_the_stream_is_peer_down_at_once() {
+    let mut pair = Pair::up();
+    pair.b.read(pair.now, 1, 512);
+    pair.b.to_peer.clear();
+    pair.b.engine.lane_ended(pair.now, 7);
+    pair.b.perform(pair.now);
+    assert_eq!(pair.b.outcomes(), [], "of another door");
+    pair.b.engine.lane_ended(pair.now, 1);
+    pair.b.perform(pair.now);
+    assert_eq!(pair.b.outcomes(), [(1, Outcome::check(Sense::ALUA_UNAVAILABLE))]);
+    assert_eq!(pair.b.events.last(), Some(&PeerEvent::Down));
+    // The next stream begins with this.
+    pair.b.enable(pair.now);
+    pair.pass(SECOND / 4);
+    assert!(pair.b.engine.peer_status().reachable);
 }
 
 /// H27.

@@ -82,6 +82,31 @@ fn pieces_in_any_order_and_more_than_once() {
     assert!(pair.a.started[0].data == data);
 }
 
+/// A message comes once more after the owner's daemon was replaced: the write would undo what its host wrote meanwhile.
+#[test]
+fn a_new_door_makes_no_old_message_new() {
+    let mut pair = owned();
+    let data = pattern(512);
+    pair.b.forward(pair.now, 1, &WRITE, length(&data), &data);
+    let write = pair.b.sent().remove(0);
+    pair.a.post(pair.now, write.clone());
+    let id = pair.a.started.remove(0).id;
+    pair.a.engine.finished(pair.now, id, Outcome::data_out(512));
+    pair.a.perform(pair.now);
+    pair.settle();
+    assert_eq!(pair.b.outcomes(), [(1, Outcome::data_out(512))]);
+    pair.a.engine.door_removed(pair.now, 1);
+    pair.a.engine.door_installed(1);
+    pair.a.enable(pair.now);
+    pair.b.enable(pair.now);
+    pair.pass(SECOND / 2);
+    pair.b.forward(pair.now, 2, &WRITE, length(&data), &data);
+    pair.settle();
+    assert_eq!(pair.a.started.drain(..).count(), 1, "a new one happens");
+    pair.a.post(pair.now, write);
+    assert!(pair.a.started.is_empty());
+}
+
 #[test]
 fn everything_that_is_not_in_the_table_is_a_write() {
     let mut pair = owned();
@@ -112,6 +137,39 @@ fn everything_that_is_not_in_the_table_is_a_write() {
         }
         assert!(pair.a.started.is_empty());
     }
+}
+
+/// What changes no block is taken without proof too, for an original peer has none to give; one of ours gives it.
+#[test]
+fn reservations_do_not_linger_either() {
+    let reserve = [0x5f, 1, 0, 0, 0, 0, 0, 0, 24, 0];
+    let list = pattern(24);
+    let mut pair = owned();
+    pair.b.forward(pair.now, 1, &reserve, length(&list), &list);
+    let sent = pair.b.sent().remove(0);
+    let Body::ScsiCmd(cmd) = &sent.body else {
+        panic!("{sent:?}")
+    };
+    assert!(cmd.token.is_some() && cmd.generation.is_none());
+    pair.a.post(pair.now, sent.clone());
+    assert!(pair.a.started.remove(0).start_by.is_some());
+    pair.pass(pair.a.engine.config.write_life);
+    let late = ScsiCmd {
+        task: cmd.task + 1,
+        ..(**cmd).clone()
+    };
+    pair.a
+        .post(pair.now, Message::new(late.task, Body::ScsiCmd(Box::new(late))));
+    assert!(matches!(&pair.a.bodies()[..], [Body::ScsiStatus(status)] if status.status == 0x08));
+    assert!(pair.a.started.is_empty());
+
+    let mut pair = Pair::with_original();
+    pair.a.forward(pair.now, 1, &reserve, length(&list), &list);
+    let sent = pair.a.bodies();
+    assert!(
+        matches!(&sent[..], [Body::ScsiCmd(cmd)] if cmd.token.is_none()),
+        "{sent:?}"
+    );
 }
 
 /// A write that lingers on its way is refused when it arrives, and its host hears of it only then.

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{PATIENCE, Stmfd, build_dir, free_port, must, wait_for};
+use common::{PATIENCE, ServiceManager, Stmfd, build_dir, free_port, must, wait_for};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
@@ -348,20 +348,17 @@ fn leaves_the_terminal() {
 }
 
 #[test]
-fn tells_the_service_manager_when_it_is_attached() {
+fn tells_the_service_manager_when_it_is_attached_and_that_it_lives() {
     let dir = tempfile::tempdir().unwrap();
     let stmfd = Stmfd::start(dir.path());
-    let socket = dir.path().join("notify");
-    let manager = std::os::unix::net::UnixDatagram::bind(&socket).unwrap();
-    manager.set_read_timeout(Some(PATIENCE)).unwrap();
+    let manager = ServiceManager::start(dir.path());
     let port = free_port();
     let mut command = command(
         &["-f", "--plain", "--connect", &format!("127.0.0.1:{port}")],
         &stmfd.endpoint(),
     );
-    let proxy = Proxy(command.env("NOTIFY_SOCKET", &socket).spawn().unwrap());
-    let mut told = [0; 64];
-    let count = manager.recv(&mut told).unwrap();
-    assert_eq!(&told[..count], b"READY=1", "before any peer is there");
+    let proxy = Proxy(manager.watch(&mut command).spawn().unwrap());
+    // Before any peer is there.
+    assert_eq!(manager.told(3), ["READY=1", "WATCHDOG=1", "WATCHDOG=1"]);
     drop(proxy);
 }

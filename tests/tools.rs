@@ -386,21 +386,11 @@ fn output_that_goes_nowhere() {
 #[test]
 fn stmfd_tells_the_service_manager_that_it_lives() {
     let dir = tempfile::tempdir().unwrap();
-    let socket = dir.path().join("notify");
-    let manager = std::os::unix::net::UnixDatagram::bind(&socket).unwrap();
-    manager.set_read_timeout(Some(common::PATIENCE)).unwrap();
+    let manager = common::ServiceManager::start(dir.path());
     let portal = format!("127.0.0.1:{}", common::free_port());
     let mut command = Stmfd::command(dir.path(), &portal);
-    command
-        .env("NOTIFY_SOCKET", &socket)
-        .env("WATCHDOG_USEC", "100000")
-        .env_remove("WATCHDOG_PID");
+    manager.watch(&mut command);
     let stmfd = Stmfd::start_command(command, dir.path(), &portal);
-    let told = || {
-        let mut told = [0; 64];
-        let count = manager.recv(&mut told).unwrap();
-        String::from_utf8(told[..count].to_vec()).unwrap()
-    };
-    assert_eq!([told(), told(), told()], ["READY=1", "WATCHDOG=1", "WATCHDOG=1"]);
+    assert_eq!(manager.told(3), ["READY=1", "WATCHDOG=1", "WATCHDOG=1"]);
     stmfd.stop();
 }

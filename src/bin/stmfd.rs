@@ -4,7 +4,6 @@ use nix::unistd::{Gid, Pid, Uid};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 use stmf::door::Credentials;
 use stmf::iscsi::directory::Patience;
 use stmf::service::{Options, Request, Response, Service};
@@ -137,12 +136,10 @@ fn run(flags: Flags) -> Result<(), Box<dyn std::error::Error>> {
     let servers = serve_views(&service, flags.web, flags.metrics)?;
     eprintln!("stmfd: ready");
     systemd::notify("READY=1");
-    if let Some(interval) = systemd::watchdog() {
+    systemd::keep_alive({
         let service = service.clone();
-        std::thread::Builder::new()
-            .name("watchdog".to_owned())
-            .spawn(move || answer_for(&service, interval))?;
-    }
+        move || answers(&service)
+    })?;
 
     let signal = stop.wait()?;
     log::info!("stopping on {signal}");
@@ -176,20 +173,15 @@ fn serve_views(
         .collect()
 }
 
-/// Tells the service manager again and again that the service answers; a service that does not keeps this thread waiting.
-fn answer_for(service: &Service, interval: Duration) {
+/// Does the service answer requests? One that hangs does not come back.
+fn answers(service: &Service) -> bool {
     let myself = Credentials {
         pid: Pid::this().as_raw(),
         uid: Uid::effective().as_raw(),
         gid: Gid::effective().as_raw(),
     };
-    loop {
-        let (answer, _) = service.dispatch(Request::GetState, Vec::new(), myself);
-        if let Response::State(_) = answer {
-            systemd::notify("WATCHDOG=1");
-        }
-        std::thread::sleep(interval);
-    }
+    let (answer, _) = service.dispatch(Request::GetState, Vec::new(), myself);
+    matches!(answer, Response::State(_))
 }
 
 /// Every LU keeps two files open and every session a socket; the usual soft limit of 1024 is for programs that use select(2).

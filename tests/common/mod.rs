@@ -5,6 +5,7 @@ pub mod rpc;
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -34,6 +35,39 @@ pub fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
     while !holds() {
         assert!(Instant::now() < end, "timed out: {what}");
         std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// The service manager, as `sd_notify(3)` sees it. Wants to hear every 50 ms that a daemon lives.
+pub struct ServiceManager {
+    socket: UnixDatagram,
+    path: PathBuf,
+}
+
+impl ServiceManager {
+    pub fn start(directory: &Path) -> ServiceManager {
+        let path = directory.join("notify");
+        let socket = UnixDatagram::bind(&path).expect("socket");
+        socket.set_read_timeout(Some(PATIENCE)).expect("time-out");
+        ServiceManager { socket, path }
+    }
+
+    /// The daemon of this command is one of its services.
+    pub fn watch<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command
+            .env("NOTIFY_SOCKET", &self.path)
+            .env("WATCHDOG_USEC", "100000")
+            .env_remove("WATCHDOG_PID")
+    }
+
+    /// The next messages.
+    pub fn told(&self, count: usize) -> Vec<String> {
+        let message = |_| {
+            let mut bytes = [0; 64];
+            let length = self.socket.recv(&mut bytes).expect("a message");
+            String::from_utf8_lossy(&bytes[..length]).into_owned()
+        };
+        (0..count).map(message).collect()
     }
 }
 

@@ -171,6 +171,11 @@ fn serve(options: &Options, host: &str, node: NodeId, tls: Option<Tls>, on_hang_
     };
     relay.attach(handle);
     systemd::notify("READY=1");
+    let watched = Arc::clone(&relay);
+    if let Err(error) = systemd::keep_alive(move || watched.is_alive()) {
+        log::error!("pthread_create() call failed: {error}");
+        return EXIT_FAILED;
+    }
     let keeper = Arc::clone(&relay);
     let keep = move || attachment::keep(&*framework, door.descriptor(), &keeper, handle);
     if let Err(error) = thread::Builder::new()

@@ -1,7 +1,7 @@
 //! Wing and Gong's search for an order of all calls that fits their times and is right for one caller alone, with Lowe's
 //! memory of what has been tried.
 
-use crate::history::{Lane, Part};
+use crate::history::{Event, Lane, Part};
 use crate::model::Model;
 use std::collections::{BTreeMap, HashSet};
 
@@ -61,6 +61,7 @@ fn linearize(lanes: &[Lane]) -> Result<(), String> {
         };
         let mut places = step.places.clone();
         places[lane] += 1;
+        leave_out_late(lanes, &mut places);
         if tried.insert((places.clone(), model.clone())) {
             if steps.len() > best.0 {
                 best = (steps.len(), describe(lanes, &places, &model));
@@ -77,20 +78,33 @@ fn complete(lanes: &[Lane], places: &[usize]) -> bool {
     rest.all(|event| event.outcome.is_none())
 }
 
-/// No call that is still to come had ended before this one began; and one without outcome does not follow a call that began
-/// when it could no longer take effect.
+/// Passes calls without outcome that can no longer take effect. So orders in which they did and did not, which have come to the
+/// same, count as one.
+fn leave_out_late(lanes: &[Lane], places: &mut Places) {
+    for at in 0..lanes.len() {
+        if lanes[at]
+            .get(places[at])
+            .is_some_and(|event| is_too_late(lanes, places, event))
+        {
+            places[at] += 1;
+        }
+    }
+}
+
+/// A call without outcome, behind one that began when it could no longer take effect.
+fn is_too_late(lanes: &[Lane], places: &[usize], event: &Event) -> bool {
+    let last = |(lane, place): (&Lane, &usize)| lane.get(place.checked_sub(1)?).map(|done| done.start);
+    event.outcome.is_none() && lanes.iter().zip(places).filter_map(last).any(|start| start > event.end)
+}
+
+/// No call that is still to come had ended before this one began, and this one can still take effect.
 fn may_be_next(lanes: &[Lane], places: &[usize], lane: usize) -> bool {
     let event = &lanes[lane][places[lane]];
     let coming = lanes.iter().zip(places).filter_map(|(lane, place)| lane.get(*place));
     let earlier = coming
         .filter(|other| other.outcome.is_some())
         .any(|other| other.end < event.start);
-    let mut last = lanes
-        .iter()
-        .zip(places)
-        .filter_map(|(lane, place)| lane.get(place.checked_sub(1)?));
-    let too_late = event.outcome.is_none() && last.any(|done| done.start > event.end);
-    !earlier && !too_late
+    !earlier && !is_too_late(lanes, places, event)
 }
 
 fn describe(lanes: &[Lane], places: &[usize], model: &Model) -> String {

@@ -20,6 +20,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 use stmf::iscsi::admin::Refusal;
+use stmf::iscsi::directory::Patience;
 use stmf::iscsi::pdu::{Header, NO_TAG, opcode};
 use stmf::iscsi::{ChangeError, Config};
 use stmf::types::{DevId, LuChange};
@@ -79,7 +80,16 @@ fn a_write_that_another_host_has_aborted_is_not_answered() {
 /// More than the LU takes at a time (VPD page B0h) moves in parts, which no initiator sees.
 #[test]
 fn one_command_may_move_more_than_is_held_at_a_time() {
-    let node = Node::start();
+    // So much takes its time on a busy machine, and this initiator knows no pings.
+    let patience = Patience {
+        idle: Duration::from_secs(600),
+        ..Patience::default()
+    };
+    let node = Node::with(Config {
+        portals: vec!["127.0.0.1:0".parse().unwrap()],
+        patience,
+        ..Config::default()
+    });
     let guid = node.framework.lu_list()[0];
     node.framework.lu_modify(&guid, &LuChange::Size(80 << 20)).unwrap();
     let mut initiator = Initiator::login(node.address, HOST, TARGET, KEYS);

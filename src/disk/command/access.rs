@@ -103,19 +103,19 @@ fn advance<A: Access>(mut task: Task, access: A, mode: Mode) {
         return (task.done)(Outcome::status(ScsiStatus::Busy));
     }
     if task.stopped() {
-        return refuse(task, Verdict::Aborted);
+        return refuse(task, access, Verdict::Aborted);
     }
     let Task { lu, key, .. } = &task;
     match lu.gate().check() {
         Some(Verdict::Open) => {}
-        Some(verdict) => return refuse(task, verdict),
+        Some(verdict) => return refuse(task, access, verdict),
         None => {
             let (lu, key) = (Arc::clone(lu), *key);
             return lu.gate().wait(
                 key,
                 Box::new(move |verdict| match verdict {
                     Verdict::Open => submit(task, access),
-                    verdict => refuse(task, verdict),
+                    verdict => refuse(task, access, verdict),
                 }),
             );
         }
@@ -123,7 +123,7 @@ fn advance<A: Access>(mut task: Task, access: A, mode: Mode) {
     let open = lu.medium().open();
     let Some(file) = open.as_deref() else {
         drop(open);
-        return refuse(task, Verdict::Closed);
+        return refuse(task, access, Verdict::Closed);
     };
     let step = access.step(lu, file, mode);
     if mode == Mode::Wait {
@@ -144,7 +144,9 @@ fn submit<A: Access>(task: Task, access: A) {
     lu.pool().submit(Box::new(move || advance(task, access, Mode::Wait)));
 }
 
-fn refuse(task: Task, verdict: Verdict) {
+fn refuse<A>(task: Task, access: A, verdict: Verdict) {
+    // Who hears of the end may take the blocks.
+    drop(access);
     (task.done)(match verdict {
         Verdict::Aborted => Outcome::status(ScsiStatus::TaskAborted),
         _ => Outcome::check(Sense::ALUA_TRANSITION),

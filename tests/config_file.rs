@@ -58,6 +58,7 @@ fn furnish(stmfd: &Stmfd, dir: &Path) -> Vec<String> {
         "itadm modify-defaults -a none".to_owned(),
         "aluaadm enable 1".to_owned(),
         "aluaadm reads refuse".to_owned(),
+        format!("aluaadm policy {} non-optimized", guids[0]),
     ] {
         must(&mut tool(stmfd, &line));
     }
@@ -104,6 +105,7 @@ fn what_was_exported_is_there_again_after_an_import() {
         "+ alua = enabled".to_owned(),
         "- alua = disabled".to_owned(),
         "+ alua standby-reads = refuse".to_owned(),
+        format!("+ logical-unit {} policy = non-optimized", guids[0]),
         "+ host-group hosts member iqn.1998-01.com.example:a".to_owned(),
         format!("+ logical-unit {} alias = first", guids[0]),
         format!("+ view {} lun 3 host-group hosts target-group front", guids[0]),

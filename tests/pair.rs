@@ -2,9 +2,19 @@
 //! cut channel, wrong orders. The host is `c-tests/pair_io.c`.
 
 mod common;
+#[path = "iscsi/initiator.rs"]
+#[allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "only what a polite host needs; a test program"
+)]
+mod initiator;
+#[path = "pair/wire.rs"]
+mod wire;
 
 use common::rpc::Rpc;
 use common::{Stmfd, build_dir, free_port, must, run, wait_for};
+use initiator::{Initiator, read10, write10};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -13,6 +23,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use stmf::service::{Request, Response};
 use stmf::types::{AccessState, Guid, LuProperties};
+use wire::Wire;
 
 const BLOCKS: u32 = 8192;
 
@@ -23,6 +34,7 @@ struct Pair {
     proxies: [Option<Child>; 2],
     portals: [String; 2],
     channel: String,
+    wire: Option<Wire>,
     disk: String,
     guid: String,
 }
@@ -42,6 +54,7 @@ impl Pair {
             nodes: [None, None],
             proxies: [None, None],
             channel: format!("127.0.0.1:{}", free_port()),
+            wire: None,
             disk: disk.to_str().expect("UTF-8").to_owned(),
             guid: String::new(),
             portals,
@@ -87,13 +100,29 @@ impl Pair {
     }
 
     fn start_proxy(&mut self, node: usize) {
-        let role = if node == 0 { "--connect" } else { "--listen" };
+        let (role, address) = match (node, &self.wire) {
+            (0, Some(wire)) => ("--connect", &wire.address),
+            (0, None) => ("--connect", &self.channel),
+            _ => ("--listen", &self.channel),
+        };
         let mut command = Command::new(build_dir().join("stmfproxy"));
         command
-            .args(["-f", "--plain", "-n", &node.to_string(), role, &self.channel])
+            .args(["-f", "--plain", "-n", &node.to_string(), role, address])
             .env("STMF_ENDPOINT", self.node(node).endpoint())
             .stdin(Stdio::null());
         self.proxies[node] = Some(command.spawn().expect("stmfproxy starts"));
+    }
+
+    /// From now on the channel goes through a wire that can be held.
+    fn lay_wire(&mut self) {
+        self.stop_proxy(0);
+        self.wire = Some(Wire::to(&self.channel));
+        self.start_proxy(0);
+        self.wait_path(1);
+    }
+
+    fn wire(&self) -> &Wire {
+        self.wire.as_ref().expect("laid")
     }
 
     fn stop_proxy(&mut self, node: usize) {
@@ -169,8 +198,41 @@ impl Pair {
         took
     }
 
+    /// Policy `non-optimized`, on both nodes.
+    fn allow_writes_on_both(&self) {
+        must(&mut self.tool(0, "aluaadm", &["policy", &self.guid, "non-optimized"]));
+        wait_for("the policy holds on both nodes", || self.policy(1) == "non-optimized\n");
+    }
+
+    fn policy(&self, node: usize) -> String {
+        must(&mut self.tool(node, "aluaadm", &["policy", &self.guid]))
+    }
+
+    /// A host on one path that does what it is told.
+    fn initiator(&self, node: usize) -> Initiator {
+        let portal = self.portals[node].parse().expect("an address");
+        let mut host = Initiator::login(portal, "iqn.2026-11.example:both", &target(node), &[]);
+        host.test_unit_ready();
+        host
+    }
+
+    /// The blocks of the lingering write, through both paths. When the second one answers, the owner has read everything
+    /// that came before.
+    fn check_fill(&self, fill: u8) {
+        self.wait_path(1);
+        for mut host in [self.initiator(1), self.initiator(0)] {
+            let (status, data) = host.read(&read10(8, 16), 8192);
+            assert_eq!((status, data.len()), (0, 8192));
+            assert!(data.iter().all(|byte| *byte == fill), "the first write came late");
+        }
+    }
+
     /// The verifying host, for some seconds.
     fn host(&self, seconds: u32, seed: u32) -> Host {
+        self.host_with(seconds, seed, &[])
+    }
+
+    fn host_with(&self, seconds: u32, seed: u32, mode: &[&str]) -> Host {
         let program = self.dir.path().join("pair_io");
         if !program.exists() {
             let mut cc = Command::new("cc");
@@ -180,6 +242,7 @@ impl Pair {
         let mut command = Command::new(program);
         command.args([format!("iqn.2026-11.example:host{seed}"), self.url(0), self.url(1)]);
         command.args([seconds.to_string(), BLOCKS.to_string(), seed.to_string()]);
+        command.args(mode);
         command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -358,17 +421,99 @@ fn a_cut_channel_heals_and_wrong_orders_are_refused() {
     println!("host: {}", host.finish());
 }
 
-/// 7.7: not offered until a host that writes through both paths reads what it wrote also after crashes.
+/// 7.7: a host that writes through both paths, whoever owns the LU, with planned moves, a crash and a cut channel.
 #[test]
-fn the_policy_non_optimized_is_withheld() {
-    let pair = Pair::start();
-    let refused = run(&mut pair.tool(0, "aluaadm", &["policy", &pair.guid, "non-optimized"]));
-    assert!(!refused.status.success());
-    assert_eq!(
-        String::from_utf8_lossy(&refused.stderr),
-        format!("aluaadm: {}: non-optimized is not offered by this version\n", pair.guid)
+fn both_paths_write_under_the_policy_non_optimized() {
+    let mut pair = Pair::start();
+    pair.allow_writes_on_both();
+    assert!(
+        !run(&mut pair.tool(1, "aluaadm", &["policy", &pair.guid, "standby"]))
+            .status
+            .success(),
+        "only where the LU is active"
     );
-    assert_eq!(must(&mut pair.tool(0, "aluaadm", &["policy", &pair.guid])), "standby\n");
+    let host = pair.host_with(600, 4, &["both"]);
+    for round in 0..6 {
+        std::thread::sleep(Duration::from_millis(300));
+        pair.fail_over(round % 2);
+    }
+    // Each daemon ends with calls in its hands.
+    for node in [1, 0, 1] {
+        pair.stop_proxy(node);
+        std::thread::sleep(Duration::from_millis(300));
+        pair.start_proxy(node);
+        pair.wait_path(1);
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    pair.nodes[0].take().expect("running").kill();
+    must(&mut pair.tool(1, "aluaadm", &["fenced"]));
+    assert!(pair.import(1).status.success());
+    pair.start_stmfd(0);
+    pair.wait_access(0, "Standby");
+    pair.wait_path(0);
+    assert_eq!(pair.policy(0), "non-optimized\n");
+    std::thread::sleep(Duration::from_millis(500));
+    let figures = host.finish();
+    println!("host: {figures}");
+    let writes = figures
+        .split("writes ")
+        .nth(1)
+        .and_then(|rest| rest.split(',').next())
+        .expect("figures");
+    let counts: Vec<u32> = writes
+        .split(" and ")
+        .map(|count| count.parse().expect("number"))
+        .collect();
+    assert!(counts.iter().all(|count| *count > 20), "{counts:?}");
+}
+
+/// What becomes of the node whose write lingers in the channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Loss {
+    /// Its daemon is killed.
+    Daemon,
+    /// It does not reach its peer any more.
+    Peer,
+    /// The host's session with it breaks.
+    Session,
+}
+
+/// The host writes anew through the owner as soon as it hears anything of its first write, or for so long after its session
+/// broke as the manual tells it to wait; and then the first write arrives.
+#[test]
+fn a_write_that_lingers_in_the_channel_does_not_come_late() {
+    const LENGTH: u32 = 8192;
+    let mut pair = Pair::start();
+    pair.allow_writes_on_both();
+    pair.lay_wire();
+    for (loss, old) in [(Loss::Daemon, 1), (Loss::Peer, 3), (Loss::Session, 5)] {
+        let new = old + 1;
+        let (mut owner, mut other) = (pair.initiator(0), pair.initiator(1));
+        let write = |host: &mut Initiator, fill: u8| {
+            let data = [fill; LENGTH as usize];
+            host.write(&write10(8, 16), &data, data.len(), 0, data.len())
+        };
+        wait_for("writes are forwarded", || write(&mut other, old) == 0);
+        pair.wire().hold_next_write();
+        let header = Initiator::command(&write10(8, 16), 0xa0, LENGTH);
+        other.request(header, &[old; LENGTH as usize]);
+        wait_for("the write is on its way", || pair.wire().holds());
+        if loss == Loss::Session {
+            drop(other);
+            std::thread::sleep(Duration::from_secs(5));
+        } else {
+            if loss == Loss::Daemon {
+                pair.stop_proxy(1);
+            }
+            assert_eq!(other.receive().header.0[3], 0x02, "{loss:?}: CHECK CONDITION");
+        }
+        assert_eq!(write(&mut owner, new), 0);
+        pair.wire().release();
+        if loss == Loss::Daemon {
+            pair.start_proxy(1);
+        }
+        pair.check_fill(new);
+    }
 }
 
 /// Hazard H24: ALUA is disabled while the LU moves; hazard H25: the other node's id.

@@ -156,7 +156,7 @@ fn policy(invocation: &Invocation, service: &dyn Service, console: &mut Console<
     match status {
         Status::NotFound => console.error(format_args!("{operand}: not found")),
         Status::AccessStateSet => console.error(format_args!("{operand}: not active on this node")),
-        Status::InvalidArg => console.error(format_args!("{operand}: non-optimized is not offered by this version")),
+        Status::InvalidArg => console.error(format_args!("{operand}: the other node cannot do that")),
         other => return report(Err(other), console),
     }
     passed_on(status.code())
@@ -342,7 +342,7 @@ mod tests {
             (
                 Status::InvalidArg,
                 7,
-                format!("aluaadm: {GUID}: non-optimized is not offered by this version\n"),
+                format!("aluaadm: {GUID}: the other node cannot do that\n"),
             ),
             (Status::Perm, 5, "aluaadm: permission denied\n".to_owned()),
         ] {

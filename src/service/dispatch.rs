@@ -159,8 +159,6 @@ impl Service {
             Request::PeerFenced => done(f.peer_fenced())?,
 
             Request::GetLuPolicy(guid) => Response::LuPolicy(f.lu_policy(&guid)?),
-            // Withheld: see "Known gaps" of docs/design.md.
-            Request::SetLuPolicy(_, true) => return Err(Status::InvalidArg),
             Request::SetLuPolicy(guid, non_optimized) => done(f.set_lu_policy(&guid, non_optimized))?,
             Request::GetStandbyReads => Response::StandbyReads(f.standby_reads()),
             Request::SetStandbyReads(forward) => done(f.set_standby_reads(forward))?,

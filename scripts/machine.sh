@@ -5,8 +5,7 @@
 DEBIAN_CACHE=${DEBIAN_CACHE:-$PWD/target/debian}
 DEBIAN_MIRROR=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
 NETWORK=stmf-$$
-declare -A MACHINE LEADER
-MOUNTED=()
+declare -A MACHINE LEADER MOUNTED
 
 . "${BASH_SOURCE[0]%/*}/basics.sh"
 
@@ -48,17 +47,23 @@ base() {
     touch "$DEBIAN_CACHE/.complete"
 }
 
-# machine NAME DEB...: a copy of the bare system, with these packages in /srv/packages and all that they depend on in apt's cache.
-machine() {
+# copy NAME: a copy of the bare system.
+copy() {
     local name=$1 root=$WORK/$1
-    shift
     mkdir "$root" "$root.changes" "$root.work"
     mount -t overlay overlay -o "lowerdir=$DEBIAN_CACHE,upperdir=$root.changes,workdir=$root.work" "$root"
-    MOUNTED+=("$root")
+    MOUNTED[$root]=1
     # It need not survive a crash of the test.
     echo force-unsafe-io >"$root/etc/dpkg/dpkg.cfg.d/unsafe-io"
     echo "$name" >"$root/etc/hostname"
     echo 'APT::Install-Recommends "false";' >"$root/etc/apt/apt.conf.d/00recommends"
+}
+
+# machine NAME DEB...: such a copy, with these packages in /srv/packages and all that they depend on in apt's cache.
+machine() {
+    local name=$1 root=$WORK/$1
+    shift
+    copy "$name"
     mkdir -p "$root/srv/packages"
     cp "$@" "$root/srv/packages/"
     DEBIAN_FRONTEND=noninteractive chroot "$root" sh -c 'apt-get install -y -qq --download-only /srv/packages/*.deb' >"$WORK/$name.apt" 2>&1 ||
@@ -87,7 +92,8 @@ first_process() {
     return 1
 }
 
-is_up() { on "$1" systemctl is-system-running | grep -Eq 'running|degraded'; }
+# Degraded: something that has nothing to do with the test, and a status that is not 0.
+is_up() { [[ $(on "$1" systemctl is-system-running) =~ ^(running|degraded)$ ]]; }
 
 # on NAME COMMAND...: as root in that machine.
 on() {
@@ -104,6 +110,15 @@ crash() {
     unset "MACHINE[$1]" "LEADER[$1]"
 }
 
+# scrap NAME: ends a machine and forgets what is on it; its cable stays.
+scrap() {
+    local root=$WORK/$1
+    [ -z "${LEADER[$1]:-}" ] || crash "$1"
+    umount "$root"
+    unset "MOUNTED[$root]"
+    rm -rf "$root" "$root.changes" "$root.work"
+}
+
 machines_stop() {
     local status=$? name space root
     for name in "${!LEADER[@]}"; do
@@ -112,6 +127,6 @@ machines_stop() {
     done
     for name in "${!MACHINE[@]}"; do wait "${MACHINE[$name]}" || :; done
     for space in $(ip netns list | awk -v network="$NETWORK" 'index($1, network) == 1 { print $1 }'); do ip netns delete "$space"; done
-    for root in "${MOUNTED[@]}"; do umount "$root"; done
+    for root in "${!MOUNTED[@]}"; do umount "$root"; done
     rm -rf "$WORK"
 }

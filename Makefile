@@ -41,12 +41,9 @@ conformance: build
 check-vm: build
 	lab/check
 
-# Debian packages of `check-ocf`: a cluster engine, and the tester of its agents.
+# A cluster engine, and the tester of its agents.
 ocf-deps: deps
-	@packages="pacemaker corosync pacemaker-cli-utils resource-agents libxml2-utils"; \
-	dpkg-query -W $$packages >/dev/null 2>&1 && exit 0; \
-	[ "$$(id -u)" = 0 ] || { echo "ocf-deps: needed: $$packages" >&2; exit 1; }; \
-	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$packages >/dev/null
+	@scripts/need $@ pacemaker corosync pacemaker-cli-utils resource-agents libxml2-utils
 
 # The resource agent under a real Pacemaker cluster of two nodes in namespaces; see docs/pacemaker.md. Takes two minutes.
 check-ocf: build ocf-deps
@@ -60,11 +57,7 @@ bench: build
 
 # What the comparison with another target needs beyond `make deps`.
 bench-deps: deps
-	@for package in tgt libiscsi-dev python3 gcc; do \
-		dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q 'install ok installed' || missing="$$missing $$package"; done; \
-	[ -z "$$missing" ] && exit 0; \
-	[ "$$(id -u)" = 0 ] || { echo "bench-deps: these packages are missing:$$missing" >&2; exit 1; }; \
-	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null
+	@scripts/need $@ tgt libiscsi-dev python3 gcc
 
 # stmfd beside Debian's tgt and a bare loop; writes docs/performance.md. BENCH_FLAGS=--quick takes about 2 minutes.
 bench-iscsi: build bench-deps
@@ -77,7 +70,7 @@ bench-pair: build bench-deps
 
 # What packaging needs beyond `make deps`; all of it is in Debian main.
 deb-deps: deps
-	@scripts/deb-deps
+	@scripts/need $@ debhelper dpkg-dev lintian debootstrap systemd-container
 
 # Debian packages, into target/deb.
 deb: build deb-deps
@@ -91,10 +84,11 @@ check-deb: deb
 check-docs: deb
 	scripts/check-docs
 
-# The status page in a headless browser, with two nodes under load; leaves target/status-page.png.
+# A browser and its driver.
 web-deps: deps
-	@scripts/web-deps
+	@scripts/need $@ chromium chromium-driver
 
+# The status page in that browser, without a display, with two nodes under load; leaves target/status-page.png.
 check-web: build web-deps
 	scripts/check-web
 

@@ -3,6 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `provider` | create, import, identify |
+//! | `scan` | which LU a file could be imported as |
 //! | `lu` | an open LU as the framework sees it |
 //! | `command/` | SCSI commands, one file per family, one table |
 //! | `medium`, `extents` | the user data: reads, writes, flush; holes |
@@ -32,6 +33,7 @@ mod registry;
 #[cfg(test)]
 mod reservation_tests;
 mod reservations;
+pub mod scan;
 mod size;
 mod sys;
 #[cfg(test)]

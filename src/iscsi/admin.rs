@@ -144,6 +144,16 @@ pub enum Change {
         name: String,
     },
     Defaults(DefaultsChange),
+    /// Portals that the group has already stay as they are.
+    AddPortals {
+        name: String,
+        portals: Vec<SocketAddr>,
+    },
+    /// At least one must stay.
+    RemovePortals {
+        name: String,
+        portals: Vec<SocketAddr>,
+    },
 }
 
 /// Why a change was refused. Nothing has changed.
@@ -174,6 +184,8 @@ pub enum Refusal {
     Properties(Vec<(String, String)>),
     /// The framework or the store refused; the log tells more.
     Failed(Status),
+    /// The portal is none of the group's.
+    NotInGroup(SocketAddr),
 }
 
 impl Refusal {
@@ -189,7 +201,7 @@ impl Refusal {
                 Status::InvalidArg
             }
             Refusal::Exists(_) | Refusal::PortalInUse(_) => Status::Exists,
-            Refusal::NotFound(_) | Refusal::NoGroup(_) => Status::NotFound,
+            Refusal::NotFound(_) | Refusal::NoGroup(_) | Refusal::NotInGroup(_) => Status::NotFound,
             Refusal::Busy(_) => Status::Busy,
             Refusal::TooMany(_) | Refusal::NoTag => Status::Error,
             Refusal::Failed(status) => *status,
@@ -215,6 +227,7 @@ impl fmt::Display for Refusal {
                 f.write_str(&texts.join("; "))
             }
             Refusal::Failed(status) => status.fmt(f),
+            Refusal::NotInGroup(portal) => write!(f, "portal {portal} is not in the portal group"),
         }
     }
 }

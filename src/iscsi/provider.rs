@@ -274,6 +274,7 @@ impl Provider {
             }
             Change::CreateGroup { .. } => Effect::IscsiCreated(PortalGroup, name),
             Change::DeleteGroup { .. } => Effect::IscsiDeleted(PortalGroup, name, 0),
+            Change::AddPortals { .. } | Change::RemovePortals { .. } => Effect::IscsiModified(PortalGroup, name),
             Change::CreateInitiator { .. } => Effect::IscsiCreated(Initiator, name),
             Change::ModifyInitiator { .. } => Effect::IscsiModified(Initiator, name),
             Change::DeleteInitiator { .. } => Effect::IscsiDeleted(Initiator, name, 0),

@@ -62,7 +62,7 @@ pub fn prepare(
         Some(_) => return Err("invalid size".to_owned()),
     };
     let failed = |error: io::Error| format!("{path}: {}", reason(&error));
-    let signals = signals::block_termination().map_err(|errno| failed(errno.into()))?;
+    let signals = signals::hold_termination().map_err(|errno| failed(errno.into()))?;
     let (file, before) = match open(path, create) {
         Ok(opened) => opened,
         Err(error) => {

@@ -23,6 +23,8 @@ impl Config {
             Change::ModifyInitiator { name, change } => config.modify_initiator(name, change),
             Change::DeleteInitiator { name } => config.delete_initiator(name),
             Change::Defaults(change) => config.set_defaults(change).map(|()| String::new()),
+            Change::AddPortals { name, portals } => config.add_portals(name, portals),
+            Change::RemovePortals { name, portals } => config.remove_portals(name, portals),
         }?;
         Ok((config, name))
     }
@@ -134,32 +136,64 @@ impl Config {
         if self.groups.len() >= OTHERS_MAX {
             return Err(Refusal::TooMany(OTHERS_MAX));
         }
-        let mut distinct: Vec<SocketAddr> = Vec::new();
-        for portal in portals {
-            let portal = SocketAddr::new(portal.ip().to_canonical(), portal.port());
-            if self.groups.iter().any(|group| group.portals.contains(&portal)) {
-                return Err(Refusal::PortalInUse(portal));
-            }
-            if !distinct.contains(&portal) {
-                distinct.push(portal);
-            }
-        }
-        match distinct.len() {
-            0 => return Err(Refusal::NoPortal),
-            1..=PORTALS_MAX => {}
-            _ => return Err(Refusal::TooMany(PORTALS_MAX)),
-        }
-        self.groups.push(Group {
+        let mut group = Group {
             name: name.to_owned(),
-            portals: distinct,
+            portals: Vec::new(),
             generation: 1,
-        });
+        };
+        self.put_portals(&mut group, portals)?;
+        self.groups.push(group);
         Ok(name.to_owned())
     }
 
-    fn delete_group(&mut self, name: &str, force: bool) -> Result<String, Refusal> {
+    /// Portals for a group that has none of another one; each is stored once.
+    fn put_portals(&self, group: &mut Group, portals: &[SocketAddr]) -> Result<(), Refusal> {
+        for portal in portals.iter().map(canonical) {
+            let others = self.groups.iter().filter(|other| other.name != group.name);
+            if others.into_iter().any(|other| other.portals.contains(&portal)) {
+                return Err(Refusal::PortalInUse(portal));
+            }
+            if !group.portals.contains(&portal) {
+                group.portals.push(portal);
+            }
+        }
+        match group.portals.len() {
+            0 => Err(Refusal::NoPortal),
+            1..=PORTALS_MAX => Ok(()),
+            _ => Err(Refusal::TooMany(PORTALS_MAX)),
+        }
+    }
+
+    fn add_portals(&mut self, name: &str, portals: &[SocketAddr]) -> Result<String, Refusal> {
+        let at = self.group_at(name)?;
+        let mut group = self.groups[at].clone();
+        self.put_portals(&mut group, portals)?;
+        group.generation += 1;
+        self.groups[at] = group;
+        Ok(name.to_owned())
+    }
+
+    fn remove_portals(&mut self, name: &str, portals: &[SocketAddr]) -> Result<String, Refusal> {
+        let at = self.group_at(name)?;
+        let group = &mut self.groups[at];
+        for portal in portals.iter().map(canonical) {
+            let place = group.portals.iter().position(|known| *known == portal);
+            group.portals.remove(place.ok_or(Refusal::NotInGroup(portal))?);
+        }
+        if group.portals.is_empty() {
+            return Err(Refusal::NoPortal);
+        }
+        group.generation += 1;
+        Ok(name.to_owned())
+    }
+
+    fn group_at(&self, name: &str) -> Result<usize, Refusal> {
         let at = self.groups.iter().position(|group| group.name == name);
-        let at = at.ok_or_else(|| Refusal::NotFound(name.to_owned()))?;
+        at.ok_or_else(|| Refusal::NotFound(name.to_owned()))
+    }
+
+    fn delete_group(&mut self, name: &str, force: bool) -> Result<String, Refusal> {
+        let at = self.group_at(name)?;
         for target in &mut self.targets {
             let before = target.bindings.len();
             target.bindings.retain(|binding| binding.group != name);
@@ -222,6 +256,11 @@ impl Config {
         initiator.generation += 1;
         Ok(())
     }
+}
+
+/// An IPv4 address that is written as an IPv6 one is the same.
+fn canonical(portal: &SocketAddr) -> SocketAddr {
+    SocketAddr::new(portal.ip().to_canonical(), portal.port())
 }
 
 /// The tag of a new binding (`iscsi-target.md` chapter 3): the group's name if that is a number and free, else one more

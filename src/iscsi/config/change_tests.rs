@@ -197,3 +197,44 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn portals_come_and_go() {
+    let portals = |texts: &[&str]| texts.iter().map(|portal| portal.parse().unwrap()).collect();
+    let add = |name: &str, texts: &[&str]| Change::AddPortals {
+        name: name.into(),
+        portals: portals(texts),
+    };
+    let remove = |name: &str, texts: &[&str]| Change::RemovePortals {
+        name: name.into(),
+        portals: portals(texts),
+    };
+    let two = after(&[group("a", &["192.0.2.1:3260"]), group("b", &["192.0.2.2:3260"])]);
+    let shown = |config: &Config| -> Vec<String> {
+        let group = config.groups.iter().find(|group| group.name == "a").unwrap();
+        group.portals.iter().map(SocketAddr::to_string).collect()
+    };
+    let (more, name) = two
+        .changed(&add("a", &["[::ffff:192.0.2.3]:3260", "192.0.2.1:3260"]))
+        .unwrap();
+    assert_eq!(
+        (name.as_str(), shown(&more)),
+        ("a", vec!["192.0.2.1:3260".to_owned(), "192.0.2.3:3260".to_owned()])
+    );
+    let (less, _) = more.changed(&remove("a", &["192.0.2.1:3260"])).unwrap();
+    assert_eq!(shown(&less), ["192.0.2.3:3260"]);
+    let other = "192.0.2.2:3260".parse().unwrap();
+    let refusal = |config: &Config, change: Change| config.changed(&change).unwrap_err();
+    assert_eq!(
+        refusal(&two, add("a", &["192.0.2.2:3260"])),
+        Refusal::PortalInUse(other)
+    );
+    assert_eq!(
+        refusal(&two, remove("a", &["192.0.2.2:3260"])),
+        Refusal::NotInGroup(other)
+    );
+    assert_eq!(refusal(&two, remove("a", &["192.0.2.1:3260"])), Refusal::NoPortal);
+    for change in [add("c", &["192.0.2.9:3260"]), remove("c", &["192.0.2.9:3260"])] {
+        assert_eq!(refusal(&two, change), Refusal::NotFound("c".into()));
+    }
+}

@@ -29,5 +29,6 @@ pub mod service;
 pub mod signals;
 pub mod store;
 pub mod systemd;
+mod terminal;
 pub mod types;
 pub mod web;

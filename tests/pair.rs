@@ -349,6 +349,73 @@ fn planned_moves_lose_nothing() {
     );
 }
 
+/// `stmfadm move-lu`: each acknowledged write is read through the new owner, and an LU that the peer cannot take comes back.
+#[test]
+fn one_command_moves_an_lu_or_leaves_it() {
+    let mut pair = Pair::start();
+    let host = pair.host(600, 9);
+    for round in 0..10 {
+        std::thread::sleep(Duration::from_millis(150));
+        let from = round % 2;
+        let rehearsed = must(&mut pair.tool(from, "stmfadm", &["move-lu", "--dry-run", &pair.guid]));
+        assert!(
+            rehearsed.starts_with(&format!("would move logical unit {} on ", pair.guid)),
+            "{rehearsed}"
+        );
+        assert_eq!(pair.access(from), "Active");
+        assert_eq!(
+            must(&mut pair.tool(from, "stmfadm", &["move-lu", "--to=peer", &pair.guid])),
+            ""
+        );
+        assert_eq!(
+            (pair.access(from), pair.access(1 - from)),
+            ("Standby".into(), "Active".into())
+        );
+        let again = run(&mut pair.tool(from, "stmfadm", &["move-lu", &pair.guid]));
+        let text = String::from_utf8_lossy(&again.stderr).into_owned();
+        assert_eq!(
+            (again.status.code(), text),
+            (Some(1), format!("stmfadm: {}: is not active on this node\n", pair.guid))
+        );
+    }
+    let events = must(&mut pair.tool(0, "stmfadm", &["events"]));
+    let moved = format!("LU {} is standby on this node", pair.guid);
+    assert!(events.matches(&moved).count() >= 5, "{events}");
+
+    // The peer has another LU on a file that it cannot open, and so has to refuse: it stays where it is.
+    let private = pair.dir.path().join("private");
+    fs::File::create(&private)
+        .and_then(|f| f.set_len(4 << 20))
+        .expect("disk");
+    let created = must(&mut pair.tool(0, "stmfadm", &["create-lu", private.to_str().expect("UTF-8")]));
+    let guid = created.trim().rsplit(' ').next().expect("GUID").to_owned();
+    wait_for("the peer knows the LU", || {
+        let listed = run(&mut pair.tool(1, "stmfadm", &["list-lu", "-v", &guid]));
+        String::from_utf8_lossy(&listed.stdout).contains("Access State      : Standby")
+    });
+    let hidden = pair.dir.path().join("hidden");
+    fs::rename(&private, &hidden).expect("rename");
+    let refused = run(&mut pair.tool(0, "stmfadm", &["move-lu", &guid]));
+    fs::rename(&hidden, &private).expect("rename");
+    // Neither node could open it then; now one can.
+    let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(3), "{text}");
+    assert!(
+        text.contains("may be active on no node: the peer refused it: "),
+        "{text}"
+    );
+    must(&mut pair.tool(0, "stmfadm", &["import-lu", private.to_str().expect("UTF-8")]));
+
+    // No peer: nothing is done.
+    pair.stop_proxy(0);
+    wait_for("the peer is gone", || {
+        let refused = run(&mut pair.tool(0, "stmfadm", &["move-lu", &guid]));
+        String::from_utf8_lossy(&refused.stderr).contains("stays here: the peer does not answer")
+    });
+    assert!(must(&mut pair.tool(0, "stmfadm", &["list-lu", "-v", &guid])).contains("Access State      : Active"));
+    println!("10 moves; host: {}", host.finish());
+}
+
 /// Hazard H1: the crashed node comes back while its LU is Active on the other one.
 #[test]
 fn a_crash_of_the_active_node_loses_nothing() {

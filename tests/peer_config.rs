@@ -218,6 +218,16 @@ fn changes_are_mirrored() {
         );
     }
     pair.must(0, "stmfadm", &["remove-view", "-l", lu, "7"]);
+    // A rehearsal is for this node alone.
+    for rehearsed in [
+        &["create-hg", "--dry-run", "new"][..],
+        &["delete-hg", "--dry-run", "g7"],
+        &["add-view", "--dry-run", "-n", "900", "600144F0C73ABF00000065A1B2C30009"],
+        &["remove-view", "--dry-run", "-l", lu, "-a"],
+    ] {
+        assert!(pair.must(0, "stmfadm", rehearsed).starts_with("would "));
+    }
+    pair.must(0, "aluaadm", &["mirror", "--dry-run", "off"]);
     let mirror = pair.mirror_settled(0);
     assert_eq!(
         (&mirror["applied"], &mirror["refused"], &mirror["lost"]),

@@ -237,11 +237,20 @@ fn hostile_values() {
         ("stmfadm", "add-view -n"),
         ("stmfadm", "add-hg-member -g nobody"),
         ("stmfadm", "status --count"),
+        ("stmfadm", "status --node"),
+        ("stmfadm", "list-lu --color"),
+        ("stmfadm", "list-hg --watch=0.1 --count"),
+        ("stmfadm", "list-map"),
+        ("stmfadm", "move-lu --to"),
+        ("stmfadm", "create-lu --explain"),
+        ("stmfadm", "list-view -l alias:"),
         ("sbdadm", "modify-lu -s"),
         ("sbdadm", "create-lu"),
         ("itadm", "create-target -n"),
         ("itadm", "create-target -t"),
         ("itadm", "create-tpg a"),
+        ("itadm", "add-portal a"),
+        ("itadm", "list-tpg --count"),
         ("itadm", "create-initiator -S"),
         ("itadm", "list-tpg"),
         ("itadm", "modify-defaults -a"),
@@ -339,6 +348,126 @@ fn an_interrupted_allocation_leaves_nothing() {
     assert_eq!(output.status.signal(), Some(2), "{output:?}");
     assert!(output.stdout.is_empty() && !store.exists(), "{output:?}");
     assert_eq!(must(&mut stmfd.tool("stmfadm", &["list-lu"])), "");
+    stmfd.stop();
+}
+
+/// A signal that the tool was started to ignore (`nohup`, a job in the background of a script) is no interrupt.
+#[test]
+fn an_ignored_interrupt_stays_ignored() {
+    let dir = tempfile::tempdir().unwrap();
+    let stmfd = Stmfd::start(dir.path());
+    let store = dir.path().join("new.img");
+    let stmfadm = build_dir().join("stmfadm");
+    let create = format!(
+        "kill -INT $$; kill -HUP $$; exec {} create-lu --create --prealloc=full -s 1m {}",
+        stmfadm.display(),
+        store.display()
+    );
+    let mut command = Command::new("env");
+    command.args([
+        "--ignore-signal=INT",
+        "--ignore-signal=HUP",
+        "--block-signal=INT",
+        "--block-signal=HUP",
+        "sh",
+        "-c",
+        &create,
+    ]);
+    let out = must(command.env("STMF_ENDPOINT", stmfd.endpoint()));
+    assert!(out.starts_with("Logical unit created: ") && store.exists(), "{out}");
+    stmfd.stop();
+}
+
+/// Sessions of two initiators: names, counts and times where scripts look for them (`cli.md` chapter 8), and in JSON.
+#[test]
+fn sessions_show_where_scripts_look_for_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let stmfd = Stmfd::start(dir.path());
+    let url = common::serve(&stmfd, &common::disk_file(&dir.path().join("disk"), 16 << 20));
+    let tool = |name: &str, line: &str| must(&mut stmfd.tool(name, &line.split(' ').collect::<Vec<_>>()));
+    let check = |schema: &str, document: &str| {
+        let (root, file) = (env!("CARGO_MANIFEST_DIR"), dir.path().join("document"));
+        std::fs::write(&file, document).unwrap();
+        let checker = format!("{root}/tests/tools_transcripts/check-json");
+        must(Command::new(checker).arg(schema).arg(file))
+    };
+    let mut hosts = Vec::new();
+    for count in 1..=2 {
+        let name = format!("iqn.2026-11.example:HOST{count}");
+        let mut host = Command::new("iscsi-perf");
+        host.args(["-i", &name, "-m", "1", "-b", "1", "-t", "600", &url]);
+        hosts.push(host.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+        common::wait_for("the session begins", || {
+            tool("stmfadm", "list-target -v").contains(&format!("Sessions          : {count}\n"))
+        });
+        let document = tool("stmfadm", "list-session --json");
+        assert_eq!(
+            check("stmfadm-list-session", &document),
+            format!("stmfadm list-session {count} 0\n")
+        );
+        let document = tool("stmfadm", "list-target --json");
+        assert_eq!(check("stmfadm-list-target", &document), "stmfadm list-target 1 0\n");
+    }
+    let listed = tool("stmfadm", "list-target -v");
+    let line = |label: &str| {
+        listed
+            .lines()
+            .filter(|line| line.trim_start().starts_with(label))
+            .count()
+    };
+    assert_eq!(
+        (line("Initiator: iqn.2026-11.example:host"), line("Logged in since: ")),
+        (2, 2),
+        "{listed}"
+    );
+    assert_eq!(listed.matches("Online").count(), 1, "{listed}");
+    assert!(
+        listed.to_lowercase().find(":host2") < listed.to_lowercase().find(":host1"),
+        "the latest first: {listed}"
+    );
+    let since = listed
+        .lines()
+        .find_map(|line| line.trim_start().strip_prefix("Logged in since: "))
+        .unwrap();
+    assert_eq!(since.len(), 24, "{since}");
+    assert_eq!(
+        tool("itadm", "list-target -p").trim_end().rsplit('\t').next(),
+        Some("2")
+    );
+    let map = tool("stmfadm", "list-map --json iqn.2026-11.example:host1");
+    assert!(map.contains("\"logged_in\":true") && map.contains("\"lun\":0"), "{map}");
+    check("stmfadm-status", &tool("stmfadm", "status --json"));
+    for mut host in hosts {
+        host.kill().unwrap();
+        host.wait().unwrap();
+    }
+    common::wait_for("the sessions have ended", || {
+        tool("stmfadm", "events").matches(" ended\n").count() == 2
+    });
+    let events = tool("stmfadm", "events --json");
+    assert_eq!(events.matches("\"login\"").count(), 2, "{events}");
+    check("stmfadm-events", &events);
+    stmfd.stop();
+}
+
+/// A sparse store in a file system that is nearly full (`cli.md` 10.2). Needs the right to mount.
+#[test]
+fn a_store_that_runs_out_of_room_is_worth_a_look() {
+    let dir = tempfile::tempdir().unwrap();
+    let stmfd = Stmfd::start(dir.path());
+    let small = common::SmallStore::new(&dir.path().join("small"));
+    let guid = common::create_lu(&stmfd, &common::disk_file(&small.0.join("lu"), 64 << 20));
+    let check = || run(&mut stmfd.tool("stmfadm", &["status", "--check"]));
+    assert_eq!(check().status.code(), Some(0));
+    std::fs::write(small.0.join("other"), vec![1; (16 << 20) - (512 << 10)]).unwrap();
+    let seen = check();
+    let text = String::from_utf8(seen.stdout).unwrap();
+    assert_eq!(seen.status.code(), Some(3), "{text}");
+    assert!(
+        text.starts_with(&format!("! {guid}: store nearly full: ")) && text.lines().count() == 1,
+        "{text}"
+    );
+    must(&mut stmfd.tool("stmfadm", &["delete-lu", &guid]));
     stmfd.stop();
 }
 

@@ -2,11 +2,11 @@
 #![forbid(unsafe_code)]
 
 use super::command_line::{
-    CHANGES, CHANGES_AND_WAITS, DRY_RUN, Invocation, JSON, Operands, OptionSpec, Subcommand, Tool, WAIT,
+    CHANGES, CHANGES_AND_WAITS, COLOR, DRY_RUN, EXPLAIN, Invocation, JSON, Operands, OptionSpec, Subcommand, Tool, WAIT,
 };
 use super::patience::Patience;
 use super::text::{common_failure, passed_on};
-use super::{Console, Service, completion};
+use super::{Console, Service, completion, lu_name};
 use crate::types::{Guid, NodeId, Status};
 
 /// Runs `aluaadm`; `arguments` come after `argv[0]`. Returns the exit status.
@@ -16,11 +16,21 @@ pub fn run(arguments: &[String], service: &dyn Service, console: &mut Console<'_
 
 const TOOL: Tool = Tool {
     values: |place, service| match place.subcommand {
-        "standby" => completion::guids(service),
+        "standby" => completion::guids(place, service),
         "enable" => ["0", "1"].map(str::to_owned).to_vec(),
         _ => Vec::new(),
     },
-    options: &[option(JSON, "json"), option(DRY_RUN, "dry-run"), option(WAIT, "wait")],
+    options: &[
+        option(JSON, "json"),
+        option(DRY_RUN, "dry-run"),
+        option(WAIT, "wait"),
+        OptionSpec {
+            argument: Some("auto | always | never"),
+            ..option(COLOR, "color")
+        },
+        option(EXPLAIN, "explain"),
+    ],
+    originals: 3,
     subcommands: &[
         subcommand("standby", Operands::One("LU-name"), "", standby).with(CHANGES_AND_WAITS),
         subcommand("disable", Operands::None, "", disable),
@@ -33,7 +43,7 @@ const TOOL: Tool = Tool {
             policy,
         ),
         subcommand("reads", Operands::Any("forward | refuse"), READS_HELP, reads),
-        subcommand("mirror", Operands::Any("on | off"), MIRROR_HELP, mirror).with(&[]),
+        subcommand("mirror", Operands::Any("on | off"), MIRROR_HELP, mirror),
     ],
 };
 
@@ -83,7 +93,7 @@ const fn subcommand(
 
 fn standby(invocation: &Invocation, service: &dyn Service, console: &mut Console<'_>) -> u8 {
     let operand = invocation.operand();
-    let Some(guid) = lu_name(operand, console) else {
+    let Some(guid) = named(operand, service, console) else {
         return 1;
     };
     let mut patience = match Patience::asked(invocation) {
@@ -103,12 +113,11 @@ fn standby(invocation: &Invocation, service: &dyn Service, console: &mut Console
     passed_on(status.code())
 }
 
-fn lu_name(operand: &str, console: &mut Console<'_>) -> Option<Guid> {
-    let guid = operand.parse::<Guid>().ok();
-    if guid.is_none() {
-        console.error(format_args!("{operand}: must be 32 hexadecimal digits long"));
-    }
-    guid
+fn named(operand: &str, service: &dyn Service, console: &mut Console<'_>) -> Option<Guid> {
+    let told = |wrong: lu_name::NoLu| {
+        console.error(wrong.line(operand, "must be 32 hexadecimal digits long"));
+    };
+    lu_name::parse(operand, service).map_err(told).ok()
 }
 
 /// One of two words, the second of which means true.
@@ -142,7 +151,7 @@ fn policy(invocation: &Invocation, service: &dyn Service, console: &mut Console<
             return 1;
         }
     };
-    let Some(guid) = lu_name(operand, console) else {
+    let Some(guid) = named(operand, service, console) else {
         return 1;
     };
     let result = match wanted {
@@ -183,6 +192,9 @@ fn reads(invocation: &Invocation, service: &dyn Service, console: &mut Console<'
 
 fn mirror(invocation: &Invocation, service: &dyn Service, console: &mut Console<'_>) -> u8 {
     const WORDS: [&str; 2] = ["off", "on"];
+    if !changes_something(invocation, 1, console) {
+        return 1;
+    }
     let result = match &invocation.operands[..] {
         [] => service
             .alua_report()

@@ -5,7 +5,8 @@
 #![forbid(unsafe_code)]
 
 use super::completion::{self, Grammar, Place, Word};
-use super::{Console, Service, document, effects, usage};
+use super::watch::{self, Rhythm};
+use super::{Console, Service, document, effects, explain, usage};
 
 /// Longest option argument, in bytes (`cli.md` 1.3).
 const MAX_ARGUMENT: usize = 512;
@@ -20,10 +21,19 @@ pub const CHANGES: &[char] = &[DRY_RUN, JSON];
 
 /// `--check` of `stmfadm status`.
 pub const CHECK: char = '\u{e001}';
-/// `--watch[=SECONDS]` of `stmfadm status`.
+/// `--watch[=SECONDS]` of `stmfadm status` and the lists.
 pub const WATCH: char = '\u{e002}';
-/// `--count` of `stmfadm status`.
+/// `--count` of those.
 pub const COUNT: char = '\u{e003}';
+/// Options of lists.
+pub const LISTS: &[char] = &[JSON, WATCH, COUNT];
+
+/// `--color=auto|always|never`, of every subcommand.
+pub const COLOR: char = '\u{e00a}';
+/// `--explain`, of every subcommand.
+pub const EXPLAIN: char = '\u{e00b}';
+/// Options that every subcommand takes.
+const EVERYWHERE: [char; 2] = [COLOR, EXPLAIN];
 
 /// `--wait[=SECONDS]` of those that wait for a state.
 pub const WAIT: char = '\u{e005}';
@@ -35,11 +45,17 @@ pub const PREALLOC: char = '\u{e007}';
 pub const PROGRESS: char = '\u{e008}';
 /// `--verify` of `import-lu`.
 pub const VERIFY: char = '\u{e009}';
+/// `--scan` of `import-lu`.
+pub const SCAN: char = '\u{e00c}';
+/// `--node` of `stmfadm status`.
+pub const NODE: char = '\u{e00d}';
+/// `--chap-secret-stdin` of `itadm`.
+pub const SECRET_STDIN: char = '\u{e00e}';
 /// [`CHANGES`], and [`WAIT`].
 pub const CHANGES_AND_WAITS: &[char] = &[DRY_RUN, JSON, WAIT];
 
 /// Its argument may be left out; it is never the next word.
-const fn is_optional(letter: char) -> bool {
+pub const fn is_optional(letter: char) -> bool {
     matches!(letter, WATCH | WAIT)
 }
 
@@ -102,6 +118,11 @@ impl Subcommand {
         CHANGES.iter().all(|option| self.added.contains(option))
     }
 
+    /// It prints a list, which can be watched; `status` looks after that itself.
+    fn is_list(&self) -> bool {
+        self.name.starts_with("list-") && self.added.contains(&WATCH)
+    }
+
     /// Does this command line ask for a JSON document, so that nothing else may come on standard output?
     fn wants_document(&self, arguments: &[String]) -> bool {
         self.added.contains(&JSON) && document::asked(arguments)
@@ -114,12 +135,14 @@ pub struct Tool {
     pub options: &'static [OptionSpec],
     /// Subcommands in the order of the usage text.
     pub subcommands: &'static [Subcommand],
+    /// So many of them, the first ones, are the original's.
+    pub originals: usize,
     /// What may stand at a place of the command line, for completion.
     pub values: fn(&Place<'_>, &dyn Service) -> Vec<String>,
 }
 
 /// A command line that passed all checks.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Invocation {
     /// Options in the order typed, with their arguments (empty for those that take none).
     pub options: Vec<(char, String)>,
@@ -184,6 +207,10 @@ impl Tool {
                 let line = format!("{}: invalid subcommand", console.tool());
                 console.line(line);
                 usage::short(self, console);
+                if explain::asked(rest) {
+                    let names = self.subcommands.iter().map(|row| row.name);
+                    explain::offer(first, names, console);
+                }
                 1
             }
         }
@@ -254,6 +281,10 @@ impl Tool {
             Ok(invocation) => invocation,
             Err(ScanEnd::Bad(complaint)) => {
                 console.error_line(format_args!("{typed}: {complaint}"));
+                if let (true, Some(name)) = (explain::asked(arguments), complaint.strip_prefix("illegal option -- ")) {
+                    let options = self.options(subcommand.name);
+                    explain::offer(name, options.iter().map(|option| option.long), console);
+                }
                 usage::block(self, subcommand, console);
                 return 1;
             }
@@ -274,8 +305,47 @@ impl Tool {
             usage::block(self, subcommand, console);
             return 1;
         }
-        if !subcommand.is_told() {
-            return (subcommand.run)(&invocation, service, console);
+        let exit = self.perform(subcommand, &invocation, service, console);
+        if invocation.has(EXPLAIN) {
+            explain::failures(service, console);
+        }
+        exit
+    }
+
+    /// A command line that passed all checks.
+    fn perform(
+        &self,
+        subcommand: &Subcommand,
+        invocation: &Invocation,
+        service: &dyn Service,
+        console: &mut Console<'_>,
+    ) -> u8 {
+        console.set_subject(subcommand.name, invocation);
+        let new = !self.subcommands[..self.originals]
+            .iter()
+            .any(|row| row.name == subcommand.name);
+        let refused = |complaint: &str, console: &mut Console<'_>| {
+            console.error(complaint);
+            match invocation.has(JSON) {
+                true => document::refused(subcommand.name, complaint, service, console),
+                false => 1,
+            }
+        };
+        if let Err(complaint) = console.choose_colour(invocation.value(COLOR), new) {
+            return refused(&complaint, console);
+        }
+        if subcommand.is_list() {
+            return match Rhythm::of(invocation) {
+                Ok(None) => (subcommand.run)(invocation, service, console),
+                Ok(Some(rhythm)) => watch::repeat(&rhythm, invocation.has(JSON), service, console, &mut |console| {
+                    (subcommand.run)(invocation, service, console)
+                }),
+                Err(complaint) => refused(&complaint, console),
+            };
+        }
+        // A scan only looks.
+        if !subcommand.is_told() || invocation.has(SCAN) {
+            return (subcommand.run)(invocation, service, console);
         }
         // Each operand is evaluated against what is there now.
         let operands = &invocation.operands;
@@ -286,14 +356,10 @@ impl Tool {
         };
         if let Some(at) = (0..operands.len()).find(again).filter(|_| invocation.has(DRY_RUN)) {
             let complaint = format!("{}: named twice, which --dry-run cannot evaluate", operands[at]);
-            console.error(&complaint);
-            return match invocation.has(JSON) {
-                true => document::refused(subcommand.name, &complaint, service, console),
-                false => 1,
-            };
+            return refused(&complaint, console);
         }
-        effects::run(subcommand.name, &invocation, service, console, |console| {
-            (subcommand.run)(&invocation, service, console)
+        effects::run(subcommand.name, invocation, service, console, |console| {
+            (subcommand.run)(invocation, service, console)
         })
     }
 
@@ -402,7 +468,7 @@ impl Tool {
     fn check(&self, subcommand: &Subcommand, invocation: &Invocation) -> Result<(), String> {
         let (name, given) = (subcommand.name, &invocation.options);
         for (letter, _) in given {
-            if subcommand.added.contains(letter) {
+            if subcommand.added.contains(letter) || EVERYWHERE.contains(letter) {
                 continue;
             }
             if let Some(option) = self.options.iter().find(|o| o.letter == *letter && is_added(*letter)) {
@@ -444,7 +510,10 @@ impl Grammar for Tool {
         let Some(row) = self.subcommands.iter().find(named) else {
             return Vec::new();
         };
-        let taken = |option: &&OptionSpec| row.options.contains(option.letter) || row.added.contains(&option.letter);
+        let taken = |option: &&OptionSpec| {
+            let letter = option.letter;
+            row.options.contains(letter) || row.added.contains(&letter) || EVERYWHERE.contains(&letter)
+        };
         let words = self.options.iter().filter(taken).map(|option| Word {
             letter: Some(option.letter).filter(|letter| !is_added(*letter)),
             long: option.long,
@@ -499,6 +568,7 @@ mod tests {
 
     const TOOL: Tool = Tool {
         values: |_, _| Vec::new(),
+        originals: 5,
         options: &[
             letter('a', "all", None),
             letter('g', "group-name", Some("group-name")),

@@ -4,7 +4,8 @@
 #![forbid(unsafe_code)]
 
 use super::text::printable;
-use super::{Console, Service};
+use super::{Console, Service, stmfadm};
+use crate::types::Guid;
 
 /// The subcommand that prints a script.
 pub const COMPLETION: &str = "completion";
@@ -36,6 +37,8 @@ pub struct Place<'a> {
     pub subcommand: &'a str,
     /// The option whose argument it is; `None`: an operand.
     pub option: Option<&'a str>,
+    /// What is there of it.
+    pub current: &'a str,
     /// All words behind the subcommand up to here.
     words: &'a [String],
 }
@@ -45,6 +48,11 @@ impl Place<'_> {
     pub fn has_flag(&self, letter: char, long: &str) -> bool {
         let (short, long) = (format!("-{letter}"), format!("--{long}"));
         self.words.iter().any(|word| *word == short || *word == long)
+    }
+
+    /// Does this word stand before it?
+    pub fn was_given(&self, word: &str) -> bool {
+        self.words.iter().any(|given| given == word)
     }
 
     /// The argument of an option that was given before.
@@ -149,23 +157,50 @@ fn at_place(
     let place = Place {
         subcommand,
         option: option.map(|option| option.long),
+        current: last,
         words: given,
     };
-    grammar.values(&place, service)
+    match place.option {
+        Some("color") => ["auto", "always", "never"].map(str::to_owned).to_vec(),
+        Some("size" | "disk-size") => sizes(last),
+        _ => grammar.values(&place, service),
+    }
 }
 
-/// GUIDs, with their aliases while they are few.
-pub fn guids(service: &dyn Service) -> Vec<String> {
+/// A number with each of the letters that may follow it.
+fn sizes(number: &str) -> Vec<String> {
+    let digits = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let letters = ["B", "K", "M", "G", "T", "P", "E"].into_iter().filter(|_| digits);
+    letters.map(|letter| format!("{number}{letter}")).collect()
+}
+
+/// GUIDs, with aliases and sizes while they are few; names by alias where one is begun.
+pub fn guids(place: &Place<'_>, service: &dyn Service) -> Vec<String> {
     let guids = service.lu_list().unwrap_or_default();
-    let few = guids.len() <= DESCRIBED;
-    let named = |guid: &crate::types::Guid| match service.lu_info(*guid) {
-        Ok(info) if !info.alias.is_empty() => format!("{guid}\t{}", printable(&info.alias)),
-        _ => guid.to_string(),
+    let alias = |guid: &Guid| {
+        let info = service.lu_info(*guid).ok();
+        info.map(|info| printable(&info.alias))
+            .filter(|alias| !alias.is_empty())
     };
-    guids
+    if place.current.starts_with("alias:") {
+        let named = |guid: &Guid| Some(format!("alias:{}\t{guid}", alias(guid)?));
+        return guids.iter().filter_map(named).collect();
+    }
+    let few = guids.len() <= DESCRIBED;
+    let described = |guid: &Guid| {
+        let alias = alias(guid);
+        let size = service
+            .lu_resource(*guid)
+            .ok()
+            .and_then(|report| report.properties.size);
+        let words: Vec<String> = alias.into_iter().chain(size.map(stmfadm::size)).collect();
+        let tab = if words.is_empty() { "" } else { "\t" };
+        format!("{guid}{tab}{}", words.join(", "))
+    };
+    let shown = guids
         .iter()
-        .map(|guid| if few { named(guid) } else { guid.to_string() })
-        .collect()
+        .map(|guid| if few { described(guid) } else { guid.to_string() });
+    shown.collect()
 }
 
 /// The texts of a list that the service may refuse.

@@ -1,6 +1,8 @@
 //! Where a tool's output goes.
 #![forbid(unsafe_code)]
 
+use super::colour::{Environment, Painted};
+use super::command_line::{EXPLAIN, Invocation};
 use crate::types::Status;
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -18,6 +20,15 @@ pub struct Failure {
     pub message: String,
 }
 
+/// What a command is about, for whoever explains its failures.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Subject {
+    /// Canonical name of the subcommand.
+    pub subcommand: &'static str,
+    /// Its options and operands.
+    pub invocation: Invocation,
+}
+
 /// The two streams of a tool, and the names it goes by.
 ///
 /// Nothing here fails: a tool that handles several operands must not stop in the middle because its reader has gone. The
@@ -31,6 +42,10 @@ pub struct Console<'a> {
     terminal: bool,
     errors_on_terminal: bool,
     silent: bool,
+    environment: Environment,
+    paints: bool,
+    subject: Subject,
+    complaints: Vec<String>,
 }
 
 impl<'a> Console<'a> {
@@ -45,7 +60,59 @@ impl<'a> Console<'a> {
             terminal: false,
             errors_on_terminal: false,
             silent: false,
+            environment: Environment::default(),
+            paints: false,
+            subject: Subject::default(),
+            complaints: Vec::new(),
         }
+    }
+
+    /// The same tool with the same command, writing elsewhere.
+    pub fn elsewhere<'b>(&self, out: &'b mut dyn Write, err: &'b mut dyn Write) -> Console<'b> {
+        Console {
+            paints: self.paints,
+            subject: self.subject.clone(),
+            ..Console::new(&self.program, out, err)
+        }
+    }
+
+    /// Says what the environment wishes of colours.
+    pub fn set_environment(&mut self, environment: Environment) {
+        self.environment = environment;
+    }
+
+    /// `--color`, for a subcommand of the original or a new one.
+    pub fn choose_colour(&mut self, asked: Option<&str>, new: bool) -> Result<(), String> {
+        self.paints = self.environment.paints(asked, new, self.terminal)?;
+        Ok(())
+    }
+
+    /// Are words painted?
+    pub fn paints(&self) -> bool {
+        self.paints
+    }
+
+    /// A word that tells a state.
+    pub fn state<'t>(&self, word: &'t str) -> Painted<'t> {
+        Painted::state(word, self.paints)
+    }
+
+    /// Says what the command is about.
+    pub fn set_subject(&mut self, subcommand: &'static str, invocation: &Invocation) {
+        self.subject = Subject {
+            subcommand,
+            invocation: invocation.clone(),
+        };
+    }
+
+    /// What the command is about.
+    pub fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    /// The lines on standard error of a command that is to be explained; forgets them.
+    pub fn take_complaints(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.complaints)
     }
 
     /// `argv[0]` in full.
@@ -156,6 +223,9 @@ impl<'a> Console<'a> {
 
     /// One line on standard error, as it is.
     pub fn error_line(&mut self, line: impl Display) {
+        if self.subject.invocation.has(EXPLAIN) {
+            self.complaints.push(line.to_string());
+        }
         self.error_text(format_args!("{line}\n"));
     }
 

@@ -2,7 +2,9 @@
 //! `docs/schema`.
 #![forbid(unsafe_code)]
 
-use super::{Console, Failure, Service};
+use super::console::Subject;
+use super::text::printable;
+use super::{Console, Failure, Service, explain};
 use crate::types::Status;
 use serde::Serialize;
 use serde_json::Value;
@@ -47,10 +49,16 @@ struct Error<'a> {
     status: Option<i32>,
     name: String,
     message: &'a str,
+    /// What is behind it, as `--explain` says.
+    detail: Option<String>,
 }
 
-impl<'a> From<&'a Failure> for Error<'a> {
-    fn from(failure: &'a Failure) -> Self {
+impl<'a> Error<'a> {
+    fn new(failure: &'a Failure, subject: &Subject, service: &dyn Service) -> Self {
+        let told = match &failure.operand {
+            Some(operand) if !failure.message.contains(operand) => format!("{operand}: {}", failure.message),
+            _ => failure.message.clone(),
+        };
         Error {
             operand: failure.operand.as_deref(),
             status: failure.status.map(Status::code),
@@ -60,6 +68,7 @@ impl<'a> From<&'a Failure> for Error<'a> {
                 None => "failed".to_owned(),
             },
             message: &failure.message,
+            detail: explain::detail(subject, &told, service).map(|text| printable(&text)),
         }
     }
 }
@@ -98,7 +107,11 @@ fn print_any(
         },
         dry_run,
         data,
-        errors: console.failures().iter().map(Error::from).collect(),
+        errors: console
+            .failures()
+            .iter()
+            .map(|failure| Error::new(failure, console.subject(), service))
+            .collect(),
     };
     let text = serde_json::to_string(&document).expect("texts and numbers are JSON");
     console.line(text);

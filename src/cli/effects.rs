@@ -143,6 +143,14 @@ fn text(effect: &Effect) -> Option<String> {
             )
         }
         Effect::StandbyReads(forward) => format!("{} READ on standby logical units", reads(*forward)),
+        Effect::LuMoved(guid, file, sessions) => {
+            format!(
+                "move logical unit {guid} on {} to the peer{}",
+                printable(file),
+                busy(*sessions)
+            )
+        }
+        Effect::Mirror(on) => format!("switch mirroring of groups and view entries {}", on_off(*on)),
         Effect::IscsiCreated(object, name) => format!("create {}", iscsi_words(*object, name)),
         Effect::IscsiModified(object, name) => format!("modify {}", iscsi_words(*object, name)),
         Effect::IscsiDeleted(object, name, sessions) => {
@@ -154,6 +162,10 @@ fn text(effect: &Effect) -> Option<String> {
 
 const fn policy(non_optimized: bool) -> &'static str {
     if non_optimized { "non-optimized" } else { "standby" }
+}
+
+const fn on_off(on: bool) -> &'static str {
+    if on { "on" } else { "off" }
 }
 
 const fn reads(forward: bool) -> &'static str {
@@ -248,6 +260,10 @@ fn value(effect: &Effect) -> Option<Value> {
         Effect::StandbyReads(forward) => {
             json!({"result": "modified", "object": "standby-reads", "value": reads(*forward)})
         }
+        Effect::LuMoved(guid, file, count) => {
+            with(with(lu("moved", guid), "file", json!(file)), "sessions", json!(count))
+        }
+        Effect::Mirror(on) => json!({"result": "modified", "object": "mirror", "value": on_off(*on)}),
         Effect::IscsiCreated(object, name) => iscsi("created", *object, name),
         Effect::IscsiModified(object, name) => iscsi("modified", *object, name),
         Effect::IscsiDeleted(object, name, count) => with(iscsi("deleted", *object, name), "sessions", json!(count)),

@@ -10,18 +10,24 @@
 //! | `document` | the JSON document of a list (`cli.md` 10.1) |
 //! | `effects` | what a change does, or would do |
 //! | `patience` | how long a tool waits |
-//! | [`values`], [`lu_property`], [`local_time`] | text to value and back |
+//! | `watch` | screens again and again (`cli.md` 10.3) |
+//! | `colour` | words that are painted (`cli.md` 10.5) |
+//! | `explain` | the line behind an error (`cli.md` 10.7) |
+//! | [`values`], `lu_name`, [`lu_property`], [`local_time`] | text to value and back |
 //! | [`stmfadm`], [`sbdadm`], [`itadm`], [`aluaadm`] | the tools |
 //! | [`stmfproxy`] | the peer daemon |
 
 pub mod aluaadm;
+mod colour;
 pub mod command_line;
 pub mod completion;
 mod console;
 mod document;
 mod effects;
+mod explain;
 pub mod itadm;
 pub mod local_time;
+mod lu_name;
 pub mod lu_property;
 mod patience;
 pub mod program;
@@ -33,6 +39,7 @@ pub mod stmfproxy;
 mod text;
 pub mod usage;
 pub mod values;
+mod watch;
 
 pub use console::{Console, Failure};
 pub use service::{Daemon, Service};

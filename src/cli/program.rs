@@ -1,6 +1,7 @@
 //! From a process to a tool: arguments, streams, exit status.
 #![forbid(unsafe_code)]
 
+use super::colour::Environment;
 use super::{Console, Daemon, Service};
 use crate::client;
 use std::ffi::OsString;
@@ -19,6 +20,7 @@ pub fn run(main: ToolMain) -> ExitCode {
     let mut console = Console::new(&program, &mut out, &mut err);
     console.set_terminal(terminal);
     console.set_errors_on_terminal(errors_on_terminal);
+    console.set_environment(Environment::read());
     if let Err(error) = client::require_daemon() {
         console.error(error);
         return ExitCode::FAILURE;

@@ -3,8 +3,8 @@
 
 use crate::client;
 use crate::framework::{
-    AccessReport, AluaReport, DefaultState, Difference, Effect, GroupKind, LuInfo, NexusInfo, NodeStatus, PeerNode,
-    PeerTrouble, PortInfo, ProviderData, ServiceState, ViewEntry, ViewRequest,
+    AccessReport, AluaReport, DefaultState, Difference, Effect, Event, GroupKind, LuInfo, MoveTrouble, NexusInfo,
+    NodeStatus, PeerNode, PeerTrouble, PortInfo, ProviderData, ServiceState, ViewEntry, ViewRequest,
 };
 use crate::iscsi::admin as iscsi;
 use crate::service::AluaInfo;
@@ -112,6 +112,8 @@ service! {
     peer_node() -> Option<PeerNode>;
     compare_peer() -> Result<Vec<Difference>, PeerTrouble>;
     overwrite_peer() -> Result<(), PeerTrouble>;
+    move_lu(guid: Guid, patience: Duration) -> Result<(), MoveTrouble>;
+    events(after: u64, patience: Duration) -> Vec<Event>;
     set_mirror(on: bool) -> ();
     peer_fenced() -> ();
     default_state(which: DefaultState) -> bool;

@@ -33,7 +33,7 @@ pub fn lu_stand_down(guid: Guid, patience: Duration) -> Result<(), Status> {
     }
 }
 
-fn milliseconds(time: Duration) -> u32 {
+pub(super) fn milliseconds(time: Duration) -> u32 {
     u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
 }
 

@@ -28,15 +28,17 @@ pub use telling::{tell, told};
 
 use crate::door::fork::private_pair;
 use crate::framework::{
-    AccessReport, AluaReport, DefaultState, Difference, GroupKind, LuInfo, NexusInfo, NodeStatus, PeerNode,
-    PeerTrouble, PortInfo, ProviderData, ServiceState, ViewEntry, ViewRequest,
+    AccessReport, AluaReport, DefaultState, Difference, Event, GroupKind, LuInfo, MoveTrouble, NexusInfo, NodeStatus,
+    PeerNode, PeerTrouble, PortInfo, ProviderData, ServiceState, ViewEntry, ViewRequest,
 };
 use crate::iscsi::admin as iscsi;
 use crate::service::{AluaInfo, Request, Response};
 use crate::types::{DevId, GroupName, Guid, LuProperties, Lun, NodeId, ProviderKey, ProviderKind, Secret, Status};
+use extras::milliseconds;
 use handles::Door;
 use process::Process;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 /// Sends one request to this process's endpoint.
 pub fn send(request: &Request, descriptors: &[BorrowedFd<'_>]) -> Result<Response, Status> {
@@ -154,6 +156,12 @@ calls! {
     overwrite_peer() -> Result<(), PeerTrouble> = Request::OverwritePeer, Response::Overwritten(o) => o;
     /// Groups and view entries are mirrored to the peer.
     set_mirror(on: bool) -> () = Request::SetMirror(on), Response::Done => ();
+    /// Moves an LU to the peer; the commands that run may take so long.
+    move_lu(guid: Guid, patience: Duration) -> Result<(), MoveTrouble> =
+        Request::MoveLu(guid, milliseconds(patience)), Response::Moved(moved) => moved;
+    /// What has happened behind event number `after`; waits so long for one.
+    events(after: u64, patience: Duration) -> Vec<Event> =
+        Request::Events(after, milliseconds(patience)), Response::Events(events) => events;
     /// `aluaadm fenced`.
     peer_fenced() -> () = Request::PeerFenced, Response::Done => ();
     /// Access policy of an LU: true for `non-optimized`.

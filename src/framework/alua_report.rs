@@ -67,6 +67,8 @@ pub struct AluaLu {
     pub last_move: Option<Duration>,
     /// Time in transition states, altogether.
     pub move_time: Duration,
+    /// How long it is in a transition state now; `None`: it is in none.
+    pub moving: Option<Duration>,
 }
 
 impl Framework {
@@ -111,6 +113,7 @@ fn report(guid: Guid, inner: &Inner) -> Option<AluaLu> {
         moves: inner.moves.count,
         last_move: inner.moves.last,
         move_time: inner.moves.total,
+        moving: inner.moves.moving(),
     })
 }
 

@@ -5,6 +5,7 @@
 use super::alua::machine::{self, Action, Attention, Event, ImportFailure, LuState, Notice};
 use super::changes;
 use super::effects::rehearsing;
+use super::events::{self, Happening};
 use super::live::Stop;
 use super::logical_unit::{LogicalUnit, NexusesOf, Route};
 use super::standby::Forwarder;
@@ -65,6 +66,11 @@ pub(super) struct Moves {
 }
 
 impl Moves {
+    /// For how long in a transition state, if it is in one.
+    pub fn moving(&self) -> Option<Duration> {
+        self.begun.map(|begun| begun.elapsed())
+    }
+
     fn note(&mut self, before: AccessState, after: AccessState) {
         if before == after {
             return;
@@ -504,6 +510,7 @@ impl Framework {
         let mut state = self.state.lock();
         state.lus.remove(&cell.guid);
         lu.set_state(ObjectState::Offline);
+        events::happened(Happening::LuUnloaded(cell.guid));
         if state.names.get(&lu.name()) == Some(&cell.guid) {
             state.names.remove(&lu.name());
         }

@@ -2,6 +2,7 @@
 
 use super::changes;
 use super::effects::count;
+use super::events::{self, Happening};
 use super::identity::Identity;
 use super::io::Ledger;
 use super::itl::{Itl, Refused};
@@ -108,7 +109,10 @@ impl LogicalUnit {
     }
 
     pub fn set_state(&self, state: ObjectState) {
-        self.state.store(state as u8, Ordering::Release);
+        let before = self.state.swap(state as u8, Ordering::AcqRel);
+        if before != state as u8 {
+            events::happened(Happening::LuState(self.guid, state));
+        }
         changes::note();
     }
 
@@ -122,6 +126,9 @@ impl LogicalUnit {
         let before = self.access.swap(access as u8, Ordering::AcqRel);
         if before != UNKNOWN && before != access as u8 {
             self.changed.store(true, Ordering::Release);
+        }
+        if before != access as u8 {
+            events::happened(Happening::LuAccess(self.guid, access));
         }
         changes::note();
     }

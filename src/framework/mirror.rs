@@ -5,9 +5,10 @@
 //! from then on the nodes count as different until a comparison says otherwise: one is made whenever the peer comes up.
 
 use super::alua_mode::setting;
+use super::effects::about_to;
 use super::node_request::{NodeReply, NodeRequest, decode, encode};
 use super::state::MIRROR;
-use super::{ConfigChange, Framework};
+use super::{ConfigChange, Effect, Framework};
 use crate::types::Status;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -82,6 +83,7 @@ impl Framework {
         {
             // The lock orders this with other changes.
             let _state = self.state.lock();
+            about_to(|| Ok(vec![Effect::Mirror(on)]))?;
             self.commit(&[setting(MIRROR, if on { "on" } else { "off" })])?;
             self.mirror.on.store(on, Ordering::Release);
             let mut outbox = self.mirror.outbox.lock();

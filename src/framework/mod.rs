@@ -13,7 +13,8 @@
 //! | what hosts did with an LU | `io` (totals) |
 //! | who sees what | `views` (pure), `groups` (the calls), `mapping`, `lun_map` |
 //! | management | `effects` (what changes do), `state`, `service`, `lus`, `modify`, `ports`, `providers` with `sbd_data`, `defaults`, `persistence` |
-//! | access state | `alua` (pure), `cell` (performs its actions for one LU), `alua_mode`, `peer_events`, `alua_report` |
+//! | what has happened | `events` |
+//! | access state | `alua` (pure), `cell` (performs its actions for one LU), `alua_mode`, `peer_events`, `alua_report`, `move_lu` |
 #![forbid(unsafe_code)]
 
 pub mod alua;
@@ -26,6 +27,7 @@ mod changes;
 mod defaults;
 mod dlun0;
 pub mod effects;
+pub mod events;
 mod groups;
 mod identity;
 mod io;
@@ -38,6 +40,7 @@ mod lus;
 mod mapping;
 mod mirror;
 mod modify;
+mod move_lu;
 mod node_request;
 mod node_status;
 mod pair_config;
@@ -69,11 +72,13 @@ pub use api::{
 };
 pub use changes::Wanted;
 pub use effects::{Effect, IscsiObject};
+pub use events::{Event, Happening};
 pub use io::{IoReport, IoTotals};
 pub use latency::{Latency, OCTAVES};
 pub use live::LiveTask;
 pub use lun_map::LunMap;
 pub use mirror::MirrorReport;
+pub use move_lu::MoveTrouble;
 pub use node_request::{PeerNode, PeerTrouble, Refusal};
 pub use node_status::{LuStatus, NodeStatus, PortStatus, SessionStatus};
 pub use pair_config::{ConfigChange, Difference, PairConfig};

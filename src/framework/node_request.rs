@@ -3,7 +3,7 @@
 //! One version byte, then postcard; at most 8 MiB (the link's bound). Never towards an original peer.
 
 use super::{ConfigChange, Difference, Framework, NodeStatus, PairConfig, with_persist_method};
-use crate::types::{PersistMethod, Status};
+use crate::types::{Guid, PersistMethod, Status};
 use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -21,7 +21,7 @@ const FRESH: Duration = Duration::from_millis(800);
 /// Whoever looks waits so long for the peer.
 const STATUS_PATIENCE: Duration = Duration::from_secs(2);
 /// Longer than the link waits for an answer.
-const PATIENCE: Duration = Duration::from_secs(12);
+pub(super) const PATIENCE: Duration = Duration::from_secs(12);
 
 /// What a node asks.
 #[derive(Debug, Serialize, Deserialize)]
@@ -34,6 +34,8 @@ pub(super) enum NodeRequest {
     Change { change: ConfigChange, stored: bool },
     /// Have exactly these groups and view entries.
     Replace(PairConfig),
+    /// Take over this LU, which the asker has given up.
+    Import(Guid),
 }
 
 /// What the other answers.
@@ -128,6 +130,7 @@ impl Framework {
                 }
                 done(replaced)
             }
+            Some(NodeRequest::Import(guid)) => done(self.import_for_peer(&guid)),
             None => NodeReply::Refused(Refusal::NotUnderstood),
         })
     }
@@ -173,7 +176,7 @@ impl Framework {
         })
     }
 
-    fn ask_peer(&self, request: &NodeRequest, patience: Duration) -> Result<NodeReply, PeerTrouble> {
+    pub(super) fn ask_peer(&self, request: &NodeRequest, patience: Duration) -> Result<NodeReply, PeerTrouble> {
         let link = self.link().filter(|link| link.status().reachable);
         let link = link.ok_or(PeerTrouble::NoAnswer)?;
         let (sender, reply) = mpsc::channel();

@@ -2,6 +2,7 @@
 
 use super::changes;
 use super::effects::{about_to, count};
+use super::events::{self, Happening};
 use super::io::Ledger;
 use super::live::Finale;
 use super::mapping::Unmapped;
@@ -23,7 +24,10 @@ const TASKS_PATIENCE: Duration = Duration::from_secs(10);
 
 impl Port {
     fn set_state(&self, state: ObjectState) {
-        self.state.store(state as u8, Ordering::Release);
+        let before = self.state.swap(state as u8, Ordering::AcqRel);
+        if before != state as u8 && !self.image {
+            events::happened(Happening::TargetState(self.devid.clone(), state));
+        }
         changes::note();
     }
 
@@ -254,6 +258,11 @@ impl Framework {
         // The map was empty: nothing is lost, and nothing is told (`scsi-sbd.md` 1.4).
         state.remap_nexus(&nexus, &mut Unmapped::default());
         state.nexuses.push(nexus.clone());
+        drop(state);
+        if !nexus.port.image {
+            let (initiator, target) = (nexus.initiator.clone(), nexus.port.devid.clone());
+            events::happened(Happening::Login { initiator, target });
+        }
         Ok(nexus)
     }
 
@@ -266,6 +275,10 @@ impl Framework {
             if state.nexuses.len() == before {
                 return;
             }
+        }
+        if !nexus.port.image {
+            let (initiator, target) = (nexus.initiator.clone(), nexus.port.devid.clone());
+            events::happened(Happening::Logout { initiator, target });
         }
         let map = nexus.lun_map.swap(Arc::default());
         Unmapped::all_of(&map).stop(&finale);

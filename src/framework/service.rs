@@ -4,6 +4,7 @@ use super::alua::machine::Event;
 use super::cell::Source;
 
 use super::changes;
+use super::events::{self, Happening};
 use super::ports::{begin_port_change, tell};
 use super::providers::key_of;
 use super::state::{
@@ -216,6 +217,7 @@ impl Framework {
         state.changing = false;
         changes::note();
         drop(state);
+        events::happened(Happening::ServiceState(ObjectState::Online));
         unmapped.stop_unattended();
         Ok(())
     }
@@ -242,6 +244,7 @@ impl Framework {
         });
         self.state.lock().changing = false;
         changes::note();
+        events::happened(Happening::ServiceState(ObjectState::Offline));
         Ok(())
     }
 

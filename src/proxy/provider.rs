@@ -14,6 +14,7 @@ use super::thread::spawn;
 use super::upcall::DoorUpcall;
 use super::{Config, Upcall};
 use crate::door;
+use crate::framework::events::{self, Happening};
 use crate::framework::{
     Announcement, Answered, Done, Framework, MessageCount, Nexus, PeerLink, PeerReport, PeerStatus, Port, Task, TmDone,
     TmRequest,
@@ -68,6 +69,9 @@ impl Shared {
 
     pub fn publish<'a>(&self, status: PeerStatus, seen: Seen, accepted: impl Iterator<Item = &'a DevId>) {
         let mut published = self.published.write();
+        if published.status.reachable != status.reachable {
+            events::happened(Happening::Peer(status.reachable));
+        }
         (published.status, published.seen) = (status, seen);
         // At most 255 ports, and nearly always the same.
         let accepted: Vec<&DevId> = accepted.collect();
@@ -348,7 +352,10 @@ impl PeerLink for Proxy {
 
     fn presume_gone(&self) {
         // Whoever asks next must see it, before the dispatcher has come to it.
-        self.shared.published.write().status.reachable = false;
+        let before = std::mem::replace(&mut self.shared.published.write().status.reachable, false);
+        if before {
+            events::happened(Happening::Peer(false));
+        }
         self.shared.queue.push(Event::PresumeGone);
     }
 

@@ -192,6 +192,14 @@ impl Service {
                 let patience = Duration::from_millis(milliseconds.into());
                 done(f.lu_stand_down(&guid, patience.min(STAND_DOWN_MAX)))?
             }
+            Request::MoveLu(guid, milliseconds) => {
+                let patience = Duration::from_millis(milliseconds.into());
+                Response::Moved(f.move_lu(&guid, patience.min(STAND_DOWN_MAX))?)
+            }
+            Request::Events(after, milliseconds) => {
+                let patience = Duration::from_millis(milliseconds.into());
+                Response::Events(f.events(after, patience.min(WAIT_MAX)))
+            }
             Request::LuImportMany(files) => Response::LuOutcomes(self.import_many(&files)?),
             Request::LuStandbyMany(lus) => Response::LuOutcomes(self.standby_many(&lus)?),
 

@@ -2,8 +2,8 @@
 
 use super::LuOutcome;
 use crate::framework::{
-    AccessReport, AluaReport, DefaultState, Difference, Effect, GroupKind, LuInfo, NexusInfo, NodeStatus, PeerNode,
-    PeerTrouble, PortInfo, ProviderData, ServiceState, ViewEntry, ViewRequest, Wanted,
+    AccessReport, AluaReport, DefaultState, Difference, Effect, Event, GroupKind, LuInfo, MoveTrouble, NexusInfo,
+    NodeStatus, PeerNode, PeerTrouble, PortInfo, ProviderData, ServiceState, ViewEntry, ViewRequest, Wanted,
 };
 use crate::iscsi::admin as iscsi;
 use crate::types::{
@@ -122,6 +122,10 @@ pub enum Request {
     /// The installed door's messages go over the stream socket that comes with this, both ways, until it ends, with ALUA mode
     /// enabled as this node; the bytes have been received from it already. Answered at the end.
     CarryProxyStream(ProxyHandle, NodeId, Vec<u8>),
+    /// `stmfadm move-lu`: how many milliseconds the commands that run may take.
+    MoveLu(Guid, u32),
+    /// `stmfadm events`: those behind this number; waits at most so many milliseconds for one.
+    Events(u64, u32),
 }
 
 impl Request {
@@ -241,4 +245,6 @@ pub enum Response {
     Overwritten(Result<(), PeerTrouble>),
     /// Why: an error number, 0 for an end between two messages.
     ProxyStreamEnded(i32),
+    Moved(Result<(), MoveTrouble>),
+    Events(Vec<Event>),
 }

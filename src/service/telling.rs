@@ -75,6 +75,8 @@ const fn can_be_rehearsed(request: &Request) -> bool {
             | Request::PeerFenced
             | Request::SetLuPolicy(..)
             | Request::SetStandbyReads(_)
+            | Request::SetMirror(_)
+            | Request::MoveLu(..)
             | Request::IscsiChange(_)
     )
 }
@@ -87,6 +89,7 @@ fn carried_out(request: &Request, effects: &[Effect]) -> Response {
         Effect::IscsiCreated(_, name) | Effect::IscsiModified(_, name) | Effect::IscsiDeleted(_, name, _) => {
             Some(Response::IscsiChanged(Ok(name.clone())))
         }
+        Effect::LuMoved(..) => Some(Response::Moved(Ok(()))),
         _ => None,
     });
     debug_assert!(told.is_some() || !matches!(request, Request::IscsiChange(_) | Request::LuCreate(_)));

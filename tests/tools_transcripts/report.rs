@@ -29,8 +29,17 @@ const CHECKLIST: [(&str, &[(&str, &str)]); 10] = [
         "every abbreviation that was unambiguous still means the same",
         &[("src/cli/command_line.rs", "abbreviations_of_the_original_names")],
     ),
-    ("each row of chapter 8: the value is found the way the row says", &[]),
-    ("`--json` validates against its schema", &[]),
+    (
+        "each row of chapter 8: the value is found the way the row says",
+        &[
+            ("tests/tools.rs", "sessions_show_where_scripts_look_for_them"),
+            ("tests/itadm.rs", "secrets_on_the_terminal_are_checked_and_not_echoed"),
+        ],
+    ),
+    (
+        "`--json` validates against its schema for 0, 1 and many objects, and on failure",
+        &[("tests/tools.rs", "sessions_show_where_scripts_look_for_them")],
+    ),
     (
         "`stmfproxy`: roles, node numbers, retries, exit statuses, log texts",
         &[
@@ -43,7 +52,7 @@ const CHECKLIST: [(&str, &[(&str, &str)]); 10] = [
 ];
 
 /// What `itadm` can do; the other tools are asked.
-const ITADM: [&str; 13] = [
+const ITADM: [&str; 15] = [
     "create-target",
     "modify-target",
     "delete-target",
@@ -57,6 +66,8 @@ const ITADM: [&str; 13] = [
     "delete-initiator",
     "modify-defaults",
     "list-defaults",
+    "add-portal",
+    "remove-portal",
 ];
 
 /// The document; panics when an item of the checklist does not hold.
@@ -78,6 +89,7 @@ pub fn document(root: &Path, cases: &[Case]) -> String {
         let mut shown = match number {
             1 => vec![coverage(cases)],
             4 => vec![statuses(cases)],
+            9 => vec![documents(cases)],
             5 => vec![format!("all {} commands ran with `LC_ALL=de_DE.UTF-8`", cases.len())],
             _ => Vec::new(),
         };
@@ -149,6 +161,39 @@ fn coverage(cases: &[Case]) -> String {
         cases.len(),
         cases.iter().filter(|case| case.expected.status != 0).count()
     )
+}
+
+/// Lists whose documents `check-json` has seen with no object, with one, with several, and with an error.
+fn documents(cases: &[Case]) -> String {
+    let mut lists: BTreeMap<String, [bool; 4]> = BTreeMap::new();
+    for line in cases.iter().flat_map(|case| case.expected.out.lines()) {
+        if let [tool @ ("stmfadm" | "sbdadm" | "itadm"), list, objects, errors] =
+            line.split(' ').collect::<Vec<_>>()[..]
+            && let (true, Ok(objects), Ok(errors)) = (
+                list.starts_with("list-"),
+                objects.parse::<usize>(),
+                errors.parse::<usize>(),
+            )
+        {
+            let seen = lists.entry(format!("{tool} {list}")).or_default();
+            seen[objects.min(2)] = true;
+            seen[3] |= errors > 0;
+        }
+    }
+    // These are one object, or nothing; the sessions of `list-session` are seen by a test of its own.
+    let single = ["stmfadm list-state", "stmfadm list-alua", "itadm list-defaults"];
+    let elsewhere = "stmfadm list-session";
+    let lacks = |(list, seen): &(&String, &[bool; 4])| match list.as_str() {
+        list if single.contains(&list) => !seen[1] || !seen[3],
+        list if list == elsewhere => !seen[0],
+        _ => **seen != [true; 4],
+    };
+    let holes: Vec<_> = lists.iter().filter(lacks).collect();
+    assert!(
+        holes.is_empty(),
+        "not seen with 0, 1, many objects and an error: {holes:?}"
+    );
+    format!("{} lists with no, one, several objects and an error", lists.len())
 }
 
 fn statuses(cases: &[Case]) -> String {

@@ -1,8 +1,8 @@
 use crate::cli::script::{Script, ran, run_words};
 use crate::cli::{aluaadm, itadm, sbdadm, stmfadm};
-use crate::framework::{GroupKind, LuInfo, ViewEntry};
+use crate::framework::{AccessReport, GroupKind, LuInfo, ViewEntry};
 use crate::iscsi::admin::{GroupInfo, Listing};
-use crate::types::{DevId, GroupName, Guid, Lun, Status};
+use crate::types::{AccessState, DevId, GroupName, Guid, LuProperties, Lun, Status};
 
 const GUID: &str = "600144F0C73ABF00000065A1B2C30001";
 
@@ -42,6 +42,15 @@ fn lus() -> Script {
         .ok(&format!("lu_info({GUID})"), info)
 }
 
+fn sized() -> Script {
+    let properties = LuProperties {
+        size: Some(10 << 30),
+        ..LuProperties::default()
+    };
+    let access = AccessState::Active;
+    lus().ok(&format!("lu_resource({GUID})"), AccessReport { access, properties })
+}
+
 #[test]
 fn subcommands_and_options() {
     let none = Script::new();
@@ -50,12 +59,31 @@ fn subcommands_and_options() {
     assert_eq!(completed("itadm", "list-t", &none), ["list-target", "list-tpg"]);
     assert_eq!(
         completed("stmfadm", "list-view -", &none),
-        ["--lu-name", "--json", "-l"]
+        [
+            "--lu-name",
+            "--json",
+            "--watch",
+            "--count",
+            "--color",
+            "--explain",
+            "-l"
+        ]
     );
-    assert_eq!(completed("stmfadm", "status --c", &none), ["--check", "--count"]);
+    assert_eq!(
+        completed("stmfadm", "status --c", &none),
+        ["--check", "--count", "--color"]
+    );
     assert_eq!(
         completed("itadm", "list-tpg --", &none),
-        ["--parsable", "--verbose", "--json"]
+        [
+            "--parsable",
+            "--verbose",
+            "--json",
+            "--watch",
+            "--count",
+            "--color",
+            "--explain"
+        ]
     );
     assert_eq!(completed("stmfadm", "nonsense -", &none), [""; 0]);
     assert_eq!(completed("aluaadm", "completion z", &none), ["zsh"]);
@@ -63,14 +91,19 @@ fn subcommands_and_options() {
 
 #[test]
 fn names_that_exist_now() {
-    let described = format!("{GUID}\tvm01?");
-    assert_eq!(completed("stmfadm", "delete-lu -k 6001", &lus()), [described.as_str()]);
+    let described = format!("{GUID}\tvm01?, 10G");
     assert_eq!(
-        completed("stmfadm", "list-view --lu-name ", &lus()),
+        completed("stmfadm", "delete-lu -k 6001", &sized()),
         [described.as_str()]
     );
-    assert_eq!(completed("sbdadm", "modify-lu -s 1g ", &lus()), [described.as_str()]);
-    assert_eq!(completed("aluaadm", "standby ", &lus()), [described.as_str()]);
+    assert_eq!(
+        completed("stmfadm", "list-view --lu-name ", &sized()),
+        [described.as_str()]
+    );
+    assert_eq!(completed("sbdadm", "modify-lu -s 1g ", &sized()), [described.as_str()]);
+    assert_eq!(completed("aluaadm", "standby ", &sized()), [described.as_str()]);
+    let by_alias = format!("alias:vm01?\t{GUID}");
+    assert_eq!(completed("stmfadm", "online-lu alias:v", &lus()), [by_alias.as_str()]);
     assert_eq!(completed("aluaadm", "enable ", &Script::new()), ["0", "1"]);
     let name = |text: &str| GroupName::new(text.as_bytes()).unwrap();
     let script = Script::new().ok("group_list(Host)", vec![name("esx"), name("backup")]);
@@ -104,8 +137,16 @@ fn names_that_exist_now() {
 }
 
 #[test]
-fn properties_and_files() {
+fn values_files_and_sizes() {
     let none = Script::new();
+    assert_eq!(completed("itadm", "list-tpg --color a", &none), ["auto", "always"]);
+    assert_eq!(
+        completed("stmfadm", "create-lu -s 10", &none),
+        ["10B", "10K", "10M", "10G", "10T", "10P", "10E"]
+    );
+    assert_eq!(completed("sbdadm", "create-lu -s 10g", &none), [""; 0]);
+    assert_eq!(completed("stmfadm", "create-lu --prealloc f", &none), ["full"]);
+    assert_eq!(completed("stmfadm", "status --node ", &none), ["local", "peer", "all"]);
     assert_eq!(completed("stmfadm", "modify-lu -p al", &none), ["alias="]);
     assert_eq!(completed("stmfadm", "create-lu -p w", &none).len(), 4);
     // Where files are wanted the shell knows better.

@@ -2,10 +2,13 @@
 //! error and usage to standard output.
 
 use super::secret::{self, NoSecret};
-use crate::cli::command_line::{DRY_RUN, Invocation, JSON, is_added};
+use crate::cli::command_line::{
+    COLOR, COUNT, DRY_RUN, EXPLAIN, Invocation, JSON, SECRET_STDIN, WATCH, is_added, is_optional,
+};
 use crate::cli::completion::{Grammar, Place, Word};
 use crate::cli::text::printable;
-use crate::cli::{Console, Service, document};
+use crate::cli::{Console, Service, document, explain};
+use crate::iscsi::admin::GroupInfo;
 use crate::types::Secret;
 use std::ops::Deref;
 
@@ -31,6 +34,11 @@ const OPTIONS: &[(char, &str, bool)] = &[
     ('v', "verbose", false),
     (JSON, "json", false),
     (DRY_RUN, "dry-run", false),
+    (SECRET_STDIN, "chap-secret-stdin", false),
+    (WATCH, "watch", false),
+    (COUNT, "count", true),
+    (COLOR, "color", true),
+    (EXPLAIN, "explain", false),
 ];
 
 /// What `itadm` does.
@@ -49,6 +57,8 @@ pub enum Subcommand {
     DeleteInitiator,
     ModifyDefaults,
     ListDefaults,
+    AddPortal,
+    RemovePortal,
 }
 
 /// How many operands a subcommand takes.
@@ -153,6 +163,21 @@ const SUBCOMMANDS: &[Row] = &[
          [-I <IP-address>[:<port>][,<IP-address>[:<port>]]...]",
     ),
     (Subcommand::ListDefaults, "list-defaults", "p", Operands::None, "[-p]"),
+    // What the original does not have comes last.
+    (
+        Subcommand::AddPortal,
+        "add-portal",
+        "",
+        Operands::Some,
+        "<tpg-name> <IP-address>[:<port>]...",
+    ),
+    (
+        Subcommand::RemovePortal,
+        "remove-portal",
+        "",
+        Operands::Some,
+        "<tpg-name> <IP-address>[:<port>]...",
+    ),
 ];
 
 impl Subcommand {
@@ -171,9 +196,20 @@ impl Subcommand {
         self.name().starts_with("list-")
     }
 
-    /// Does it take the option? `--json` is for every subcommand, `--dry-run` for every change.
+    /// Is it none of the original's?
+    pub fn is_new(self) -> bool {
+        matches!(self, Subcommand::AddPortal | Subcommand::RemovePortal)
+    }
+
+    /// Does it take the option?
     fn takes(self, letter: char) -> bool {
-        self.row().2.contains(letter) || letter == JSON || letter == DRY_RUN && !self.lists()
+        match letter {
+            JSON | COLOR | EXPLAIN => true,
+            DRY_RUN => !self.lists(),
+            WATCH | COUNT => self.lists(),
+            SECRET_STDIN => self.row().2.contains('s'),
+            letter => self.row().2.contains(letter),
+        }
     }
 }
 
@@ -219,13 +255,22 @@ impl Grammar for Tables {
             (None, "modify-target" | "delete-target" | "list-target") => {
                 listing.targets.into_iter().map(|it| it.name).collect()
             }
-            (None, "delete-tpg" | "list-tpg") => listing.groups.into_iter().map(|it| it.name).collect(),
+            (None, "delete-tpg" | "list-tpg" | "add-portal") => listing.groups.into_iter().map(|it| it.name).collect(),
+            (None, "remove-portal") => portals(place, listing.groups),
             (None, "modify-initiator" | "delete-initiator" | "list-initiator") => {
                 listing.initiators.into_iter().map(|it| it.name).collect()
             }
             (None, _) => Vec::new(),
         };
         names.iter().map(|name| printable(name)).collect()
+    }
+}
+
+/// Names of groups, and behind one its portals.
+fn portals(place: &Place<'_>, groups: Vec<GroupInfo>) -> Vec<String> {
+    match groups.iter().find(|group| place.was_given(&group.name)) {
+        Some(group) => group.portals.iter().map(ToString::to_string).collect(),
+        None => groups.into_iter().map(|it| it.name).collect(),
     }
 }
 
@@ -270,6 +315,9 @@ pub fn parse(
     let Some(&(subcommand, ..)) = SUBCOMMANDS.iter().find(|row| row.1 == first) else {
         console.error_line("Error, no subcommand specified");
         overall_usage(console);
+        if explain::asked(rest) {
+            explain::offer(first, SUBCOMMANDS.iter().map(|row| row.1), console);
+        }
         return Err(1);
     };
     let scanned = scan(subcommand, rest, posixly_correct).and_then(|scanned| {
@@ -380,6 +428,7 @@ fn scan_long(long: &str, words: &mut std::slice::Iter<'_, String>, scanned: &mut
     let (letter, takes_argument) = long_name(name).ok_or_else(unknown)?;
     let word = format!("--{name}");
     match (takes_argument, attached) {
+        (false, Some(value)) if is_optional(letter) => accept(letter, &word, value.to_owned(), scanned),
         (false, Some(_)) => Err(unknown().into()),
         (false, None) => accept(letter, &word, String::new(), scanned),
         (true, value) => {
@@ -460,6 +509,7 @@ fn accept(letter: char, word: &str, value: String, scanned: &mut Scanned) -> Res
         'h' => scanned.help = true,
         _ if !scanned.parsed.subcommand.takes(letter) => return Err(format!("Unrecognized option {word}").into()),
         's' => scanned.parsed.secret = Some(secret::ask("CHAP")?),
+        SECRET_STDIN => scanned.parsed.secret = Some(secret::read_stdin()?),
         'd' => scanned.parsed.secret = Some(secret::ask("RADIUS")?),
         'i' if !"enable".starts_with(value.as_str()) && !"disable".starts_with(value.as_str()) || value.is_empty() => {
             return Err("invalid value for -i".to_owned().into());
@@ -623,7 +673,8 @@ mod tests {
              \tlist-tpg\t[-pv] [<tpg-name>]\n\tcreate-initiator\t{initiator}\n\tmodify-initiator\t{initiator}\n\
              \tlist-initiator\t[-pv] [<initiator-node-name>]\n\tdelete-initiator\t<initiator-node-name>\n\
              \tmodify-defaults\t[-a radius|chap|none] [-r <IP-address>[:<port>]] [-d] [-D <radius-secret-path>] \
-             [-i enable|disable] [-I <IP-address>[:<port>][,<IP-address>[:<port>]]...]\n\tlist-defaults\t[-p]\n"
+             [-i enable|disable] [-I <IP-address>[:<port>][,<IP-address>[:<port>]]...]\n\tlist-defaults\t[-p]\n\
+             \tadd-portal\t<tpg-name> <IP-address>[:<port>]...\n\tremove-portal\t<tpg-name> <IP-address>[:<port>]...\n"
         );
         let all = all.as_str();
         assert_eq!(refused("", false), ran(1, all, ""));

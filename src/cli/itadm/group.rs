@@ -22,21 +22,11 @@ pub fn create(parsed: &Parsed, service: &dyn Service) -> Result<(), Failure> {
         return Err(failure("Error, no portal addresses specified", EINVAL));
     }
     const WHAT: &str = "Could not create the target portal group";
-    if let Some(bad) = typed.iter().find(|portal| portal.contains(',')) {
-        return Err(failure(format!("Bad portal name {bad}"), EINVAL));
-    }
-    let mut portals = Vec::new();
-    for text in typed {
-        let wrong = || match portals.is_empty() {
-            true => failure(format!("{WHAT}: Invalid argument"), EINVAL),
-            false => failure(format!("Error adding portal {text}: Invalid argument"), EINVAL),
-        };
-        portals.push(address(text, PORT).ok_or_else(wrong)?);
-    }
-    let as_typed = |used: &SocketAddr| {
-        let at = portals.iter().position(|portal| portal == used);
-        at.map_or_else(|| used.to_string(), |at| typed[at].clone())
-    };
+    let portals = addresses(typed, |at, text| match at {
+        0 => format!("{WHAT}: Invalid argument"),
+        _ => format!("Error adding portal {text}: Invalid argument"),
+    })?;
+    let as_typed = |used: &SocketAddr| as_typed(used, &portals, typed);
     let asked = Change::CreateGroup {
         name: name.clone(),
         portals: portals.clone(),
@@ -51,6 +41,68 @@ pub fn create(parsed: &Parsed, service: &dyn Service) -> Result<(), Failure> {
         })
     });
     created.map(drop)
+}
+
+/// All of them; `wrong` has the line for one that is no address.
+fn addresses(typed: &[String], wrong: impl Fn(usize, &str) -> String) -> Result<Vec<SocketAddr>, Failure> {
+    if let Some(bad) = typed.iter().find(|portal| portal.contains(',')) {
+        return Err(failure(format!("Bad portal name {bad}"), EINVAL));
+    }
+    let numbered = typed.iter().enumerate();
+    let parsed = numbered.map(|(at, text)| address(text, PORT).ok_or_else(|| failure(wrong(at, text), EINVAL)));
+    parsed.collect()
+}
+
+/// A portal as the user wrote it.
+fn as_typed(portal: &SocketAddr, portals: &[SocketAddr], typed: &[String]) -> String {
+    let at = portals.iter().position(|known| known == portal);
+    at.map_or_else(|| portal.to_string(), |at| typed[at].clone())
+}
+
+pub fn add_portals(parsed: &Parsed, service: &dyn Service) -> Result<(), Failure> {
+    change_portals(parsed, service, "adding", |name, portals| Change::AddPortals {
+        name,
+        portals,
+    })
+}
+
+pub fn remove_portals(parsed: &Parsed, service: &dyn Service) -> Result<(), Failure> {
+    change_portals(parsed, service, "removing", |name, portals| Change::RemovePortals {
+        name,
+        portals,
+    })
+}
+
+fn change_portals(
+    parsed: &Parsed,
+    service: &dyn Service,
+    doing: &str,
+    asked: impl FnOnce(String, Vec<SocketAddr>) -> Change,
+) -> Result<(), Failure> {
+    let Some((name, typed @ [_, ..])) = parsed.operands.split_first() else {
+        return Err(failure("Error, no portal addresses specified", EINVAL));
+    };
+    let portals = addresses(typed, |_, text| {
+        format!("Error {doing} portal {text}: Invalid argument")
+    })?;
+    let asked = asked(name.clone(), portals.clone());
+    let changed = change(parsed, service, asked, UNSTORABLE, |refusal| {
+        Some(match refusal {
+            Refusal::NotFound(_) => failure(format!("Target portal group {name} does not exist"), EPERM),
+            Refusal::PortalInUse(used) => failure(
+                format!("Portal {} already in use", as_typed(used, &portals, typed)),
+                EEXIST,
+            ),
+            Refusal::NotInGroup(portal) => {
+                let portal = as_typed(portal, &portals, typed);
+                failure(format!("Portal {portal} is not in target portal group {name}"), ENOENT)
+            }
+            Refusal::NoPortal => failure(format!("Target portal group {name} needs a portal"), EINVAL),
+            Refusal::TooMany(_) => failure(format!("{UNSTORABLE}: Argument list too long"), E2BIG),
+            _ => return None,
+        })
+    });
+    changed.map(drop)
 }
 
 /// `a.b.c.d[:port]` or `[v6][:port]`, literal addresses only; `port` is the default.

@@ -12,10 +12,11 @@ mod target;
 mod tests;
 
 use self::command_line::{Parsed, Subcommand};
-use super::command_line::{JSON, is_added};
+use super::command_line::{COLOR, EXPLAIN, JSON, is_added};
 use super::text::{common_failure, passed_on};
 use super::values::{self, NodeNameError};
-use super::{Console, Service, completion, effects};
+use super::watch::{self, Rhythm};
+use super::{Console, Service, completion, document, effects, explain};
 use crate::framework::ObjectState;
 use crate::iscsi::admin::{Change, Listing, Refusal, Set};
 use crate::types::Status;
@@ -42,17 +43,43 @@ pub fn run(arguments: &[String], service: &dyn Service, console: &mut Console<'_
         Ok(parsed) => parsed,
         Err(exit) => return exit,
     };
-    if let Err(exit) = service_is_online(&parsed, service, console) {
+    console.set_subject(parsed.subcommand.name(), &parsed.given);
+    let exit = once_or_again(&parsed, service, console);
+    if parsed.has(EXPLAIN) {
+        explain::failures(service, console);
+    }
+    exit
+}
+
+fn once_or_again(parsed: &Parsed, service: &dyn Service, console: &mut Console<'_>) -> u8 {
+    let chosen = console.choose_colour(parsed.value(COLOR), parsed.subcommand.is_new());
+    match chosen.and_then(|()| Rhythm::of(parsed)) {
+        Ok(None) => once(parsed, service, console),
+        Ok(Some(rhythm)) => watch::repeat(&rhythm, parsed.has(JSON), service, console, &mut |console| {
+            once(parsed, service, console)
+        }),
+        Err(complaint) => {
+            console.error_line(&complaint);
+            if parsed.has(JSON) {
+                document::refused(parsed.subcommand.name(), &complaint, service, console);
+            }
+            1
+        }
+    }
+}
+
+fn once(parsed: &Parsed, service: &dyn Service, console: &mut Console<'_>) -> u8 {
+    if let Err(exit) = service_is_online(parsed, service, console) {
         if parsed.has(JSON) {
-            json::print_nothing(&parsed, service, console);
+            json::print_nothing(parsed, service, console);
         }
         return exit;
     }
     if parsed.has(JSON) && parsed.subcommand.lists() {
-        return json::list(&parsed, service, console);
+        return json::list(parsed, service, console);
     }
     effects::run(parsed.subcommand.name(), &parsed.given, service, console, |console| {
-        perform(&parsed, service, console)
+        perform(parsed, service, console)
     })
 }
 
@@ -71,6 +98,8 @@ fn perform(parsed: &Parsed, service: &dyn Service, console: &mut Console<'_>) ->
         Subcommand::DeleteInitiator => initiator::delete(parsed, service),
         Subcommand::ModifyDefaults => defaults::modify(parsed, service),
         Subcommand::ListDefaults => defaults::list(parsed, service, console),
+        Subcommand::AddPortal => group::add_portals(parsed, service),
+        Subcommand::RemovePortal => group::remove_portals(parsed, service),
     };
     match done {
         Ok(()) => 0,

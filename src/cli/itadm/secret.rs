@@ -1,10 +1,10 @@
-//! Secrets from the terminal and from files (`cli.md` 4.4). They are never shown and never taken from the command line.
+//! Secrets from the terminal, from files (`cli.md` 4.4) and from standard input (10.10). They are never shown and never taken from the command line.
 
 use crate::types::Secret;
 use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
 use std::fmt;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write};
 
 /// End of text: what the terminal gives for Ctrl-C while signals are off.
 const INTERRUPT: u8 = 3;
@@ -66,16 +66,30 @@ pub fn read_file(path: &str) -> Result<Secret, NoSecret> {
     if !std::fs::metadata(path).map_err(open)?.is_file() {
         return Err(NoSecret::NoFile(path.to_owned()));
     }
+    read(File::open(path).map_err(open)?, |error| {
+        NoSecret::Read(path.to_owned(), error)
+    })
+}
+
+fn read(input: impl Read, failed: impl FnOnce(io::Error) -> NoSecret) -> Result<Secret, NoSecret> {
     let mut bytes = Vec::new();
-    File::open(path)
-        .map_err(open)?
+    input
         .take(Secret::MAX as u64 + 2)
         .read_to_end(&mut bytes)
-        .map_err(|error| NoSecret::Read(path.to_owned(), error))?;
+        .map_err(failed)?;
     if bytes.last() == Some(&b'\n') {
         bytes.pop();
     }
     Secret::new(bytes).map_err(|_| NoSecret::Length)
+}
+
+/// Standard input to its end, one newline dropped; no terminal, which would show what is typed.
+pub fn read_stdin() -> Result<Secret, NoSecret> {
+    let input = io::stdin();
+    if input.is_terminal() {
+        return Err(NoSecret::Terminal(io::Error::other("standard input is a terminal")));
+    }
+    read(input.lock(), NoSecret::Terminal)
 }
 
 /// Asks on the controlling terminal for a secret of this kind, twice.

@@ -197,9 +197,10 @@ fn details(target: &TargetInfo, defaults: &DefaultsInfo) -> [(&'static str, Stri
 fn show(target: &TargetInfo, console: &mut Console<'_>) {
     let name = printable(&target.name);
     let tab = if name.len() > 60 { "\t" } else { "" };
+    let state = format!("{:<9}", state_word(target));
     console.line(format_args!(
-        "{name:<61}{tab}{:<9}{:<9}",
-        state_word(target),
+        "{name:<61}{tab}{}{:<9}",
+        console.state(&state),
         target.sessions
     ));
 }

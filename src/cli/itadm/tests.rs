@@ -584,3 +584,67 @@ fn the_service_must_be_online() {
         assert!(!result.err.contains("failed with error"));
     }
 }
+
+#[test]
+fn portals_are_added_and_removed() {
+    let parse = |texts: &[&str]| texts.iter().map(|portal| portal.parse().unwrap()).collect();
+    let add = |portals: &[&str]| Change::AddPortals {
+        name: "tpgA".into(),
+        portals: parse(portals),
+    };
+    let remove = |portals: &[&str]| Change::RemovePortals {
+        name: "tpgA".into(),
+        portals: parse(portals),
+    };
+    let two = ["192.0.2.1:3260", "[2001:db8::1]:99"];
+    let line = "add-portal tpgA 192.0.2.1 [2001:db8::1]:99";
+    assert_eq!(itadm(line, &asked(add(&two), Ok("tpgA"))), ran(0, "", ""));
+    let line = "remove-portal tpgA 192.0.2.1 [2001:db8::1]:99";
+    assert_eq!(itadm(line, &asked(remove(&two), Ok("tpgA"))), ran(0, "", ""));
+
+    let one = || add(&["192.0.2.1:3260"]);
+    let portal = "192.0.2.1:3260".parse().unwrap();
+    let line = "add-portal tpgA 192.0.2.1";
+    fails(
+        line,
+        &asked(one(), Err(Refusal::PortalInUse(portal))),
+        17,
+        "Portal 192.0.2.1 already in use",
+    );
+    let missing = Refusal::NotFound("tpgA".into());
+    fails(
+        line,
+        &asked(one(), Err(missing)),
+        1,
+        "Target portal group tpgA does not exist",
+    );
+    fails("add-portal tpgA", &online(), 22, "Error, no portal addresses specified");
+    fails(
+        "add-portal tpgA x",
+        &online(),
+        22,
+        "Error adding portal x: Invalid argument",
+    );
+    fails(
+        "remove-portal tpgA 192.0.2.1 x",
+        &online(),
+        22,
+        "Error removing portal x: Invalid argument",
+    );
+    fails("add-portal tpgA 1,2", &online(), 22, "Bad portal name 1,2");
+    let one = || remove(&["192.0.2.1:3260"]);
+    let line = "remove-portal tpgA 192.0.2.1";
+    let stranger = asked(one(), Err(Refusal::NotInGroup(portal)));
+    fails(
+        line,
+        &stranger,
+        2,
+        "Portal 192.0.2.1 is not in target portal group tpgA",
+    );
+    fails(
+        line,
+        &asked(one(), Err(Refusal::NoPortal)),
+        22,
+        "Target portal group tpgA needs a portal",
+    );
+}

@@ -55,7 +55,7 @@ pub fn modify(invocation: &Invocation, service: &dyn Service, console: &mut Cons
     let lu = if operand.starts_with('/') {
         Ok(Lu::File(operand))
     } else {
-        Lu::named(operand)
+        Lu::named(operand, service)
     };
     let result = lu.and_then(|lu| {
         modify::size(invocation.value('s').unwrap_or_default())

@@ -5,7 +5,8 @@ mod lu;
 mod table;
 
 use super::command_line::{
-    CHANGES, CHANGES_AND_WAITS, DRY_RUN, Invocation, JSON, Operands, OptionSpec, Subcommand, Tool, WAIT,
+    CHANGES, CHANGES_AND_WAITS, COLOR, COUNT, DRY_RUN, EXPLAIN, Invocation, JSON, LISTS, Operands, OptionSpec,
+    Subcommand, Tool, WAIT, WATCH,
 };
 use super::{Console, Service, completion};
 
@@ -22,7 +23,7 @@ const fn option(letter: char, long: &'static str, argument: Option<&'static str>
 
 pub(super) const TOOL: Tool = Tool {
     values: |place, service| match (place.option, place.subcommand) {
-        (None, "delete-lu" | "modify-lu") => completion::guids(service),
+        (None, "delete-lu" | "modify-lu") => completion::guids(place, service),
         _ => Vec::new(),
     },
     options: &[
@@ -33,7 +34,12 @@ pub(super) const TOOL: Tool = Tool {
         option(JSON, "json", None),
         option(DRY_RUN, "dry-run", None),
         option(WAIT, "wait", None),
+        option(WATCH, "watch", None),
+        option(COUNT, "count", Some("number")),
+        option(COLOR, "color", Some("auto | always | never")),
+        option(EXPLAIN, "explain", None),
     ],
+    originals: 5,
     subcommands: &[
         row(
             "create-lu",
@@ -59,7 +65,7 @@ pub(super) const TOOL: Tool = Tool {
             lu::import,
         )
         .with(CHANGES),
-        row("list-lu", "", "", Operands::None, table::list).with(&[JSON]),
+        row("list-lu", "", "", Operands::None, table::list).with(LISTS),
         row(
             "modify-lu",
             "s",

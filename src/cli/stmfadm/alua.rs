@@ -50,6 +50,7 @@ fn peer(peer: &PeerReport, verbose: bool, console: &mut Console<'_>) {
         (true, true) => "reachable",
         (true, false) => "unreachable",
     };
+    let state = console.state(state);
     console.line(format_args!("Peer: {state}"));
     property(
         console,
@@ -206,6 +207,7 @@ mod tests {
                 moves: 2,
                 last_move: Some(Duration::from_millis(41)),
                 move_time: Duration::from_millis(60),
+                moving: None,
             }],
             mirror: MirrorReport {
                 on: true,

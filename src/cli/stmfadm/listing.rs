@@ -1,11 +1,11 @@
 //! `list-lu` (`cli.md` 2.8): sixteen lines a loaded LU, always in this order; scripts address them by position.
 
-mod json;
+pub(super) mod json;
 
 use super::DIGITS_LONG;
 use crate::cli::command_line::{Invocation, JSON};
 use crate::cli::text::{access_word, common_failure, or_dash, printable, state_word};
-use crate::cli::{Console, Service, document};
+use crate::cli::{Console, Service, document, lu_name};
 use crate::framework::{AccessReport, LuInfo};
 use crate::types::{AccessState, Guid, LuProperties, Status};
 
@@ -49,14 +49,14 @@ fn each(invocation: &Invocation, service: &dyn Service, console: &mut Console<'_
         known.iter().for_each(|guid| exit |= visit(*guid, console));
     }
     for operand in &invocation.operands {
-        match operand.parse::<Guid>() {
+        match lu_name::parse(operand, service) {
             Ok(guid) if known.binary_search(&guid).is_ok() => exit |= visit(guid, console),
             Ok(_) => {
                 console.fail_operand(operand, Status::NotFound, "not found");
                 exit = 1;
             }
-            Err(_) => {
-                console.fail_operand(operand, Status::InvalidArg, DIGITS_LONG);
+            Err(wrong) => {
+                console.fail_operand(operand, wrong.status(), wrong.text(DIGITS_LONG));
                 exit = 1;
             }
         }
@@ -73,7 +73,7 @@ fn show(guid: Guid, verbose: bool, service: &dyn Service, console: &mut Console<
         return 1;
     };
     let loaded = info.state.is_some();
-    property(
+    state(
         console,
         "Operational Status",
         info.state.map_or("unregistered", state_word),
@@ -125,12 +125,18 @@ fn property(console: &mut Console<'_>, label: &str, value: &str) {
     console.line(format_args!("    {label:<18}: {value}"));
 }
 
+/// A property whose value is a state.
+fn state(console: &mut Console<'_>, label: &str, value: &str) {
+    let value = console.state(value);
+    console.line(format_args!("    {label:<18}: {value}"));
+}
+
 fn extended(report: &AccessReport, console: &mut Console<'_>) {
     let active = report.access == AccessState::Active;
     for (label, value) in stored(&report.properties) {
         property(console, label, if active { &value } else { STANDBY });
     }
-    property(console, "Access State", access_word(report.access));
+    state(console, "Access State", access_word(report.access));
 }
 
 /// The metadata file, when it is another than the data file.

@@ -1,10 +1,10 @@
 //! Creating, importing and deleting LUs (`cli.md` 2.6, 2.7).
 
-use super::{DIGITS_LONG, backing_file};
-use crate::cli::command_line::{DRY_RUN, Invocation, JSON, VERIFY};
+use super::{DIGITS_LONG, backing_file, scan};
+use crate::cli::command_line::{DRY_RUN, Invocation, JSON, SCAN, VERIFY};
 use crate::cli::patience::Patience;
 use crate::cli::text::{common_failure, failures};
-use crate::cli::{Console, Service, lu_property, values};
+use crate::cli::{Console, Service, lu_name, lu_property, values};
 use crate::types::{Guid, LuProperties, Status};
 
 /// `create-lu`.
@@ -39,6 +39,9 @@ pub fn create(invocation: &Invocation, service: &dyn Service, console: &mut Cons
 
 /// `import-lu`.
 pub fn import(invocation: &Invocation, service: &dyn Service, console: &mut Console<'_>) -> u8 {
+    if invocation.has(SCAN) {
+        return scan::scan(invocation, service, console);
+    }
     let file = invocation.operand();
     let verified = if invocation.has(VERIFY) && !invocation.has(DRY_RUN) {
         verify(file, invocation, service)
@@ -122,9 +125,9 @@ pub fn delete(invocation: &Invocation, service: &dyn Service, console: &mut Cons
     };
     let mut failed = 0;
     for operand in &invocation.operands {
-        let result = match operand.parse::<Guid>() {
+        let result = match lu_name::parse(operand, service) {
             Ok(guid) => delete_one(guid, invocation.has('k'), patience, service),
-            Err(_) => Err(format!("{operand}: {DIGITS_LONG}")),
+            Err(wrong) => Err(wrong.line(operand, DIGITS_LONG)),
         };
         if let Err(message) = result {
             console.error(message);

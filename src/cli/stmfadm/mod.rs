@@ -5,11 +5,15 @@ mod alua;
 mod backing_file;
 mod compare;
 mod config;
+mod events;
 mod group;
 mod help;
 mod listing;
 pub(super) mod lu;
+mod map;
 pub(super) mod modify;
+mod movement;
+mod scan;
 mod session;
 mod state;
 mod status;
@@ -20,9 +24,11 @@ mod view;
 #[cfg(fuzzing)]
 pub use config::fuzz_import;
 
+pub(super) use status::size;
+
 use super::command_line::{
-    CHANGES, CHANGES_AND_WAITS, CHECK, COUNT, CREATE, DRY_RUN, JSON, Operands, OptionSpec, PREALLOC, PROGRESS,
-    Subcommand, Tool, VERIFY, WAIT, WATCH,
+    CHANGES, CHANGES_AND_WAITS, CHECK, COLOR, COUNT, CREATE, DRY_RUN, EXPLAIN, JSON, LISTS, NODE, Operands, OptionSpec,
+    PREALLOC, PROGRESS, SCAN, Subcommand, Tool, VERIFY, WAIT, WATCH,
 };
 use super::{Console, Service};
 
@@ -63,7 +69,13 @@ const OPTIONS: &[OptionSpec] = &[
     option(CHECK, "check", None),
     option(WATCH, "watch", None),
     option(COUNT, "count", Some("number")),
+    option(NODE, "node", Some("local | peer | all")),
+    option(SCAN, "scan", None),
+    option(movement::TO, "to", Some("peer")),
+    option(events::FOLLOW, "follow", None),
     option(compare::OVERWRITE, "overwrite-peer", None),
+    option(COLOR, "color", Some("auto | always | never")),
+    option(EXPLAIN, "explain", None),
 ];
 
 const ADD_VIEW_HELP: &str = "\
@@ -117,6 +129,24 @@ const COMPARE_HELP: &str = "\
 \t                     none of them; mirroring must be on there (aluaadm mirror on)
 ";
 
+const MAP_HELP: &str = "\
+\tWhich initiator sees which logical unit under which number through which target of this
+\tnode. Without an operand all that are in a host group or have a session, and any other.
+";
+
+const MOVE_HELP: &str = "\
+\tGives up a logical unit that is active here, and has the peer take it over; when the peer
+\tdoes not, it is taken back. Exit status 3 if that fails too.
+\t--to=peer            to the other node, which is the only place there is
+";
+
+const EVENTS_HELP: &str = "\
+\tLogins, logouts and changes of states on this node since the service was started, the
+\tnewest few thousand.
+\t--follow             goes on with what happens
+\t--json               as one JSON document; with --follow one for each time something happens
+";
+
 const STATUS_HELP: &str = "\
 \tThis node, its peer, logical units, targets, and what is worth a look.
 \t-v, --verbose        latencies and sessions too
@@ -125,12 +155,14 @@ const STATUS_HELP: &str = "\
 \t--json               as one JSON document
 \t--watch[=seconds]    again and again, every second or as often as said
 \t--count=number       as many times
+\t--node=local|peer|all  one node, or both
 ";
 
 /// The table of `cli.md` 2.2, in the order of the usage text.
 pub(super) const TOOL: Tool = Tool {
     values: values::values,
     options: OPTIONS,
+    originals: 24,
     subcommands: &[
         Subcommand {
             name: "add-hg-member",
@@ -182,16 +214,16 @@ pub(super) const TOOL: Tool = Tool {
         },
         plain("delete-lu", "k", Operands::Many("LU-name"), lu::delete).with(CHANGES_AND_WAITS),
         plain("delete-tg", "", Operands::One("group-name"), group::delete_target).with(CHANGES),
-        plain("import-lu", "", Operands::One("file name"), lu::import).with(&[DRY_RUN, JSON, VERIFY]),
-        plain("list-hg", "v", Operands::Any("group-name"), group::list_host).with(&[JSON]),
-        plain("list-lu", "v", Operands::Any("LU-name"), listing::list).with(&[JSON]),
-        plain("list-state", "", Operands::None, state::list).with(&[JSON]),
-        plain("list-target", "v", Operands::Any("target-name"), target::list).with(&[JSON]),
-        plain("list-tg", "v", Operands::Any("group-name"), group::list_target).with(&[JSON]),
+        plain("import-lu", "", Operands::One("file name"), lu::import).with(&[DRY_RUN, JSON, VERIFY, SCAN]),
+        plain("list-hg", "v", Operands::Any("group-name"), group::list_host).with(LISTS),
+        plain("list-lu", "v", Operands::Any("LU-name"), listing::list).with(LISTS),
+        plain("list-state", "", Operands::None, state::list).with(LISTS),
+        plain("list-target", "v", Operands::Any("target-name"), target::list).with(LISTS),
+        plain("list-tg", "v", Operands::Any("group-name"), group::list_target).with(LISTS),
         Subcommand {
             name: "list-view",
             options: "l",
-            added: &[JSON],
+            added: LISTS,
             required: "l",
             operands: Operands::Any("ve-number"),
             help: "",
@@ -234,7 +266,7 @@ pub(super) const TOOL: Tool = Tool {
             help: "",
             run: view::remove,
         },
-        plain("list-alua", "v", Operands::None, alua::list).with(&[JSON]),
+        plain("list-alua", "v", Operands::None, alua::list).with(LISTS),
         Subcommand {
             name: "export-config",
             options: "",
@@ -256,13 +288,13 @@ pub(super) const TOOL: Tool = Tool {
         Subcommand {
             name: "status",
             options: "v",
-            added: &[JSON, CHECK, WATCH, COUNT],
+            added: &[JSON, CHECK, WATCH, COUNT, NODE],
             required: "",
             operands: Operands::Any("LU-name"),
             help: STATUS_HELP,
             run: status::status,
         },
-        plain("list-session", "v", Operands::None, session::list).with(&[JSON]),
+        plain("list-session", "v", Operands::None, session::list).with(LISTS),
         Subcommand {
             name: "compare-peer",
             options: "",
@@ -273,6 +305,21 @@ pub(super) const TOOL: Tool = Tool {
             run: compare::compare,
         },
         plain("help", "", Operands::Any("subcommand"), help::help),
+        Subcommand {
+            help: MAP_HELP,
+            ..plain("list-map", "", Operands::Any("initiator"), map::list)
+        }
+        .with(LISTS),
+        Subcommand {
+            help: MOVE_HELP,
+            ..plain("move-lu", "", Operands::One("LU-name"), movement::move_lu)
+        }
+        .with(&[DRY_RUN, JSON, movement::TO]),
+        Subcommand {
+            help: EVENTS_HELP,
+            ..plain("events", "", Operands::None, events::events)
+        }
+        .with(&[JSON, events::FOLLOW]),
     ],
 };
 

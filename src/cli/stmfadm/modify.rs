@@ -3,7 +3,7 @@
 use super::DIGITS;
 use crate::cli::command_line::Invocation;
 use crate::cli::text::common_failure;
-use crate::cli::{Console, Service, lu_property, values};
+use crate::cli::{Console, Service, lu_name, lu_property, values};
 use crate::types::{Guid, LuChange, Status};
 
 /// `modify-lu`: each property by itself, in order. The first failure ends it and leaves the earlier ones applied.
@@ -21,7 +21,7 @@ fn modify_in_order(invocation: &Invocation, service: &dyn Service) -> Result<(),
     let lu = if invocation.has('f') {
         Lu::File(invocation.operand())
     } else {
-        Lu::named(invocation.operand())?
+        Lu::named(invocation.operand(), service)?
     };
     for (letter, value) in &invocation.options {
         let (name, change) = match letter {
@@ -52,9 +52,9 @@ pub enum Lu<'a> {
 }
 
 impl Lu<'_> {
-    /// By GUID; the message when it is none.
-    pub fn named(operand: &str) -> Result<Self, String> {
-        let guid = operand.parse().map_err(|_| format!("{operand}: {DIGITS}"))?;
+    /// A registered one by its name; the message when it is none.
+    pub fn named(operand: &str, service: &dyn Service) -> Result<Self, String> {
+        let guid = lu_name::parse(operand, service).map_err(|wrong| wrong.line(operand, DIGITS))?;
         Ok(Lu::Guid(guid))
     }
 

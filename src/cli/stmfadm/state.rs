@@ -4,9 +4,9 @@ use super::DIGITS_LONG;
 use crate::cli::command_line::{Invocation, JSON};
 use crate::cli::patience::Patience;
 use crate::cli::text::{common_failure, passed_on, state_lower};
-use crate::cli::{Console, Service, document, values};
+use crate::cli::{Console, Service, document, lu_name, values};
 use crate::framework::{ConfigState, ObjectState};
-use crate::types::{Guid, Status};
+use crate::types::Status;
 use serde::Serialize;
 
 const LU_TIMEOUT: &str = "Logical Unit state change request submitted. Waiting for completion timed out";
@@ -64,6 +64,7 @@ pub fn list(invocation: &Invocation, service: &dyn Service, console: &mut Consol
         ("ALUA Status", enabled),
         ("ALUA Node", node),
     ] {
+        let value = console.state(value);
         console.line(format_args!("{label:<18}: {value}"));
     }
     exit
@@ -127,9 +128,12 @@ fn service_is_online(service: &dyn Service, console: &mut Console<'_>) -> Result
 
 fn lu(wanted: ObjectState, invocation: &Invocation, service: &dyn Service, console: &mut Console<'_>) -> u8 {
     let operand = invocation.operand();
-    let Ok(guid) = operand.parse::<Guid>() else {
-        console.error(format_args!("{operand}: {DIGITS_LONG}"));
-        return 1;
+    let guid = match lu_name::parse(operand, service) {
+        Ok(guid) => guid,
+        Err(wrong) => {
+            console.error(wrong.line(operand, DIGITS_LONG));
+            return 1;
+        }
     };
     let request = || match wanted {
         ObjectState::Online => service.lu_online(guid),

@@ -4,25 +4,39 @@ mod conditions;
 mod figures;
 mod screen;
 mod snapshot;
+mod store;
 
-use crate::cli::command_line::{CHECK, COUNT, Invocation, JSON, WATCH};
+use crate::cli::command_line::{CHECK, Invocation, JSON, NODE};
 use crate::cli::text::{common_failure, failures};
-use crate::cli::{Console, Service, document};
+use crate::cli::watch::{self, Rhythm};
+use crate::cli::{Console, Service, document, lu_name};
 use crate::types::{Guid, Status};
 pub(super) use figures::{Percentiles, ns};
+pub(in crate::cli) use screen::size;
 use snapshot::Snapshot;
-use std::time::Duration;
 
 /// Exit statuses of `--check`, for monitoring systems.
 const SOME: u8 = 3;
 const DOWN: u8 = 4;
 
-/// Between two screens, in seconds.
-const INTERVALS: std::ops::RangeInclusive<f64> = 0.1..=86400.0;
+/// Which nodes are looked at (`--node`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Nodes {
+    /// Both.
+    All,
+    /// This one.
+    Local,
+    /// The other one.
+    Peer,
+}
 
 /// `status`.
 pub fn status(invocation: &Invocation, service: &dyn Service, console: &mut Console<'_>) -> u8 {
-    let (wanted, rhythm) = match wanted(invocation).and_then(|wanted| Ok((wanted, Rhythm::of(invocation)?))) {
+    let plan = nodes(invocation).and_then(|nodes| {
+        let rhythm = Rhythm::of(invocation)?;
+        Ok((nodes, rhythm, wanted(invocation, service)?))
+    });
+    let (nodes, rhythm, wanted) = match plan {
         Ok(plan) => plan,
         Err(message) => {
             console.fail(Status::InvalidArg, message);
@@ -32,38 +46,34 @@ pub fn status(invocation: &Invocation, service: &dyn Service, console: &mut Cons
             return 1;
         }
     };
-    let Some(rhythm) = rhythm else {
-        return once(invocation, &wanted, &mut None, service, console);
-    };
-    let mut exit = 0;
-    let mut left = rhythm.count;
     let mut before = None;
-    while left != Some(0) {
-        if !invocation.has(JSON) {
-            screen::heading(console);
-        }
-        // The service may go away and come back meanwhile.
-        exit = once(invocation, &wanted, &mut before, service, console);
-        console.forget_failures();
-        left = left.map(|left| left - 1);
-        if left == Some(0) || console.output_failure().is_some() {
-            break;
-        }
-        service.pause(rhythm.interval);
+    let mut screen = |console: &mut Console<'_>| once(invocation, nodes, &wanted, &mut before, service, console);
+    match rhythm {
+        None => screen(console),
+        Some(rhythm) => watch::repeat(&rhythm, invocation.has(JSON), service, console, &mut screen),
     }
-    exit
+}
+
+fn nodes(invocation: &Invocation) -> Result<Nodes, String> {
+    match invocation.value(NODE) {
+        None | Some("all") => Ok(Nodes::All),
+        Some("local") => Ok(Nodes::Local),
+        Some("peer") => Ok(Nodes::Peer),
+        Some(other) => Err(format!("{other}: node must be local, peer or all")),
+    }
 }
 
 /// One screen; `before` is the one before it, and then this one.
 fn once(
     invocation: &Invocation,
+    nodes: Nodes,
     wanted: &[Guid],
     before: &mut Option<Snapshot>,
     service: &dyn Service,
     console: &mut Console<'_>,
 ) -> u8 {
     let check = invocation.has(CHECK);
-    let snapshot = match Snapshot::take(wanted, service) {
+    let snapshot = match Snapshot::take(wanted, nodes, service) {
         Ok(snapshot) => snapshot,
         Err(status) => {
             console.fail(
@@ -99,54 +109,12 @@ fn once(
 }
 
 /// The LUs that are named; none: all.
-fn wanted(invocation: &Invocation) -> Result<Vec<Guid>, String> {
+fn wanted(invocation: &Invocation, service: &dyn Service) -> Result<Vec<Guid>, String> {
     let guid = |operand: &String| {
-        operand
-            .parse()
-            .map_err(|_| format!("{operand}: {}", super::DIGITS_LONG))
+        let wrong = |wrong: lu_name::NoLu| wrong.line(operand, super::DIGITS_LONG);
+        lu_name::parse(operand, service).map_err(wrong)
     };
     invocation.operands.iter().map(guid).collect()
-}
-
-/// How often, and how many screens.
-struct Rhythm {
-    interval: Duration,
-    count: Option<u64>,
-}
-
-impl Rhythm {
-    /// `None`: one screen, as without `--watch`.
-    fn of(invocation: &Invocation) -> Result<Option<Rhythm>, String> {
-        let count = match invocation.value(COUNT) {
-            None => None,
-            Some(text) => Some(
-                crate::cli::values::decimal(text)
-                    .filter(|count| *count > 0)
-                    .ok_or_else(|| format!("{text}: count must be a number from 1"))?,
-            ),
-        };
-        if !invocation.has(WATCH) && count.is_none() {
-            return Ok(None);
-        }
-        let interval = match invocation.value(WATCH) {
-            None | Some("") => 1.0,
-            Some(text) => text
-                .parse::<f64>()
-                .ok()
-                .filter(|seconds| INTERVALS.contains(seconds))
-                .ok_or_else(|| {
-                    format!(
-                        "{text}: seconds between screens must be {} to {}",
-                        INTERVALS.start(),
-                        INTERVALS.end()
-                    )
-                })?,
-        };
-        Ok(Some(Rhythm {
-            interval: Duration::from_secs_f64(interval),
-            count,
-        }))
-    }
 }
 
 #[cfg(test)]

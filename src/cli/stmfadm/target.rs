@@ -74,7 +74,8 @@ fn show(target: &DevId, verbose: bool, service: &dyn Service, console: &mut Cons
     };
     match info(target, service, console) {
         Some(info) => {
-            property(console, "Operational Status", state_word(info.state));
+            let state = console.state(state_word(info.state)).to_string();
+            property(console, "Operational Status", &state);
             property(console, "Provider Name", &info.provider);
             property(console, "Alias", &or_dash(&info.alias));
             property(console, "Protocol", protocol_word(info.protocol));

@@ -3,7 +3,7 @@
 use super::{DIGITS, DIGITS_LONG};
 use crate::cli::command_line::{Invocation, JSON};
 use crate::cli::text::{common_failure, failures};
-use crate::cli::{Console, Service, document, values};
+use crate::cli::{Console, Service, document, lu_name, values};
 use crate::framework::{ViewEntry, ViewRequest};
 use crate::types::{GroupName, Guid, Lun, Status};
 use serde::Serialize;
@@ -21,7 +21,7 @@ pub fn add(invocation: &Invocation, service: &dyn Service, console: &mut Console
 
 fn try_add(invocation: &Invocation, service: &dyn Service) -> Result<(), String> {
     let operand = invocation.operand();
-    let guid: Guid = operand.parse().map_err(|_| format!("{operand}: {DIGITS}"))?;
+    let guid = lu_name::parse(operand, service).map_err(|wrong| wrong.line(operand, DIGITS))?;
     let request = ViewRequest {
         lun: invocation.value('n').map(wanted_lun).transpose()?,
         host_group: group(invocation, 'h', "invalid host group")?,
@@ -62,9 +62,7 @@ fn group(invocation: &Invocation, letter: char, no_such_group: &str) -> Result<O
 /// The LU of `-l`, and its entries; there is at least one.
 fn entries(invocation: &Invocation, service: &dyn Service) -> Result<(Guid, Vec<ViewEntry>), (Status, String)> {
     let text = invocation.value('l').unwrap_or("");
-    let guid: Guid = text
-        .parse()
-        .map_err(|_| (Status::InvalidArg, format!("{text}: {DIGITS_LONG}")))?;
+    let guid = lu_name::parse(text, service).map_err(|wrong| (wrong.status(), wrong.line(text, DIGITS_LONG)))?;
     match service.view_list(guid) {
         Ok(entries) if !entries.is_empty() => Ok((guid, entries)),
         Ok(_) | Err(Status::NotFound) => Err((Status::NotFound, format!("{guid:x}: no views found"))),

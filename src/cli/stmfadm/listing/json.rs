@@ -1,4 +1,4 @@
-//! The elements of `list-lu --json` (`cli.md` 10.1).
+//! The elements of `list-lu --json` (`cli.md` 10.1), which `status --json` adds to (10.2).
 
 use crate::cli::document::set;
 use crate::cli::text::state_lower;
@@ -48,8 +48,7 @@ pub fn lu(guid: Guid, service: &dyn Service, console: &mut Console<'_>, list: &m
     let Some(info) = super::info(guid, service, console) else {
         return 1;
     };
-    let mut lu = Lu::new(&info);
-    lu.view_entry_count = service.view_list(guid).ok().map(|views| views.len());
+    let mut lu = Lu::new(&info, service.view_list(guid).ok().map(|views| views.len()));
     let mut exit = 0;
     if info.state.is_some() {
         match super::resource(guid, service, console) {
@@ -62,17 +61,26 @@ pub fn lu(guid: Guid, service: &dyn Service, console: &mut Console<'_>, list: &m
 }
 
 impl Lu {
-    fn new(info: &LuInfo) -> Lu {
+    /// What every LU has.
+    pub fn new(info: &LuInfo, view_entry_count: Option<usize>) -> Lu {
         Lu {
             guid: info.guid.to_string(),
             status: info.state.map_or("unregistered", state_lower),
             provider: set(&info.provider).map(str::to_owned),
             alias: set(&info.alias).map(str::to_owned),
+            view_entry_count,
             ..Lu::default()
         }
     }
 
-    fn fill(&mut self, report: &AccessReport) {
+    /// The peer has told its size.
+    pub fn know_size(&mut self, size: u64) {
+        self.size = Some(size);
+        self.unavailable.retain(|key| *key != "size");
+    }
+
+    /// What a loaded LU has.
+    pub fn fill(&mut self, report: &AccessReport) {
         let properties = &report.properties;
         self.access_state = Some(access(report.access));
         if report.access != AccessState::Active {

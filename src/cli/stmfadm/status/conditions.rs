@@ -1,9 +1,15 @@
 //! What is worth a look (`cli.md` 10.2).
 
+use super::figures::span;
 use super::snapshot::{Lu, Node, Target};
+use crate::cli::document::{now, utc};
 use crate::framework::{AluaReport, GroupKind, Owner};
-use crate::types::{AccessState, GroupName};
+use crate::types::{AccessState, GroupName, Guid};
 use serde::Serialize;
+use std::time::Duration;
+
+/// A transition that takes longer is worth a look.
+const TRANSITION: Duration = Duration::from_secs(30);
 
 /// One condition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -16,6 +22,8 @@ pub struct Condition {
     pub object: String,
     /// For people.
     pub text: String,
+    /// RFC 3339; `None`: not known.
+    pub since: Option<String>,
 }
 
 impl Condition {
@@ -25,7 +33,14 @@ impl Condition {
             severity,
             object: object.to_owned(),
             text: text.into(),
+            since: None,
         }
+    }
+
+    /// It has been so for this long.
+    fn lasting(self, time: Option<Duration>) -> Condition {
+        let begun = time.and_then(|time| utc(now().saturating_sub(time.as_secs())));
+        Condition { since: begun, ..self }
     }
 
     /// The service or the peer is not there: another exit status of `--check`.
@@ -98,27 +113,33 @@ fn node(node: &Node) -> Option<Condition> {
             } else {
                 "no answer"
             };
-            Some(Condition::new(
-                "peer-unreachable",
-                "critical",
-                host,
-                format!("{why}, {heard}"),
-            ))
+            let condition = Condition::new("peer-unreachable", "critical", host, format!("{why}, {heard}"));
+            Some(condition.lasting(node.last_heard_ms.map(Duration::from_millis)))
         }
         _ => None,
     }
 }
 
-fn lu(lu: &Lu, report: &AluaReport) -> Option<Condition> {
-    let alua = report.lus.iter().find(|it| it.guid.to_string() == lu.guid);
-    let Some(alua) = alua else {
+fn lu(lu: &Lu, report: &AluaReport) -> Vec<Condition> {
+    let full = lu.nearly_full.as_ref();
+    let full = full.map(|text| Condition::new("store-nearly-full", "warning", &lu.guid, text.as_str()));
+    access(lu, report).into_iter().chain(full).collect()
+}
+
+fn access(lu: &Lu, report: &AluaReport) -> Option<Condition> {
+    // They are in the order of their GUIDs, and may be ten thousand.
+    let guid: Option<Guid> = lu.guid.parse().ok();
+    let at = guid.and_then(|guid| report.lus.binary_search_by_key(&guid, |it| it.guid).ok());
+    let Some(alua) = at.map(|at| &report.lus[at]) else {
         let text = format!("{} view entries, not loaded on this node", lu.view_entry_count);
         return Some(Condition::new("lu-not-loaded", "warning", &lu.guid, text));
     };
     match alua.access {
         AccessState::TransitionToActive | AccessState::TransitionToStandby => {
-            let text = format!("in transition: {}", lu.access_here.unwrap_or("unknown"));
-            Some(Condition::new("lu-in-transition", "warning", &lu.guid, text))
+            let time = alua.moving.filter(|time| *time > TRANSITION)?;
+            let here = lu.access_here.unwrap_or("unknown");
+            let text = format!("in transition for {}: {here}", span(time.as_secs()));
+            Some(Condition::new("lu-in-transition", "warning", &lu.guid, text).lasting(Some(time)))
         }
         AccessState::Active if lu.access_peer == Some("active") => {
             let text = "active on both nodes";

@@ -2,25 +2,19 @@
 
 use super::figures::{Percentiles, Rates, ms, ns, short, span};
 use super::snapshot::{Lu, Node, Snapshot};
+use crate::cli::Console;
+use crate::cli::colour::Painted;
 use crate::cli::text::printable;
-use crate::cli::{Console, document};
 use std::time::Duration;
 
 /// Longest alias that is shown whole, in characters.
 const ALIAS_WIDTH: usize = 20;
 
-/// In front of each screen of `--watch`: the time, or, on a terminal, a clean screen and the time.
-pub fn heading(console: &mut Console<'_>) {
-    if console.on_terminal() {
-        console.text("\u{1b}[H\u{1b}[2J");
-    }
-    console.line(document::utc(document::now()).unwrap_or_default());
-}
-
 /// All of it. Rates are since the screen before, or since the start of the nodes.
 pub fn show(snapshot: &Snapshot, before: Option<&Snapshot>, verbose: bool, console: &mut Console<'_>) {
     for node in &snapshot.nodes {
-        console.line(node_line(node));
+        let line = node_line(node, console);
+        console.line(line);
     }
     console.line("");
     let access = |state: &str| snapshot.lus.iter().filter(|lu| lu.access_here == Some(state)).count();
@@ -58,7 +52,8 @@ pub fn show(snapshot: &Snapshot, before: Option<&Snapshot>, verbose: bool, conso
         .collect::<String>();
     console.line(format_args!("Sessions {here:5}   {here} here{there}"));
     let loads = Loads::new(snapshot, before);
-    for (node, label) in snapshot.nodes.iter().zip(["here", "peer"]) {
+    for node in &snapshot.nodes {
+        let label = if node.local { "here" } else { "peer" };
         if let Some(line) = loads.node(node) {
             console.line(format_args!("I/O {label}       {line}"));
         }
@@ -115,12 +110,15 @@ impl<'a> Loads<'a> {
         ))
     }
 
-    fn lu(&self, lu: &Lu) -> Option<Rates> {
+    /// `at`: its place in the list, which was the same before unless LUs have come or gone.
+    fn lu(&self, at: usize, lu: &Lu) -> Option<Rates> {
         let local = !lu.served_by_peer();
         let io = |lu: &Lu| if local { Some(lu.io) } else { lu.io_peer };
         let (time, node) = self.time(local);
         let before = self.before.filter(|_| node.is_some());
-        let before = before.and_then(|before| before.lus.iter().find(|other| other.guid == lu.guid));
+        let same = |other: &&Lu| other.guid == lu.guid;
+        let before = before.map(|before| &before.lus);
+        let before = before.and_then(|lus| lus.get(at).filter(same).or_else(|| lus.iter().find(same)));
         Rates::of(&io(lu)?.since(&before.and_then(io).unwrap_or_default()), time)
     }
 }
@@ -175,20 +173,24 @@ fn sessions(snapshot: &Snapshot, before: Option<&Snapshot>, console: &mut Consol
 
 /// One line each.
 pub fn conditions(snapshot: &Snapshot, console: &mut Console<'_>) {
+    let paints = console.paints();
     for condition in &snapshot.conditions {
-        console.line(format_args!("! {}: {}", printable(&condition.object), condition.text));
+        let text = printable(&condition.text);
+        let text = Painted::condition(&text, condition.severity == "critical", paints);
+        console.line(format_args!("! {}: {text}", printable(&condition.object)));
     }
 }
 
-fn node_line(node: &Node) -> String {
+fn node_line(node: &Node, console: &Console<'_>) -> String {
     let number = node
         .node
         .map_or("node unknown".to_owned(), |node| format!("node {node}"));
     let name = node.host.as_deref().unwrap_or("peer");
     let who = if node.local { ", this node" } else { "" };
     let mut facts: Vec<String> = Vec::new();
-    facts.extend(node.operational.map(str::to_owned));
-    facts.extend(node.config.map(str::to_owned));
+    let state = |word: &str| console.state(word).to_string();
+    facts.extend(node.operational.map(state));
+    facts.extend(node.config.map(state));
     facts.extend(
         node.alua_enabled
             .map(|on| format!("ALUA {}", if on { "enabled" } else { "disabled" })),
@@ -197,7 +199,7 @@ fn node_line(node: &Node) -> String {
         if link == "no-door" {
             "no stmfproxy".to_owned()
         } else {
-            link.to_owned()
+            state(link)
         }
     }));
     facts.extend(
@@ -227,14 +229,14 @@ fn table(lus: &[Lu], loads: &Loads<'_>, console: &mut Console<'_>) {
         "{:<32}  {:<width$}  {:>6}  {:<17}  {:<17}  VIEWS  SESS     r/s     w/s    MB/s      ms",
         "LU", "ALIAS", "SIZE", "HERE", "PEER"
     ));
-    for (lu, alias) in lus.iter().zip(aliases) {
-        let rates = loads.lu(lu);
+    for (at, (lu, alias)) in lus.iter().zip(aliases).enumerate() {
+        let rates = loads.lu(at, lu);
         console.line(format_args!(
-            "{:<32}  {alias:<width$}  {:>6}  {:<17}  {:<17}  {:>5}  {:>4}  {:>6}  {:>6}  {:>6}  {:>6}",
+            "{:<32}  {alias:<width$}  {:>6}  {}  {}  {:>5}  {:>4}  {:>6}  {:>6}  {:>6}  {:>6}",
             lu.guid,
             lu.size.map_or("-".to_owned(), size),
-            lu.access_here.unwrap_or("not loaded"),
-            lu.access_peer.unwrap_or("-"),
+            console.state(&format!("{:<17}", lu.access_here.unwrap_or("not loaded"))),
+            console.state(&format!("{:<17}", lu.access_peer.unwrap_or("-"))),
             lu.view_entry_count,
             lu.sessions + lu.sessions_peer.unwrap_or(0),
             rates.map_or("-".to_owned(), |rates| short(rates.reads)),

@@ -2,12 +2,14 @@
 
 use super::conditions::{self, Condition};
 use super::figures::Percentiles;
+use super::{Nodes, store};
 use crate::cli::Service;
 use crate::cli::document::set;
+use crate::cli::stmfadm::listing;
 use crate::cli::text::state_lower;
 use crate::framework::{
-    AluaLu, AluaReport, ConfigState, GroupKind, IoTotals, LuStatus, NodeStatus, Owner, PeerNode, PortStatus,
-    ServiceState, SessionStatus, ViewEntry,
+    AccessReport, AluaLu, AluaReport, ConfigState, GroupKind, IoTotals, LuStatus, NodeStatus, Owner, PeerNode,
+    PortStatus, ServiceState, SessionStatus, ViewEntry,
 };
 use crate::types::{AccessState, DevId, GroupName, Guid, Status};
 use serde::Serialize;
@@ -64,14 +66,22 @@ pub struct Node {
 #[derive(Debug, Serialize)]
 #[allow(missing_docs)]
 pub struct Lu {
+    /// As in `list-lu --json`.
+    #[serde(flatten)]
+    pub listed: listing::json::Lu,
+    #[serde(skip)]
     pub guid: String,
+    #[serde(skip)]
     pub status: &'static str,
+    #[serde(skip)]
     pub alias: Option<String>,
+    #[serde(skip)]
     pub size: Option<u64>,
     /// `None` for one that is not loaded.
     pub access_here: Option<&'static str>,
     /// What follows from what the peer has said.
     pub access_peer: Option<&'static str>,
+    #[serde(skip)]
     pub view_entry_count: usize,
     /// Sessions that see it here, and there.
     pub sessions: usize,
@@ -82,6 +92,9 @@ pub struct Lu {
     /// Through this node.
     pub read_latency: Percentiles,
     pub write_latency: Percentiles,
+    /// There may soon be no room for what hosts write.
+    #[serde(skip)]
+    pub nearly_full: Option<String>,
 }
 
 /// A target port of this node.
@@ -99,7 +112,7 @@ pub struct Target {
 
 impl Snapshot {
     /// Reads everything, or the LUs that are named. Objects that go away meanwhile are left out.
-    pub fn take(wanted: &[Guid], service: &dyn Service) -> Result<Snapshot, Status> {
+    pub fn take(wanted: &[Guid], which: Nodes, service: &dyn Service) -> Result<Snapshot, Status> {
         let state = service.state()?;
         let report = service.alua_report()?;
         let mut guids = service.lu_list()?;
@@ -108,7 +121,11 @@ impl Snapshot {
             wanted.iter().partition(|guid| guids.binary_search(guid).is_ok());
         let guids = if wanted.is_empty() { guids } else { found };
         let here = service.node_status()?;
-        let there = if report.enabled { service.peer_node()? } else { None };
+        let there = if report.enabled && which != Nodes::Local {
+            service.peer_node()?
+        } else {
+            None
+        };
         let counted = |status: &NodeStatus| -> HashMap<Guid, LuStatus> {
             status.lus.iter().map(|lu| (lu.guid, lu.clone())).collect()
         };
@@ -148,14 +165,31 @@ impl Snapshot {
                 empty.push((kind, name));
             }
         }
-        let nodes = nodes(&state, &report, &here, there.as_ref());
+        let mut nodes = nodes(&state, &report, &here, there.as_ref());
+        match which {
+            Nodes::All => {}
+            Nodes::Local => {
+                nodes.retain(|node| node.local);
+                targets.retain(|target| !target.of_peer);
+            }
+            Nodes::Peer => {
+                nodes.retain(|node| !node.local);
+                targets.retain(|target| target.of_peer);
+                lus.retain(|lu| lu.access_peer.is_some());
+                empty.clear();
+            }
+        }
         let conditions = conditions::of(&nodes, &lus, &targets, &report, &empty);
         Ok(Snapshot {
             nodes,
             lus,
             targets,
             conditions,
-            sessions: own_sessions(&here),
+            sessions: if which == Nodes::Peer {
+                Vec::new()
+            } else {
+                own_sessions(&here)
+            },
             missing,
         })
     }
@@ -251,11 +285,21 @@ impl Lu {
         let views = still_there(service.view_list(guid))?.unwrap_or_default();
         views.iter().for_each(|view| name_groups(view, named));
         let active = alua.is_some_and(|lu| lu.access == AccessState::Active);
-        let size = match active {
-            true => still_there(service.lu_resource(guid))?.and_then(|report| report.properties.size),
+        let stored = match active {
+            true => still_there(service.lu_resource(guid))?.map(|report| report.properties),
             false => None,
         };
+        let size = stored.as_ref().and_then(|stored| stored.size);
+        let file = stored.as_ref().and_then(|stored| stored.data_file.clone());
+        let mut listed = listing::json::Lu::new(&info, Some(views.len()));
+        if let Some(alua) = alua {
+            listed.fill(&AccessReport {
+                access: alua.access,
+                properties: stored.unwrap_or_default(),
+            });
+        }
         Ok(Lu {
+            listed,
             guid: guid.to_string(),
             status: info.state.map_or("unregistered", state_lower),
             alias: set(&info.alias).map(str::to_owned),
@@ -269,6 +313,7 @@ impl Lu {
             io_peer: None,
             read_latency: Percentiles::default(),
             write_latency: Percentiles::default(),
+            nearly_full: file.and_then(|file| store::nearly_full(&file, size.unwrap_or(0))),
         })
     }
 
@@ -283,7 +328,10 @@ impl Lu {
             self.access_peer = its.and_then(|its| its.access).map(access);
             self.sessions_peer = Some(its.map_or(0, |its| its.sessions));
             self.io_peer = its.map(|its| its.io.totals);
-            self.size = self.size.or(its.and_then(|its| its.size));
+            if let (None, Some(size)) = (self.size, its.and_then(|its| its.size)) {
+                self.size = Some(size);
+                self.listed.know_size(size);
+            }
         }
         self
     }

@@ -36,6 +36,7 @@ fn alua_lu(name: &str, access: AccessState, owner: Owner) -> AluaLu {
         moves: 0,
         last_move: None,
         move_time: Duration::ZERO,
+        moving: None,
     }
 }
 
@@ -302,6 +303,50 @@ fn watches() {
     assert_eq!(documents.out.lines().count(), 2);
 }
 
+/// Each without what the other one has.
+#[test]
+fn one_of_the_nodes() {
+    // Without looking at the peer.
+    let local = Script::new()
+        .ok("state()", state(ObjectState::Online))
+        .ok(
+            "alua_report()",
+            report(false, vec![alua_lu(ONE, AccessState::Active, Owner::Local)]),
+        )
+        .ok("lu_list()", vec![guid(ONE)])
+        .ok("node_status()", here())
+        .ok(&format!("lu_info({ONE})"), info(ONE, Some(ObjectState::Online)))
+        .ok(&format!("view_list({ONE})"), views(None))
+        .fail(&format!("lu_resource({ONE})"), Status::NotFound)
+        .ok("target_list()", Vec::<DevId>::new());
+    let result = stmfadm("status --node=local", &local);
+    assert_eq!(
+        (result.status, result.out.contains("san-b")),
+        (0, false),
+        "{}",
+        result.out
+    );
+    assert!(
+        !result.out.contains("I/O peer") && !result.out.contains('!'),
+        "{}",
+        result.out
+    );
+    let result = stmfadm("status --node=peer", &pair(true, ObjectState::Offline, None));
+    assert_eq!(
+        (result.status, result.out.contains("san-a")),
+        (0, false),
+        "{}",
+        result.out
+    );
+    assert!(result.out.starts_with("san-b (node 1)") && result.out.contains("I/O peer"));
+    assert!(
+        !result.out.contains(THREE) && result.out.contains(TWO),
+        "what the peer does not know is left out"
+    );
+    let err = "stmfadm: both: node must be local, peer or all\n";
+    assert_eq!(stmfadm("status --node=both", &Script::new()), ran(1, "", err));
+}
+
 fn alua() -> AluaInfo {
     AluaInfo {
         enabled: false,
@@ -311,8 +356,13 @@ fn alua() -> AluaInfo {
 
 #[test]
 fn lus_worth_a_look() {
-    let pair = |access, owner, status, peer: Option<AccessState>| -> Vec<Condition> {
-        let lus = vec![alua_lu(ONE, access, owner)];
+    let moving = |access, seconds| AluaLu {
+        moving: Some(Duration::from_secs(seconds)),
+        ..alua_lu(ONE, access, Owner::Unknown)
+    };
+    let seen = |lu: AluaLu, status, peer: Option<AccessState>| -> Vec<Condition> {
+        let access = lu.access;
+        let lus = vec![lu];
         let script = Script::new()
             .ok("state()", state(ObjectState::Online))
             .ok("alua_report()", report(true, lus))
@@ -332,8 +382,11 @@ fn lus_worth_a_look() {
             _ => script,
         };
         let script = script.ok("target_list()", Vec::<DevId>::new());
-        super::Snapshot::take(&[], &script).unwrap().conditions
+        super::Snapshot::take(&[], super::Nodes::All, &script)
+            .unwrap()
+            .conditions
     };
+    let pair = |access, owner, status, peer| seen(alua_lu(ONE, access, owner), status, peer);
     let of = |access, owner, status| pair(access, owner, status, None);
     let codes = |list: Vec<Condition>| list.iter().map(|it| it.code).collect::<Vec<_>>();
     use ObjectState::{Offline, Online};
@@ -349,9 +402,15 @@ fn lus_worth_a_look() {
         ["lu-active-nowhere"]
     );
     assert_eq!(
-        codes(of(AccessState::TransitionToStandby, Owner::Unknown, Online)),
-        ["lu-in-transition"]
+        codes(seen(moving(AccessState::TransitionToStandby, 29), Online, None)),
+        [""; 0]
     );
+    let long = seen(moving(AccessState::TransitionToStandby, 95), Online, None);
+    assert_eq!(
+        (long[0].code, long[0].text.as_str()),
+        ("lu-in-transition", "in transition for 1m 35s: active-to-standby")
+    );
+    assert!(long[0].since.as_deref().is_some_and(|since| since.ends_with('Z')));
 }
 
 #[test]

@@ -4,7 +4,7 @@
 
 use super::io::Running;
 use super::live::LiveTask;
-use super::{Outcome, ReadyTask, Task, routing};
+use super::{Outcome, ReadyTask, Start, Task, routing};
 use crate::scsi::{ScsiStatus, Sense};
 
 /// What such a command moves, and how far it is.
@@ -93,7 +93,14 @@ pub(super) fn execute(ready: ReadyTask, data: Vec<u8>, done: PartDone) {
             return part.end(Outcome::status(ScsiStatus::ReservationConflict), 0);
         }
         let task = handler.part(&part.task, parts.done, parts.next());
-        handler.execute(task, data, Box::new(move |outcome| part.finish(outcome)));
+        // What has changed since the part before counts: the size, write protect.
+        match handler.start(&task) {
+            Start::Execute { want } if want as usize == data.len() => {
+                handler.execute(task, data, Box::new(move |outcome| part.finish(outcome)));
+            }
+            Start::Done(outcome) => part.end(outcome, 0),
+            Start::Execute { .. } | Start::InParts(_) => part.end(Outcome::status(ScsiStatus::Busy), 0),
+        }
     };
     match &state.turn {
         Some(turn) => turn.wait(stopped, Box::new(run)),

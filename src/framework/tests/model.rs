@@ -107,6 +107,14 @@ impl Handler for MemoryUnit {
         }
     }
 
+    fn part(&self, task: &Task, _: u32, _: u32) -> Task {
+        let cdb = if task.cdb.opcode() == 0x28 { READ } else { WRITE };
+        Task {
+            cdb: Cdb::new(cdb).unwrap(),
+            ..task.clone()
+        }
+    }
+
     fn execute(&self, task: Task, data: Vec<u8>, done: Done) {
         let aborted = Arc::new(AtomicBool::new(false));
         self.waiting.lock().insert((task.nexus.id, task.tag), aborted.clone());
@@ -121,8 +129,8 @@ impl Handler for MemoryUnit {
                 let mut media = shared.0.lock();
                 let medium = media.get_mut(&name).expect("exists");
                 match task.cdb.opcode() {
-                    0x08 | 0x28 => Outcome::data_in(vec![medium.data]),
-                    0x0a | 0x2a => {
+                    0x08 => Outcome::data_in(vec![medium.data]),
+                    0x0a => {
                         medium.data = data[0];
                         Outcome::data_out(1)
                     }

@@ -10,7 +10,7 @@ MAJOR   := 1
 PROGRAMS := stmfd stmfproxy stmfadm sbdadm itadm aluaadm
 
 .PHONY: all build deps demo check soak conformance check-vm ocf-deps check-ocf bench bench-deps bench-iscsi bench-pair \
-	deb-deps deb check-deb check-docs web-deps check-web install install-files clean
+	deb-deps deb check-deb check-docs check-source web-deps check-web install install-files clean
 
 all: build
 
@@ -83,6 +83,10 @@ check-deb: deb
 # Runs the commands of the guides and of the manual pages' examples on two such machines, and compares what they print.
 check-docs: deb
 	scripts/check-docs
+
+# `make demo` in such a machine that has nothing but a compiler and Rust.
+check-source: deb-deps
+	scripts/check-source
 
 # A browser and its driver.
 web-deps: deps

@@ -4,6 +4,7 @@ use nix::unistd::{Gid, Pid, Uid};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 use stmf::door::Credentials;
 use stmf::iscsi::directory::Patience;
 use stmf::service::{Options, Request, Response, Service};

@@ -25,7 +25,7 @@ pub struct Found {
 /// A file that could not be looked at, and why.
 pub type Unreadable = (PathBuf, io::Error);
 
-/// Looks at one file, by its absolute path. What is no metadata, or damaged, is an error that carries a [`MetadataError`];
+/// Looks at one file, by its absolute path. What is no metadata, or damaged, is an error that carries a `MetadataError`;
 /// neither a regular file nor a block device: [`io::ErrorKind::InvalidInput`].
 pub fn file(path: &Path) -> io::Result<Found> {
     let text = path

@@ -24,9 +24,8 @@ use std::time::{Duration, Instant};
 
 /// Token of the mailbox; connections have their ids, which never come up to it.
 const MAILBOX: u64 = u64::MAX;
-/// Bytes of one receive, besides what goes straight into a task's buffer: room for 32 writes of 4 KiB and their headers, so
-/// that they take one.
-const SCRATCH: usize = 256 << 10;
+/// Bytes of one receive, besides what goes straight into a task's buffer.
+const SCRATCH: usize = 128 << 10;
 /// Receives from one connection before the next one gets its turn.
 const TURN: usize = 4;
 /// Answers are sent when there is nothing more to be done, or when they come to this many bytes: as many as the processor's

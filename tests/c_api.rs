@@ -6,7 +6,9 @@ mod c;
 #[path = "common/c_runs.rs"]
 mod c_runs;
 
-use c::{Bench, COMPILERS, Daemon, NVPAIR, PROGRAMS, WARNINGS, create_target, library, root, text};
+use c::{
+    Bench, COMPILERS, Daemon, NVPAIR, PROGRAMS, SANITIZERS, VALGRIND, WARNINGS, create_target, library, root, text,
+};
 use c_runs::{Place, Run, run_circumstances};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -214,13 +216,7 @@ fn valgrind_finds_no_error_and_no_leak() {
         }
         let mut command = bench.command("valgrind", run.endpoint);
         command
-            .args([
-                "--quiet",
-                "--error-exitcode=99",
-                "--num-callers=30",
-                "--fair-sched=try",
-                "--vgdb=no",
-            ])
+            .args(VALGRIND)
             .args(["--show-leak-kinds=definite", "--errors-for-leak-kinds=definite"]);
         // In a child nothing points any more to what the threads of its parent had.
         let leaks = if run.program == "fork" { "no" } else { "full" };
@@ -233,12 +229,7 @@ fn valgrind_finds_no_error_and_no_leak() {
 /// Leaks are valgrind's part: LeakSanitizer needs ptrace, which containers refuse.
 fn sanitizers_of(compiler: &str) {
     check_each(|bench, run| {
-        let flags = [
-            "-fsanitize=address,undefined",
-            "-fno-sanitize-recover=all",
-            "-fno-omit-frame-pointer",
-        ];
-        let executable = bench.compile_with(compiler, run.program, &flags);
+        let executable = bench.compile_with(compiler, run.program, &SANITIZERS);
         let mut command = bench.command(executable, run.endpoint);
         command
             .env(

@@ -1,29 +1,12 @@
 //! Doors through the C library: the headers, and the C programs in `c-tests/`.
 #![allow(clippy::unwrap_used)]
 
+#[path = "common/c.rs"]
+mod c;
+
+use c::{Bench, SANITIZERS, VALGRIND, WARNINGS, library, root};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-
-const STRICT: [&str; 4] = ["-Wall", "-Wextra", "-Werror", "-pedantic"];
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// A directory with `libstmf.so.1`, the library built with this test, and `libstmf.so`.
-fn library(directory: &Path) -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let beside = test.parent().unwrap();
-    let built = [beside.join("libstmf.so"), beside.join("../libstmf.so")];
-    let built = built
-        .iter()
-        .find(|path| path.exists())
-        .expect("cargo builds libstmf.so before the tests");
-    for name in ["libstmf.so", "libstmf.so.1"] {
-        std::os::unix::fs::symlink(std::fs::canonicalize(built).unwrap(), directory.join(name)).unwrap();
-    }
-    directory.to_owned()
-}
 
 fn succeeds(command: &mut Command) -> Output {
     let output = command.output().unwrap();
@@ -39,18 +22,17 @@ fn succeeds(command: &mut Command) -> Output {
 
 /// A program of `c-tests/`, compiled against the built library.
 struct Program {
-    directory: tempfile::TempDir,
+    bench: Bench,
     executable: PathBuf,
 }
 
 impl Program {
     fn compile(name: &str, flags: &[&str]) -> Program {
-        let directory = tempfile::tempdir().unwrap();
-        let library = library(directory.path());
-        let executable = directory.path().join(name);
+        let bench = Bench::new();
+        let executable = bench.path(name);
         succeeds(
             Command::new("cc")
-                .args(STRICT)
+                .args(WARNINGS)
                 .args(["-std=c99", "-g", "-pthread"])
                 .args(flags)
                 .arg("-I")
@@ -59,15 +41,15 @@ impl Program {
                 .arg("-o")
                 .arg(&executable)
                 .arg("-L")
-                .arg(&library)
+                .arg(bench.directory.path())
                 .arg("-lstmf"),
         );
-        Program { directory, executable }
+        Program { bench, executable }
     }
 
     /// What it prints when it is run by this command, which may be the program itself.
     fn run_by(&self, command: &mut Command) -> String {
-        let output = succeeds(command.env("LD_LIBRARY_PATH", self.directory.path()));
+        let output = succeeds(command.env("LD_LIBRARY_PATH", self.bench.directory.path()));
         String::from_utf8(output.stdout).unwrap()
     }
 
@@ -91,12 +73,7 @@ fn the_contract_holds() {
 
 #[test]
 fn the_contract_holds_under_sanitizers() {
-    let flags = [
-        "-fsanitize=address,undefined",
-        "-fno-sanitize-recover=all",
-        "-fno-omit-frame-pointer",
-    ];
-    let program = Program::compile("door", &flags);
+    let program = Program::compile("door", &SANITIZERS);
     // LeakSanitizer needs ptrace, which containers refuse.
     let output = program.run_by(Command::new(&program.executable).env("ASAN_OPTIONS", "detect_leaks=0"));
     assert_eq!(rows(&output).len(), ROWS, "{output}");
@@ -142,7 +119,7 @@ const REFUSED_ADDRESSES: &str = "\
 fn valgrind_finds_no_error() {
     // DWARF 4, which Debian 12's valgrind reads.
     let program = Program::compile("door", &["-gdwarf-4"]);
-    let suppressions = program.directory.path().join("suppressions");
+    let suppressions = program.bench.path("suppressions");
     std::fs::write(&suppressions, REFUSED_ADDRESSES).unwrap();
     let output = program.run();
     for row in rows(&output) {
@@ -152,13 +129,7 @@ fn valgrind_finds_no_error() {
         }
         let mut command = Command::new("valgrind");
         command
-            .args([
-                "--quiet",
-                "--error-exitcode=99",
-                "--num-callers=30",
-                "--fair-sched=try",
-                "--vgdb=no",
-            ])
+            .args(VALGRIND)
             .args(["--leak-check=no", &format!("--suppressions={}", suppressions.display())])
             .arg(&program.executable)
             .arg(row);
@@ -209,7 +180,7 @@ fn the_header_compiles_first_last_and_alone() {
             let command = || {
                 let mut command = Command::new(compiler);
                 command
-                    .args(STRICT)
+                    .args(WARNINGS)
                     .arg(language)
                     .args(["-fsyntax-only", "-I"])
                     .arg(root().join("include"));
@@ -226,12 +197,10 @@ fn the_header_compiles_first_last_and_alone() {
 
 #[test]
 fn every_door_export_has_its_version() {
-    let directory = tempfile::tempdir().unwrap();
-    let library = library(directory.path()).join("libstmf.so");
     let output = succeeds(
         Command::new("nm")
             .args(["-D", "--defined-only", "--with-symbol-versions"])
-            .arg(library),
+            .arg(library()),
     );
     let mut found: Vec<String> = String::from_utf8(output.stdout)
         .unwrap()

@@ -19,6 +19,19 @@ pub const NVPAIR: [&str; 5] = [
     "/usr/include/libspl",
     "-D_GNU_SOURCE",
 ];
+/// An error ends the program with a status that none has by itself.
+pub const VALGRIND: [&str; 5] = [
+    "--quiet",
+    "--error-exitcode=99",
+    "--num-callers=30",
+    "--fair-sched=try",
+    "--vgdb=no",
+];
+pub const SANITIZERS: [&str; 3] = [
+    "-fsanitize=address,undefined",
+    "-fno-sanitize-recover=all",
+    "-fno-omit-frame-pointer",
+];
 /// Programs that need no argument and end with "N passed, 0 failed".
 pub const PROGRAMS: [&str; 12] = [
     "abi",

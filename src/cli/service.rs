@@ -13,6 +13,15 @@ use crate::types::{
 };
 use std::time::Duration;
 
+/// What is gone meanwhile is left out of a listing.
+pub fn still_there<T>(result: Result<T, Status>) -> Result<Option<T>, Status> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(Status::NotFound | Status::GroupNotFound) => Ok(None),
+        Err(status) => Err(status),
+    }
+}
+
 /// This process's endpoint ([`crate::client`]).
 pub struct Daemon;
 

@@ -3,6 +3,8 @@
 
 use crate::framework::ObjectState;
 use crate::types::{AccessState, Status};
+use nix::errno::Errno;
+use std::io;
 
 /// Exit status for a number of failed operands: never 128 or more (`cli.md` D-01).
 pub fn failures(count: usize) -> u8 {
@@ -24,6 +26,14 @@ pub fn common_failure(status: Status) -> Option<&'static str> {
         Status::ServiceNotFound => Some("STMF service not found"),
         Status::ServiceDataVersion => Some("STMF service version incorrect"),
         _ => None,
+    }
+}
+
+/// Why the system refused something: the C library's text, without the number that Rust adds.
+pub fn reason(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(number) => Errno::from_raw(number).desc().to_owned(),
+        None => error.to_string(),
     }
 }
 

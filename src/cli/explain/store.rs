@@ -1,8 +1,8 @@
 //! What is wrong with a backing store.
 
 use crate::cli::console::Subject;
+use crate::cli::text::reason;
 use crate::disk::scan;
-use nix::errno::Errno;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileTypeExt;
@@ -66,17 +66,13 @@ fn meta(subject: &Subject) -> Option<&str> {
 /// Why a file cannot be a store, as far as it can be seen from here. `creates`: it may be made first.
 fn trouble(path: &str, creates: bool) -> Option<String> {
     let failed = |error: io::Error| {
-        let text = match error.raw_os_error() {
-            Some(number) => Errno::from_raw(number).desc().to_owned(),
-            None => error.to_string(),
-        };
         let missing = creates && error.kind() == io::ErrorKind::NotFound;
         let hint = if missing {
             format!(" (try: truncate -s 10G {path})")
         } else {
             String::new()
         };
-        format!("{path}: {text}{hint}")
+        format!("{path}: {}{hint}", reason(&error))
     };
     if !path.starts_with('/') {
         return Some(format!("{path}: is not an absolute path"));

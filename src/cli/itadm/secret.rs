@@ -1,5 +1,6 @@
 //! Secrets from the terminal, from files (`cli.md` 4.4) and from standard input (10.10). They are never shown and never taken from the command line.
 
+use crate::cli::text::reason;
 use crate::types::Secret;
 use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
 use std::fmt;
@@ -48,14 +49,6 @@ impl fmt::Display for NoSecret {
             NoSecret::Open(path, error) => write!(f, "Could not open secret file {path}: {}", reason(error)),
             NoSecret::Read(path, error) => write!(f, "Could not read secret file {path}: {}", reason(error)),
         }
-    }
-}
-
-/// The C library's text, without the number that Rust adds.
-fn reason(error: &io::Error) -> String {
-    match error.raw_os_error() {
-        Some(number) => nix::errno::Errno::from_raw(number).desc().to_owned(),
-        None => error.to_string(),
     }
 }
 

@@ -4,6 +4,7 @@
 use crate::cli::Console;
 use crate::cli::command_line::{CREATE, DRY_RUN, Invocation, PREALLOC};
 use crate::cli::progress::Progress;
+use crate::cli::text::reason;
 use crate::disk::SHARED_SIZE;
 use crate::signals::{self, Termination};
 use crate::types::LuProperties;
@@ -103,13 +104,6 @@ fn open(path: &str, create: bool) -> io::Result<(File, Option<u64>)> {
         return Err(io::Error::other("is no regular file"));
     }
     Ok((file, Some(metadata.len())))
-}
-
-fn reason(error: &io::Error) -> String {
-    match error.raw_os_error() {
-        Some(number) => Errno::from_raw(number).desc().to_owned(),
-        None => error.to_string(),
-    }
 }
 
 impl Prepared {

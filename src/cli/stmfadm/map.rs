@@ -3,6 +3,7 @@
 
 use crate::cli::command_line::{Invocation, JSON};
 use crate::cli::document::{self, set};
+use crate::cli::service::still_there;
 use crate::cli::text::{common_failure, or_dash, printable, state_lower};
 use crate::cli::{Console, Service, values};
 use crate::framework::{GroupKind, NexusInfo, ObjectState, ViewEntry};
@@ -170,14 +171,6 @@ fn members(kind: GroupKind, service: &dyn Service) -> Result<(HashMap<DevId, Gro
         }
     }
     Ok((groups, all))
-}
-
-fn still_there<T>(result: Result<T, Status>) -> Result<Option<T>, Status> {
-    match result {
-        Ok(value) => Ok(Some(value)),
-        Err(Status::NotFound | Status::GroupNotFound) => Ok(None),
-        Err(status) => Err(status),
-    }
 }
 
 fn table(ways: &[Way], console: &mut Console<'_>) {

@@ -2,12 +2,11 @@
 
 use super::status::size;
 use crate::cli::command_line::{DRY_RUN, Invocation, JSON, VERIFY};
-use crate::cli::text::{common_failure, failures, or_dash, printable};
+use crate::cli::text::{common_failure, failures, or_dash, printable, reason};
 use crate::cli::{Console, Service, document};
 use crate::disk::scan::{self, Found};
 use crate::types::Status;
 use serde::Serialize;
-use std::io;
 use std::path::Path;
 
 /// An element of the data of `--json`.
@@ -84,13 +83,6 @@ fn loaded(found: &Found, service: &dyn Service) -> Result<bool, Status> {
         Ok(info) => Ok(info.state.is_some()),
         Err(Status::NotFound) => Ok(false),
         Err(status) => Err(status),
-    }
-}
-
-fn reason(error: &io::Error) -> String {
-    match error.raw_os_error() {
-        Some(number) => nix::errno::Errno::from_raw(number).desc().to_owned(),
-        None => error.to_string(),
     }
 }
 

@@ -5,6 +5,7 @@ use super::figures::Percentiles;
 use super::{Nodes, store};
 use crate::cli::Service;
 use crate::cli::document::set;
+use crate::cli::service::still_there;
 use crate::cli::stmfadm::listing;
 use crate::cli::text::state_lower;
 use crate::framework::{
@@ -192,14 +193,6 @@ impl Snapshot {
             },
             missing,
         })
-    }
-}
-
-fn still_there<T>(result: Result<T, Status>) -> Result<Option<T>, Status> {
-    match result {
-        Ok(value) => Ok(Some(value)),
-        Err(Status::NotFound | Status::GroupNotFound) => Ok(None),
-        Err(status) => Err(status),
     }
 }
 

@@ -89,6 +89,11 @@ impl Gate {
         self.validity.holds().then_some(Verdict::Open)
     }
 
+    /// Is this node certainly the owner still? Of a gate that was closed for a release, too.
+    pub fn lease_holds(&self) -> bool {
+        self.validity.holds()
+    }
+
     /// Calls `waiter` when the gate opens or closes for good, or the task is aborted; possibly at once.
     pub fn wait(&self, key: TaskKey, waiter: Waiter) {
         let mut waiting = self.waiting.lock();

@@ -1,7 +1,9 @@
 //! Provider and ownership on real files.
 
 use super::Provider;
-use super::lu::Disk;
+use super::command::access::{self, Access, Step};
+use super::lu::{Disk, Lu};
+use super::sys::Mode;
 use super::testing::{KEY, cdb, create, execute, execute_by, properties, provider, read, run, write};
 use crate::framework::alua::ownership::{Found, InstallationId, Record, lease_file_name};
 use crate::framework::{ImportError, Outcome, PeerView, Release, Unit};
@@ -720,6 +722,57 @@ fn an_owner_that_slept_looks_before_it_writes() {
     assert!(
         std::fs::read(path(&properties)).unwrap().len() <= 65536,
         "nothing was written"
+    );
+}
+
+/// A change that takes until the lease has run out: a device that hangs, a machine that sleeps.
+struct Slow;
+
+impl Access for Slow {
+    fn step(self, lu: &Lu, _: &std::fs::File, _: Mode) -> Step<Self> {
+        while lu.gate().lease_holds() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Step::Done(Outcome::good())
+    }
+}
+
+/// Another node may own the LU by then, without the change.
+/// Hazard H8.
+#[test]
+fn a_change_that_outlasts_the_lease_is_good_only_when_that_is_renewed() {
+    let directory = tempfile::tempdir().unwrap();
+    let properties = properties(directory.path(), "disk");
+    let a = provider(0);
+    let disk = create(&a, &properties);
+    let change = || {
+        let lease = block_lease(directory.path());
+        let (sender, receiver) = mpsc::channel();
+        let task = access::Task {
+            lu: Arc::clone(disk.lu()),
+            key: KEY,
+            start_by: None,
+            inline: Mode::Wait,
+            stop: None,
+            done: Box::new(move |outcome| sender.send(outcome).unwrap()),
+        };
+        access::run(task, Slow);
+        (lease, receiver)
+    };
+    let (lease, outcome) = change();
+    assert!(
+        outcome.recv_timeout(Duration::from_millis(300)).is_err(),
+        "not yet known"
+    );
+    std::fs::remove_dir(lease).unwrap();
+    assert_eq!(outcome.recv_timeout(LONG).unwrap().status, ScsiStatus::Good);
+
+    let (lease, outcome) = change();
+    foreign(path(&properties), false);
+    std::fs::remove_dir(lease).unwrap();
+    assert_eq!(
+        outcome.recv_timeout(LONG).unwrap().sense,
+        Sense::ALUA_TRANSITION.to_fixed()
     );
 }
 

@@ -10,8 +10,8 @@ struct Block {
     candidates: BTreeSet<u64>,
     /// A crash may fall back to these: everything since the last durable point.
     fallback: BTreeSet<u64>,
-    /// How often a cache was lost.
-    losses: u64,
+    /// How often it changed without a command of a host: a cache was lost, a write came late.
+    surprises: u64,
     /// The newest value that was acknowledged.
     acknowledged: u64,
 }
@@ -31,7 +31,7 @@ impl Checker {
             blocks: std::array::from_fn(|_| Block {
                 candidates: BTreeSet::from([0]),
                 fallback: BTreeSet::from([0]),
-                losses: 0,
+                surprises: 0,
                 acknowledged: 0,
             }),
             reservation: Some(0),
@@ -64,6 +64,7 @@ impl Checker {
     pub fn late(&mut self, block: usize, value: u64) {
         if value > self.blocks[block].acknowledged {
             self.uncertain(block, value);
+            self.blocks[block].surprises += 1;
         }
     }
 
@@ -71,7 +72,7 @@ impl Checker {
     pub fn cache_lost(&mut self, block: usize) {
         let block = &mut self.blocks[block];
         block.candidates.extend(&block.fallback);
-        block.losses += 1;
+        block.surprises += 1;
     }
 
     /// A planned release succeeded: everything acknowledged is durable now.
@@ -82,22 +83,22 @@ impl Checker {
     }
 
     /// To be given to [`Checker::read`] at the end of a command.
-    pub fn losses(&self, block: usize) -> u64 {
-        self.blocks[block].losses
+    pub fn surprises(&self, block: usize) -> u64 {
+        self.blocks[block].surprises
     }
 
-    /// `losses`: as it was when the command began. What was read before a crash says nothing about the time after it.
-    pub fn read(&mut self, block: usize, value: u64, losses: u64) -> Verdict {
+    /// `surprises`: as it was when the command began. What was read before one says nothing about the time after it.
+    pub fn read(&mut self, block: usize, value: u64, surprises: u64) -> Verdict {
         self.reads += 1;
         let Block {
             candidates,
-            losses: now,
+            surprises: now,
             ..
         } = &mut self.blocks[block];
         if !candidates.contains(&value) {
             return Err(format!("I2: block {block} reads {value}, possible are {candidates:?}"));
         }
-        if losses == *now {
+        if surprises == *now {
             *candidates = BTreeSet::from([value]);
         }
         Ok(())

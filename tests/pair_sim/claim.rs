@@ -82,13 +82,17 @@ impl World {
     pub fn claim(&mut self, n: usize) -> Verdict {
         let boot = self.nodes[n].import.as_ref().is_some_and(|import| import.boot);
         let blind = self.broken(Rule::ClaimDecides) || boot && self.broken(Rule::BootClaims);
+        let import = self.nodes[n].import.as_ref().expect("a claim belongs to an import");
+        if let Some(found) = import.previous {
+            // Who has lost his lock cannot write any more.
+            return match self.store.has_lock(n) || blind {
+                true => self.write_claim(n, found),
+                false => self.import_failed(n, ImportFailure::Refused),
+            };
+        }
         if !self.store.try_lock(n) && !blind {
             self.count("lock refused");
             return self.import_failed(n, ImportFailure::Refused);
-        }
-        let import = self.nodes[n].import.as_ref().expect("a claim belongs to an import");
-        if let Some(found) = import.previous {
-            return self.write_claim(n, found);
         }
         let latest = self.look();
         let peer = self.peer_view(n);

@@ -9,19 +9,34 @@ use crate::world::{Message, Op, World};
 use std::time::Duration;
 use stmf::types::AccessState;
 
-const TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a host waits: most give up before another node may take over, some do not.
+const TIMEOUTS: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(60)];
 
 impl World {
     pub fn initiators(&mut self) -> Verdict {
         self.time_out();
         let block = self.rng.below(BLOCKS as u64) as usize;
-        if self.ops.values().all(|op| op.block != block) && self.rng.chance(60) {
-            self.submit(block);
+        if self.rng.chance(60) {
+            self.submit_if_free(block);
         }
         if self.rng.chance(2) {
             self.reserve();
         }
         Ok(())
+    }
+
+    /// A node is in the middle of its work, and its hosts are patient.
+    pub fn busy(&mut self, n: usize) -> Verdict {
+        (0..BLOCKS).for_each(|block| self.submit_if_free(block));
+        let gives_up = self.now + TIMEOUTS[1];
+        self.ops.values_mut().for_each(|op| op.gives_up = gives_up);
+        self.run_tasks(n)
+    }
+
+    fn submit_if_free(&mut self, block: usize) {
+        if self.ops.values().all(|op| op.block != block) {
+            self.submit(block);
+        }
     }
 
     fn submit(&mut self, block: usize) {
@@ -36,7 +51,7 @@ impl World {
         match self.nodes[n].access() {
             Some(AccessState::Active) => {
                 let durable = self.rng.chance(30);
-                let due = self.now + self.rng.ms(50);
+                let due = self.now + self.access_time();
                 self.nodes[n].tasks.push(Task {
                     op: id,
                     block,
@@ -46,6 +61,7 @@ impl World {
                     start_by: None,
                     limit: None,
                     due,
+                    landed: false,
                     forwarded: false,
                 });
             }
@@ -75,13 +91,14 @@ impl World {
             }
             _ => return self.count("refused"),
         }
-        let (node, at, losses) = (n, self.now, self.checker.losses(block));
+        let (node, surprises) = (n, self.checker.surprises(block));
+        let gives_up = self.now + TIMEOUTS[usize::from(self.rng.chance(30))];
         let op = Op {
             node,
             block,
             write,
-            at,
-            losses,
+            gives_up,
+            surprises,
             proof,
             fails_at: None,
         };
@@ -90,6 +107,12 @@ impl World {
             self.count("door call broken off");
             self.outlast(id);
         }
+    }
+
+    /// Some wait for a thread or the device, no longer than I/O may take.
+    pub fn access_time(&mut self) -> Duration {
+        let slow = if self.rng.chance(30) { 3_900 } else { 50 };
+        self.rng.ms(slow)
     }
 
     /// Nobody will say what became of a command of this node.
@@ -125,7 +148,7 @@ impl World {
         let old: Vec<u64> = self
             .ops
             .iter()
-            .filter(|(_, op)| now > op.at + TIMEOUT || op.fails_at.is_some_and(|at| now >= at))
+            .filter(|(_, op)| now > op.gives_up || op.fails_at.is_some_and(|at| now >= at))
             .map(|(id, _)| *id)
             .collect();
         for id in old {
@@ -133,7 +156,10 @@ impl World {
             if op.fails_at.is_some() {
                 self.count("outcome waited");
             }
-            self.nodes[op.node].tasks.retain(|task| task.op != id);
+            // In a pause what was begun goes on; the rest hears of the end of its session before it begins.
+            let paused = now < self.nodes[op.node].frozen_until;
+            let goes_on = |task: &Task| paused && task.started.is_some();
+            self.nodes[op.node].tasks.retain(|task| task.op != id || goes_on(task));
             if let Some(value) = op.write {
                 self.checker.uncertain(op.block, value);
             }
@@ -170,7 +196,7 @@ impl World {
         let Some(op) = self.ops.remove(&id) else { return };
         match op.write {
             // Not durable, and its cache is gone since: it may be lost, like any.
-            Some(value) if done && op.losses != self.checker.losses(op.block) => {
+            Some(value) if done && op.surprises != self.checker.surprises(op.block) => {
                 self.checker.uncertain(op.block, value);
             }
             Some(value) if done => self.checker.acknowledged(op.block, value, false),
@@ -182,7 +208,7 @@ impl World {
     pub fn read_ends(&mut self, id: u64, value: Option<u64>) -> Verdict {
         let Some(op) = self.ops.remove(&id) else { return Ok(()) };
         match value {
-            Some(value) => self.checker.read(op.block, value, op.losses),
+            Some(value) => self.checker.read(op.block, value, op.surprises),
             None => Ok(()),
         }
     }

@@ -96,7 +96,8 @@ impl World {
     pub fn deliver(&mut self) -> Verdict {
         let mut i = 0;
         while i < self.channel.len() {
-            let frozen = self.now < self.nodes[self.channel[i].to].frozen_until;
+            // After a pause what was begun may go on before anything is heard.
+            let frozen = self.now < self.nodes[self.channel[i].to].frozen_until + Duration::from_millis(200);
             if frozen || self.channel[i].at > self.now {
                 i += 1;
                 continue;
@@ -168,6 +169,7 @@ impl World {
                         start_by: None,
                         limit: None,
                         due,
+                        landed: false,
                         forwarded: true,
                     });
                 } else {
@@ -212,9 +214,7 @@ impl World {
             self.count("late write refused");
             return self.send(n, Message::WriteReply { op, done: false });
         }
-        // Some wait for a thread or the device, no longer than I/O may take.
-        let slow = if self.rng.chance(30) { 3_900 } else { 50 };
-        let due = self.now + self.rng.ms(slow);
+        let due = self.now + self.access_time();
         self.count("forwarded write");
         self.nodes[n].tasks.push(Task {
             op,
@@ -225,6 +225,7 @@ impl World {
             start_by: start_by.filter(|_| !self.broken(Rule::WriteStart)),
             limit: issued.map(|at| at + WRITE_LIFE),
             due,
+            landed: false,
             forwarded: true,
         });
     }

@@ -32,6 +32,8 @@ pub struct Task {
     /// The same, for the checker: also when the rule is broken.
     pub limit: Option<Duration>,
     pub due: Duration,
+    /// Its I/O has ended; the answer is left.
+    pub landed: bool,
     /// It came from the peer, the answer goes back there.
     pub forwarded: bool,
 }

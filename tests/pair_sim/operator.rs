@@ -95,6 +95,7 @@ impl World {
     /// The other node is cut off; it lives, or it cannot reach its disk or its processor. The import goes ahead without a fence.
     fn isolated(&mut self, to: usize) -> Verdict {
         let until = self.now + Duration::from_secs(14) + self.rng.ms(60_000);
+        self.busy(1 - to)?;
         self.partitioned = true;
         self.channel.clear();
         match self.rng.below(3) {

@@ -78,9 +78,9 @@ impl World {
 
     /// Started I/O is waited for or cancelled; nothing of it happens later.
     fn kill_tasks(&mut self, n: usize) -> Verdict {
-        for task in std::mem::take(&mut self.nodes[n].tasks) {
-            if task.started.is_some() && !self.stalled(n) && self.rng.chance(50) {
-                self.land(n, &task)?;
+        for mut task in std::mem::take(&mut self.nodes[n].tasks) {
+            if task.started.is_some() && !task.landed && !self.stalled(n) && self.rng.chance(50) {
+                self.end_write(n, &mut task)?;
             }
             self.no_answer(&task);
             self.count("task aborted");
@@ -245,7 +245,11 @@ impl World {
                     self.count("I/O cancelled");
                     self.no_answer(&task);
                 }
-                Some(_) if !stalled && self.now >= task.due => self.finish(n, &task)?,
+                Some(_) if !stalled && self.now >= task.due => {
+                    if !self.finish(n, &mut task)? {
+                        waiting.push(task);
+                    }
+                }
                 _ => waiting.push(task),
             }
         }
@@ -253,33 +257,61 @@ impl World {
         Ok(())
     }
 
-    fn finish(&mut self, n: usize, task: &Task) -> Verdict {
+    /// False: the answer is still to come.
+    fn finish(&mut self, n: usize, task: &mut Task) -> Result<bool, String> {
         let Some(value) = task.write else {
             let value = self.cached(n, task.block);
-            return self.answer_read(n, task, value);
+            self.answer_read(n, task, value)?;
+            return Ok(true);
         };
-        self.land(n, task)?;
+        if !task.landed {
+            self.end_write(n, task)?;
+        }
+        if !self.may_touch(n) && !self.broken(Rule::AnswerAsOwner) {
+            self.count("answer waited");
+            return Ok(false);
+        }
         if task.forwarded {
             // Acknowledged when the answer arrives.
-            if self.ops.contains_key(&task.op) {
-                self.checker.uncertain(task.block, value);
-            } else if task
-                .limit
-                .is_some_and(|limit| task.started.is_some_and(|at| at < limit))
-            {
-                self.checker.late(task.block, value);
-            }
-            self.send(
-                n,
-                Message::WriteReply {
-                    op: task.op,
-                    done: true,
-                },
-            );
-            return Ok(());
+            let (op, done) = (task.op, true);
+            self.send(n, Message::WriteReply { op, done });
+        } else if self.ops.contains_key(&task.op) {
+            self.checker.acknowledged(task.block, value, task.durable);
+            self.end_op(task.op);
         }
-        self.checker.acknowledged(task.block, value, task.durable);
-        self.end_op(task.op);
+        Ok(true)
+    }
+
+    /// The I/O of a write ends.
+    fn end_write(&mut self, n: usize, task: &mut Task) -> Verdict {
+        let Some(value) = task.write else { return Ok(()) };
+        task.landed = true;
+        self.land(n, task)?;
+        if self.ops.contains_key(&task.op) {
+            self.checker.uncertain(task.block, value);
+        } else if task.limit.is_none_or(|limit| task.started.is_some_and(|at| at < limit)) {
+            self.checker.late(task.block, value);
+        }
+        Ok(())
+    }
+
+    /// The node is paused, its device is not: the writes that this has been given end.
+    pub fn run_device(&mut self, n: usize) -> Verdict {
+        let mut tasks = std::mem::take(&mut self.nodes[n].tasks);
+        let under_way = |task: &Task| task.write.is_some() && task.durable && !task.landed;
+        for task in tasks.iter_mut().filter(|task| under_way(task)) {
+            if task.started.is_some() && !self.stalled(n) && self.now >= task.due {
+                self.count("written in a pause");
+                self.end_write(n, task)?;
+            }
+        }
+        let cancelled = |task: &Task| under_way(task) && task.started.is_some_and(|at| self.now >= at + IO_TIMEOUT);
+        let (cancelled, rest): (Vec<Task>, Vec<Task>) = tasks.into_iter().partition(cancelled);
+        self.nodes[n].tasks = rest;
+        for task in &cancelled {
+            self.count("I/O cancelled");
+            self.no_answer(task);
+        }
         Ok(())
     }
 

@@ -24,9 +24,10 @@ pub struct Op {
     pub node: usize,
     pub block: usize,
     pub write: Option<u64>,
-    pub at: Duration,
-    /// [`Checker::losses`] when it began.
-    pub losses: u64,
+    /// Its host waits until then.
+    pub gives_up: Duration,
+    /// [`Checker::surprises`] when it began.
+    pub surprises: u64,
     /// Of a forwarded write: the owner did not give out its token after this.
     pub proof: Option<Duration>,
     /// Nobody will say what became of it; its host hears at this moment that the path is gone.
@@ -117,7 +118,9 @@ impl World {
         self.now += self.rng.ms(150);
         self.deliver()?;
         for n in 0..2 {
-            if self.nodes[n].up && self.now >= self.nodes[n].frozen_until {
+            if self.now < self.nodes[n].frozen_until {
+                self.run_device(n)?;
+            } else if self.nodes[n].up {
                 self.run_node(n)?;
             }
         }

@@ -40,6 +40,9 @@ pub trait Access: Send + Sized + 'static {
     /// It may take so long that an abort ends it between two steps, what is done being done.
     const LONG: bool = false;
 
+    /// It leaves something behind that a successor in ownership might not find.
+    const CHANGES: bool = true;
+
     /// Does what it can in `mode`.
     fn step(self, lu: &Lu, file: &File, mode: Mode) -> Step<Self>;
 }
@@ -85,6 +88,8 @@ struct Locked<A> {
 }
 
 impl<A: Access> Access for Locked<A> {
+    const CHANGES: bool = A::CHANGES;
+
     fn step(self, lu: &Lu, file: &File, mode: Mode) -> Step<Self> {
         let Locked { access, held } = self;
         match access.step(lu, file, mode) {
@@ -133,10 +138,28 @@ fn advance<A: Access>(mut task: Task, access: A, mode: Mode) {
     // Before the outcome is told: nobody may see the task as ended while it holds the file open.
     drop(open);
     match step {
+        Step::Done(outcome) if A::CHANGES => answer(task, outcome),
         Step::Done(outcome) => (task.done)(outcome),
         Step::Pool(access) => submit(task, access),
-        Step::Later(then) => then(task.done),
+        Step::Later(then) => then(Box::new(move |outcome| answer(task, outcome))),
     }
+}
+
+/// Tells the outcome of a change while the lease holds. After a lease that ran out meanwhile (the machine slept, the device
+/// hung) another node may own the LU and not have the change: then it waits for the next renewal.
+fn answer(task: Task, outcome: Outcome) {
+    let Task { lu, key, .. } = &task;
+    if lu.gate().lease_holds() {
+        return (task.done)(outcome);
+    }
+    let (lu, key) = (Arc::clone(lu), *key);
+    lu.gate().wait(
+        key,
+        Box::new(move |verdict| match verdict {
+            Verdict::Open => (task.done)(outcome),
+            verdict => refuse(task, (), verdict),
+        }),
+    );
 }
 
 fn submit<A: Access>(task: Task, access: A) {

@@ -1,7 +1,7 @@
 //! The SCSI commands of a disk: one table, and the checks before execution in their order (`scsi-sbd.md` 2.1, 2.3).
 #![forbid(unsafe_code)]
 
-mod access;
+pub(super) mod access;
 mod atomic;
 mod cache;
 mod capacity;

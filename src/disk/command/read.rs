@@ -64,6 +64,8 @@ struct Read {
 }
 
 impl Access for Read {
+    const CHANGES: bool = false;
+
     fn step(mut self, lu: &Lu, file: &File, mode: Mode) -> Step<Self> {
         match lu.medium().read(file, &mut self.buffer, self.length, self.offset, mode) {
             Ok(Progress::Complete) => Step::Done(Outcome {

@@ -104,6 +104,8 @@ struct Status {
 }
 
 impl Access for Status {
+    const CHANGES: bool = false;
+
     fn step(self, lu: &Lu, file: &File, mode: Mode) -> Step<Self> {
         /// Descriptors in one answer; the host asks on from the last one.
         const MAX_RUNS: usize = 1024;

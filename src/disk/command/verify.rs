@@ -90,6 +90,8 @@ struct Compare {
 }
 
 impl Access for Compare {
+    const CHANGES: bool = false;
+
     fn step(mut self, lu: &Lu, file: &File, mode: Mode) -> Step<Self> {
         let length = self.data.len();
         match lu.medium().read(file, &mut self.buffer, length, self.offset, mode) {
@@ -120,6 +122,7 @@ struct CompareEach {
 
 impl Access for CompareEach {
     const LONG: bool = true;
+    const CHANGES: bool = false;
 
     fn step(self, lu: &Lu, file: &File, mode: Mode) -> Step<Self> {
         let CompareEach { mut compare, left } = self;

@@ -3,8 +3,8 @@
 //! The kernel copies with `rep movsb`. On AMD processors that takes three to four times as long when the destination lies
 //! 1 to 31 bytes behind the source, modulo the page size: 4 KiB from the page cache in 3.1 instead of 0.8 us, 1 MiB in 760
 //! instead of 170 (EPYC). What the page cache has begins on a block. What malloc gives begins anywhere on a multiple of 16,
-//! and always 16 bytes behind a page when the memory was mapped for it alone: a process was slow or not, and stayed so, as
-//! it happened. So blocks that may hold data begin on a cache line.
+//! and always 16 bytes behind a page when the memory was mapped for it alone, and buffers are used again and again. So
+//! blocks that may hold data begin on a cache line.
 #![allow(unsafe_code)]
 
 use std::alloc::{GlobalAlloc, Layout, System};

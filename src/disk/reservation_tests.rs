@@ -142,7 +142,6 @@ fn a_reservation_is_in_force_and_outlives_a_reset() {
     assert_eq!(cut.sense[12], 0x1a);
 }
 
-/// A crash: nothing was released. What has APTPL is there again, with it the reservation; nothing else is.
 /// `scsi-sbd.md` 2.9.2. It was so: it stayed free for every ISID until a PERSISTENT RESERVE OUT.
 #[test]
 fn a_registration_for_any_isid_belongs_to_the_first_that_uses_it() {
@@ -176,6 +175,7 @@ fn a_registration_for_any_isid_belongs_to_the_first_that_uses_it() {
     assert_eq!(bench.state().registrations[1].initiator, two.transport_id);
 }
 
+/// A crash: nothing was released. What has APTPL is there again, with it the reservation; nothing else is.
 #[test]
 fn aptpl_outlives_a_crash_and_what_came_before_the_status_is_on_the_store() {
     for (flags, kept) in [(APTPL, 2), (0, 0)] {

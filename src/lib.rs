@@ -4,13 +4,14 @@
 //!
 //! | floor | modules |
 //! |---|---|
-//! | 0 | [`types`], [`scsi`], [`nvlist`], [`buffers`], [`changes`], [`logging`], [`signals`], [`systemd`] |
+//! | 0 | [`types`], [`scsi`], [`nvlist`], [`allocator`], [`buffers`], [`changes`], [`logging`], [`signals`], [`systemd`] |
 //! | 1 | [`store`], [`door`] |
 //! | 2 | [`framework`] |
 //! | 3 | [`disk`], [`proxy`], [`iscsi`] |
 //! | 4 | [`service`], [`client`] |
 //! | 5 | [`capi`], [`web`], [`metrics`], the programs in `bin/`, and what several of them need: [`cli`] |
 
+pub mod allocator;
 pub mod buffers;
 pub mod capi;
 pub mod changes;

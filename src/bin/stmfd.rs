@@ -10,6 +10,9 @@ use stmf::iscsi::directory::Patience;
 use stmf::service::{Options, Request, Response, Service};
 use stmf::{changes, door, logging, signals, systemd, web};
 
+#[global_allocator]
+static ALLOCATOR: stmf::allocator::LineAligned = stmf::allocator::LineAligned;
+
 const USAGE: &str = "Usage: stmfd [--foreground] [--state-dir DIR] [--door PATH] [--read-by-all] [--iscsi-portal ADDR:PORT]... [--idle-timeout SECONDS] [--task-timeout SECONDS] [--web [ADDR:]PORT] [--metrics [ADDR:]PORT]";
 
 /// Wrong usage or configuration. Do not restart.

@@ -1,12 +1,12 @@
 //! Reservations of a disk: in force, on the store, handed over.
 
 use super::lu::Disk;
-use super::testing::{create, execute_from, properties, provider, read, run_from, write};
+use super::testing::{cdb, create, execute_from, properties, provider, read, run_from, write};
 use crate::disk::Provider;
 use crate::framework::{Expected, LuNexuses, Nexus, Outcome, PeerView, Release, Unit};
 use crate::scsi::reservation::{Kind, State};
 use crate::scsi::{ScsiStatus, Sense};
-use crate::types::DevId;
+use crate::types::{DevId, TransportId};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
@@ -140,6 +140,39 @@ fn a_reservation_is_in_force_and_outlives_a_reset() {
     let short = [0x5f, 0, 0, 0, 0, 0, 0, 0, 24, 0];
     let cut = run_from(&bench.nexuses[0], &bench.disk, &short, write(20), &[0; 20]);
     assert_eq!(cut.sense[12], 0x1a);
+}
+
+/// `scsi-sbd.md` 2.9.2. It was so: it stayed free for every ISID until a PERSISTENT RESERVE OUT.
+#[test]
+fn a_registration_for_any_isid_belongs_to_the_first_that_uses_it() {
+    let bench = bench();
+    let host = DevId::new(b"iqn.2026-11.example:host").unwrap();
+    let session = |n: u8| {
+        let mut nexus = Arc::into_inner(Nexus::detached(u64::from(n))).unwrap();
+        nexus.transport_id = TransportId::iscsi(&host, [n; 6]);
+        Arc::new(nexus)
+    };
+    let (one, two) = (session(1), session(2));
+    let mut id = vec![5, 0, 0, 28];
+    id.extend_from_slice(host.as_bytes());
+    id.resize(32, 0);
+    let mut list = vec![0; 24];
+    (list[15], list[20]) = (7, 0x08);
+    list.extend([&[0, 0, 0, 32][..], &id].concat());
+    let outcome = run_from(
+        &bench.nexuses[0],
+        &bench.disk,
+        &[0x5f, 0, 0, 0, 0, 0, 0, 0, 60, 0],
+        write(60),
+        &list,
+    );
+    assert_eq!(outcome.status, ScsiStatus::Good, "{outcome:?}");
+    // Registrants only: nobody else may write.
+    bench.good(0, 1, 5, 7, 0, 0);
+    let conflict = |nexus: &Arc<Nexus>| bench.disk.lu().reservations().refuse(nexus, &cdb(&WRITE));
+    assert!(!conflict(&two), "the first to come");
+    assert!(conflict(&one) && !conflict(&two));
+    assert_eq!(bench.state().registrations[1].initiator, two.transport_id);
 }
 
 /// A crash: nothing was released. What has APTPL is there again, with it the reservation; nothing else is.

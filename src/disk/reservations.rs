@@ -79,10 +79,29 @@ impl Reservations {
         if RESERVE.contains(&cdb[0]) {
             return !persistent.is_empty();
         }
-        match persistent.reserved {
-            Some(kind) => conflicts(kind, persistent.standing(&identity(nexus)), cdb),
-            None => false,
+        let Some(kind) = persistent.reserved else { return false };
+        let nexus = identity(nexus);
+        let at = persistent.find(&nexus);
+        if at.is_some_and(|at| persistent.registrations[at].any_isid()) {
+            self.bind(&nexus);
         }
+        conflicts(kind, persistent.standing(at), cdb)
+    }
+
+    /// The nexus uses a registration for any ISID. Not made durable: nobody waits for a store here, and whoever comes first
+    /// after a loss of power has the same right.
+    fn bind(&self, nexus: &ItNexus) {
+        // What is being changed comes into force without this; then the next command binds.
+        let Some(_changing) = self.changing.try_lock() else {
+            return;
+        };
+        self.current.rcu(|current| {
+            let mut next = Current::clone(current);
+            if let Some(at) = next.persistent.find(nexus) {
+                next.persistent.bind(at, nexus);
+            }
+            next
+        });
     }
 
     /// RESERVE(6). False: RESERVATION CONFLICT.

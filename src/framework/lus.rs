@@ -8,7 +8,9 @@ use super::logical_unit::LogicalUnit;
 use super::{AccessReport, Effect, Framework, LuInfo, ObjectState, Release};
 use crate::store::LuRow;
 use crate::types::{Guid, LuProperties, Status};
+use parking_lot::Mutex;
 use std::sync::Arc;
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 /// How long a call waits for an LU to go offline.
@@ -254,18 +256,25 @@ impl Framework {
             went_offline(lu);
             return true;
         }
-        let going = lu.clone();
-        let rest = move || {
-            // The other end is dropped only with the last task.
-            let _ = gone.recv();
-            went_offline(&going);
-        };
+        let gone = Arc::new(Mutex::new(gone));
+        let (theirs, going) = (gone.clone(), lu.clone());
+        let rest = move || offline_at_last(&going, &theirs.lock());
         let thread = std::thread::Builder::new().name("lu-offline".into()).spawn(rest);
         if let Err(error) = thread {
-            log::error!("LU {}: nobody waits for the end of its commands: {error}", lu.guid);
+            // Else it would be on its way offline for ever.
+            log::error!("LU {}: this call waits for the end of its commands: {error}", lu.guid);
+            offline_at_last(lu, &gone.lock());
+            return true;
         }
         false
     }
+}
+
+/// Waits for the last command, however long it takes.
+fn offline_at_last(lu: &LogicalUnit, gone: &Receiver<()>) {
+    // The other end is dropped only with the last task.
+    let _ = gone.recv();
+    went_offline(lu);
 }
 
 /// No command touches the store any more: what was acknowledged becomes durable, and what was not made persistent is dropped.

@@ -77,7 +77,7 @@ fn begin(task: Task, live: LiveTask) -> Started {
     let mut parts = None;
     let want = match live.state.handler().start(&task) {
         Start::Execute { want } => want,
-        // What nodes send each other is bounded, as VPD page B0h says.
+        // What nodes send each other for one command is bounded.
         Start::InParts(_) if matches!(task.origin, Origin::Peer { .. }) => {
             return Started::Done(Outcome::check(Sense::INVALID_FIELD_IN_CDB));
         }

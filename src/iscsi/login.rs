@@ -62,6 +62,8 @@ pub struct Login {
     question: Option<Question>,
     /// The reply that waits for the answer to it.
     waiting: Option<Reply>,
+    /// Text of the answer that refuses the login.
+    last_words: Vec<u8>,
 }
 
 /// What every request must repeat.
@@ -98,6 +100,7 @@ impl Login {
             introduced: None,
             question: None,
             waiting: None,
+            last_words: Vec::new(),
         }
     }
 
@@ -155,6 +158,10 @@ impl Login {
                 .iter()
                 .for_each(|(key, value)| text::push(&mut reply.text, key, value));
             granted = leaves;
+            if self.security.failed() {
+                self.last_words = reply.text;
+                return Err(LoginStatus::AUTHENTICATION_FAILED);
+            }
         } else if !self.security.proved() {
             return Err(LoginStatus::AUTHENTICATION_FAILED);
         }
@@ -170,6 +177,11 @@ impl Login {
             return Ok(None);
         }
         Ok(Some(reply))
+    }
+
+    /// When a request was refused: keys that go with the status.
+    pub fn last_words(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.last_words)
     }
 
     /// What the RADIUS server is to be asked; [`Login::verified`] follows when it says yes.

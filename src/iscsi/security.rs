@@ -33,6 +33,8 @@ enum Progress {
     Done,
     /// The initiator offered only other methods.
     Refused,
+    /// It knows none of our algorithms: the login ends with this answer.
+    Failed,
 }
 
 /// Progress of authentication on one connection.
@@ -98,6 +100,11 @@ impl Security {
         };
         self.progress = Progress::Done;
         prove(policy, Algorithm::Md5, identifier.as_deref(), challenge.as_deref())
+    }
+
+    /// Does the login end with what was answered last?
+    pub fn failed(&self) -> bool {
+        self.progress == Progress::Failed
     }
 
     /// May the login be in a later stage?
@@ -173,7 +180,10 @@ fn chap(
             // RADIUS has CHAP with MD5 only (RFC 2865 2.2).
             Verifier::Radius => list.split(',').find(|item| *item == "5").map(|_| Algorithm::Md5),
         };
-        let algorithm = algorithm.ok_or(LoginStatus::AUTHENTICATION_FAILED)?;
+        let Some(algorithm) = algorithm else {
+            answers.push(("CHAP_A", "Reject".to_owned()));
+            return Ok((answers, Progress::Failed, None));
+        };
         answers.push(("CHAP_A", algorithm.number().to_string()));
         answers.push(("CHAP_I", policy.identifier.to_string()));
         answers.push(("CHAP_C", chap::encode(&policy.challenge)));

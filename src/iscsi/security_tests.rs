@@ -128,7 +128,13 @@ fn nobody_passes_without_the_exchange() {
     for list in ["56", "", "8"] {
         let mut security = demands_chap(false);
         ask(&mut security, &[("AuthMethod", "CHAP")], false).unwrap();
-        assert_eq!(ask(&mut security, &[("CHAP_A", list)], false), FAILED);
+        assert!(!security.failed());
+        assert_eq!(
+            ask(&mut security, &[("CHAP_A", list)], false),
+            Ok(("CHAP_A=Reject".into(), false)),
+            "{list}"
+        );
+        assert!(security.failed() && !security.proved());
     }
 }
 

@@ -46,8 +46,6 @@ pub struct TargetPort<'a> {
 pub struct BlockLimits {
     /// OPTIMAL TRANSFER LENGTH GRANULARITY.
     pub optimal_granularity: u16,
-    /// MAXIMUM TRANSFER LENGTH.
-    pub max_transfer: u32,
     /// MAXIMUM COMPARE AND WRITE LENGTH.
     pub max_compare_and_write: u8,
     /// MAXIMUM WRITE SAME LENGTH.
@@ -150,8 +148,8 @@ fn extended_inquiry() -> Vec<u8> {
 fn limits(limits: &BlockLimits) -> Vec<u8> {
     let mut data = vec![0; 60];
     data[2..4].copy_from_slice(&limits.optimal_granularity.to_be_bytes());
-    data[4..8].copy_from_slice(&limits.max_transfer.to_be_bytes());
-    // WSNZ (byte 0) is 0: WRITE SAME of no blocks goes to the end.
+    // WSNZ (byte 0) is 0: WRITE SAME of no blocks goes to the end. MAXIMUM TRANSFER LENGTH (4 to 7) is 0, no limit reported:
+    // a device server that reports one has to refuse longer READs and WRITEs, which are executed (SBC-3 6.6.4).
     data[1] = limits.max_compare_and_write;
     if let Some(unmap) = limits.unmap {
         const UGAVALID: u8 = 0x80;
@@ -189,7 +187,6 @@ mod tests {
             mgmt_url: Some("http://a/ https://example.org/disks"),
             limits: BlockLimits {
                 optimal_granularity: 8,
-                max_transfer: 131_072,
                 max_compare_and_write: 32,
                 max_write_same: 1 << 21,
                 unmap: Some(UnmapLimits {
@@ -250,7 +247,7 @@ mod tests {
         with(|unit, port| {
             let data = page(page::BLOCK_LIMITS, unit, port).unwrap();
             assert_eq!(data.len(), 64);
-            assert_eq!(data[4..12], [0, 32, 0, 8, 0, 2, 0, 0]);
+            assert_eq!(data[4..12], [0, 32, 0, 8, 0, 0, 0, 0]);
             assert_eq!(data[20..36], [0, 16, 0, 0, 0, 0, 1, 0, 0, 0, 0, 8, 0x80, 0, 0, 0]);
             assert_eq!(data[36..44], (1_u64 << 21).to_be_bytes());
             assert_eq!(data[44..], [0; 20]);

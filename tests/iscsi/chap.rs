@@ -186,6 +186,23 @@ fn status_02_01_and_no_session_without_the_right_response() {
     }
 }
 
+/// `iscsi-target.md` 13.2; RFC 7143 7.12: a negotiation that fails ends the login.
+#[test]
+fn without_a_common_algorithm_the_login_ends_with_reject_and_02_01() {
+    let node = guarded();
+    for list in ["8", "56,9", "5,"] {
+        let mut initiator = Initiator::connect(node.address);
+        let hello = format!("InitiatorName={HOST}\0TargetName={TARGET}\0AuthMethod=CHAP\0");
+        let (_, text) = security(&mut initiator, 0, &hello);
+        assert_eq!(value(&text, "AuthMethod"), "CHAP");
+        let (status, text) = security(&mut initiator, 0, &format!("CHAP_A={list}\0"));
+        assert_eq!((status.0[36], status.0[37]), (2, 1), "{list}");
+        assert_eq!(text, "CHAP_A=Reject\0", "{list}");
+        assert!(initiator.closed());
+    }
+    assert_eq!(node.sessions(), 0);
+}
+
 #[test]
 fn an_unauthenticated_login_does_not_disturb_a_session() {
     let node = Node::start();

@@ -53,6 +53,58 @@ fn qemu_copies_an_image_there_and_back() {
     succeed("qemu-img", &["compare", "-f", "raw", "-F", "raw", there, &url]);
 }
 
+/// A verifying random load: up to 16 writes at a time, anywhere and of any length, then every block is read and compared.
+#[test]
+fn qemu_io_reads_what_it_wrote() {
+    const BLOCK: usize = 4096;
+    /// Few enough that most of them are written again and again.
+    const BLOCKS: usize = 2048;
+    let node = Node::start();
+    let url = node.url(0);
+    let mut rng = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut below = |limit: usize| {
+        rng ^= rng << 13;
+        rng ^= rng >> 7;
+        rng ^= rng << 17;
+        usize::try_from(rng >> 33).unwrap() % limit
+    };
+    let mut model = vec![0_u8; BLOCKS];
+    let mut commands = Vec::new();
+    for _ in 0..20 {
+        // Writes that are under way at the same time do not overlap: who is last is not said.
+        let mut busy = vec![false; BLOCKS];
+        for _ in 0..16 {
+            let first = below(BLOCKS);
+            let count = 1 + below(64.min(BLOCKS - first));
+            let range = first..first + count;
+            if busy[range.clone()].iter().any(|taken| *taken) {
+                continue;
+            }
+            busy[range.clone()].fill(true);
+            let pattern = u8::try_from(1 + below(255)).unwrap();
+            model[range].fill(pattern);
+            commands.push(format!("aio_write -P {pattern} {} {}", first * BLOCK, count * BLOCK));
+        }
+        commands.push("aio_flush".into());
+    }
+    let mut at = 0;
+    for alike in model.chunk_by(PartialEq::eq) {
+        commands.push(format!("read -P {} {} {}", alike[0], at * BLOCK, alike.len() * BLOCK));
+        at += alike.len();
+    }
+    let mut arguments = vec!["-f", "raw"];
+    commands.iter().for_each(|command| arguments.extend(["-c", command]));
+    arguments.push(&url);
+    let output = succeed("qemu-io", &arguments);
+    let reads = model.chunk_by(PartialEq::eq).count();
+    assert_eq!(
+        output.matches("\nread ").count() + usize::from(output.starts_with("read ")),
+        reads,
+        "{output}"
+    );
+    assert!(!output.contains("failed"), "{output}");
+}
+
 /// The suite's exit status does not tell; the line `tests TOTAL RAN PASSED FAILED` of its summary does.
 fn passed(output: &str) -> bool {
     let summary = output.lines().find_map(|line| line.trim_start().strip_prefix("tests "));

@@ -4,6 +4,7 @@ use crate::disk::lu::Disk;
 use crate::disk::testing::{cdb, create, execute, properties, provider, read, run, write};
 use crate::framework::{Expected, Outcome};
 use crate::scsi::{ScsiStatus, Sense};
+use crate::types::LuProperties;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -123,6 +124,58 @@ fn write_same() {
     refused(&run(&disk, &ten(0x41, 1, 0, 1), NONE, &[]), Sense::INVALID_FIELD_IN_CDB);
     let beyond = [0x41, 0, 0, 0, 8, 1, 0, 0, 0, 0];
     refused(&run(&disk, &beyond, write(512), &[1; 512]), Sense::LBA_OUT_OF_RANGE);
+}
+
+/// What VPD page B0 says is what is refused, and nothing less is.
+#[test]
+fn limits_are_those_that_are_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let properties = LuProperties {
+        size: Some(2 << 30),
+        ..properties(directory.path(), "disk")
+    };
+    let disk = create(&provider(0), &properties);
+    let page = good(run(&disk, &[0x12, 1, 0xb0, 0, 64, 0], read(64), &[])).data;
+    let word = |at: usize| u32::from_be_bytes(*page[at..].first_chunk().unwrap());
+    assert_eq!(
+        (page.len(), page[4] & 1, word(8), word(12)),
+        (64, 0, 0, 0),
+        "WSNZ, MAXIMUM and OPTIMAL TRANSFER"
+    );
+    let same = u64::from_be_bytes(*page[36..].first_chunk().unwrap());
+    let same = u32::try_from(same).unwrap();
+    let write_same = |blocks: u32| {
+        let mut cdb = sixteen(0x93, 0x09, 0, 0);
+        cdb[10..14].copy_from_slice(&blocks.to_be_bytes());
+        run(&disk, &cdb, NONE, &[])
+    };
+    good(write_same(same));
+    refused(&write_same(same + 1), Sense::INVALID_FIELD_IN_CDB);
+    // To the end is more.
+    refused(&write_same(0), Sense::INVALID_FIELD_IN_CDB);
+    let compare = u32::from(page[5]);
+    let compare_and_write = |blocks: u32| {
+        let data = vec![0; blocks as usize * 1024];
+        let cdb = sixteen(0x89, 0, 0, u8::try_from(blocks).unwrap());
+        run(&disk, &cdb, write(blocks * 1024), &data)
+    };
+    good(compare_and_write(compare));
+    refused(&compare_and_write(compare + 1), Sense::INVALID_FIELD_IN_CDB);
+    let unmap = |descriptors: u32, blocks: u32| {
+        let length = u16::try_from(descriptors * 16).unwrap();
+        let mut list = [(length + 6).to_be_bytes(), length.to_be_bytes(), [0; 2], [0; 2]].concat();
+        for _ in 0..descriptors {
+            list.extend([&[0; 8][..], &blocks.to_be_bytes(), &[0; 4]].concat());
+        }
+        let [high, low] = (length + 8).to_be_bytes();
+        let cdb = [0x42, 0, 0, 0, 0, 0, 0, high, low, 0];
+        run(&disk, &cdb, write(u32::from(length) + 8), &list)
+    };
+    let (blocks, descriptors) = (word(20), word(24));
+    good(unmap(1, blocks));
+    refused(&unmap(1, blocks + 1), Sense::INVALID_FIELD_IN_PARAMETER_LIST);
+    good(unmap(descriptors, 1));
+    refused(&unmap(descriptors + 1, 1), Sense::INVALID_FIELD_IN_PARAMETER_LIST);
 }
 
 #[test]

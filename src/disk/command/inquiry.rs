@@ -1,6 +1,6 @@
 //! INQUIRY (SPC-4 6.6).
 
-use super::{Action, Call, Command, MAX_TRANSFER, atomic, cut, write_same};
+use super::{Action, Call, Command, atomic, cut, write_same};
 use crate::scsi::provisioning::{MAX_UNMAP_BLOCKS, MAX_UNMAP_DESCRIPTORS};
 use crate::scsi::vpd::{self, BlockLimits, UnmapLimits};
 use crate::scsi::{Sense, cdb, inquiry};
@@ -53,7 +53,6 @@ fn vpd_page(call: &Call<'_>) -> Result<Vec<u8>, Sense> {
         mgmt_url: mgmt_url.as_deref(),
         limits: BlockLimits {
             optimal_granularity: u16::try_from(granularity).expect("at most 8"),
-            max_transfer: MAX_TRANSFER >> lu.block_shift(),
             max_compare_and_write: atomic::MAX_COMPARE_AND_WRITE,
             max_write_same: write_same::MAX_BYTES >> lu.block_shift(),
             unmap: lu.thin().then_some(UnmapLimits {

@@ -32,8 +32,8 @@ use crate::scsi::{Extent, Sense, cdb};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Longest transfer at a time, bytes: bounds the memory of a task. Told in VPD page B0. READ and WRITE of more are executed in
-/// parts.
+/// Longest transfer at a time, bytes: bounds the memory of a task. READ and WRITE of more are executed in parts. The other
+/// commands are refused, though VPD page B0 reports no limit: it can only report one that READ and WRITE have, too.
 pub const MAX_TRANSFER: u32 = 64 << 20;
 
 /// One command, or one service action of an opcode.

@@ -202,7 +202,11 @@ impl Session {
         let mut header = response_to(request);
         header.0[1] = 0;
         header.set_byte::<36>(status.0).set_byte::<37>(status.1);
-        self.login_answer(id, request, header, Vec::new(), false);
+        let text = match self.at(id).map(|connection| &mut connection.phase) {
+            Some(Phase::Login(login)) => login.last_words(),
+            _ => Vec::new(),
+        };
+        self.login_answer(id, request, header, text, false);
         if let Some(connection) = self.at(id) {
             log::info!("{}: login refused with status {status}", connection.local);
             connection.fate = Fate::Drain;

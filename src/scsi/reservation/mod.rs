@@ -127,9 +127,17 @@ impl State {
         }
     }
 
-    /// What the reservation sees in a nexus.
-    pub fn standing(&self, nexus: &ItNexus) -> Standing {
-        match self.find(nexus) {
+    /// A registration for any ISID belongs to the first nexus that uses it (`scsi-sbd.md` 2.9.2).
+    pub fn bind(&mut self, at: usize, nexus: &ItNexus) {
+        let registration = &mut self.registrations[at];
+        if registration.any_isid() {
+            registration.initiator = nexus.initiator.clone();
+        }
+    }
+
+    /// What the reservation sees in a nexus whose registration is `at`.
+    pub fn standing(&self, at: Option<usize>) -> Standing {
+        match at {
             Some(at) if self.holds(at) => Standing::Holder,
             Some(_) => Standing::Registered,
             None => Standing::Other,
@@ -143,6 +151,11 @@ impl State {
 }
 
 impl Registration {
+    /// Made with a TransportID without ISID, and not used yet.
+    pub fn any_isid(&self) -> bool {
+        identity::any_isid(&self.initiator)
+    }
+
     /// Is this the registration of that nexus?
     pub fn is(&self, nexus: &ItNexus) -> bool {
         (self.all_ports || self.port == nexus.port) && same_initiator(&self.initiator, &nexus.initiator)

@@ -1,6 +1,5 @@
 //! The service actions of PERSISTENT RESERVE OUT (SPC-4 5.13.7 to 5.13.11, `scsi-sbd.md` 2.9.4).
 
-use super::identity::any_isid;
 use super::{Action, ItNexus, Kind, MAX_REGISTRATIONS, Out, Registration, State, same_initiator};
 use crate::scsi::Sense;
 use crate::types::DevId;
@@ -55,7 +54,7 @@ pub fn apply(
     };
     let me = work.state.find(nexus);
     if let Some(at) = me {
-        work.bind(at);
+        work.state.bind(at, nexus);
     }
     if let Action::Register | Action::RegisterAndIgnore = out.action {
         work.register(out, me)?;
@@ -96,14 +95,6 @@ fn kind(out: &Out) -> Result<Kind, Sense> {
 const INVALID_ACTION_KEY: Refusal = Refusal::Check(Sense::INVALID_FIELD_IN_PARAMETER_LIST.at_parameter_byte(8));
 
 impl Work<'_> {
-    /// A registration for any ISID belongs to the first nexus that uses it.
-    fn bind(&mut self, at: usize) {
-        let registration = &mut self.state.registrations[at];
-        if any_isid(&registration.initiator) {
-            registration.initiator = self.nexus.initiator.clone();
-        }
-    }
-
     fn next_generation(&mut self) {
         self.state.generation = self.state.generation.wrapping_add(1);
     }

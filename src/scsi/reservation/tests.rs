@@ -142,7 +142,7 @@ fn preempt() {
         assert_eq!(told, expected);
         assert_eq!(change.aborted.len(), usize::from(action == Action::PreemptAndAbort));
         assert_eq!(state.reserved, Some(Kind::WriteExclusive));
-        assert_eq!(state.standing(&nexus(2)), Standing::Holder);
+        assert_eq!(standing(&state, 2), Standing::Holder);
         assert_eq!(state.generation, 4);
     }
     // Somebody else: only the registration goes.
@@ -159,7 +159,7 @@ fn preempt() {
     // Itself: it stays, and holds the new type.
     run(&mut state, 1, &out(Action::Preempt, 3, 1, 1)).unwrap();
     assert_eq!(state.reserved, Some(Kind::ExclusiveAccess));
-    assert_eq!(state.standing(&nexus(1)), Standing::Holder);
+    assert_eq!(standing(&state, 1), Standing::Holder);
     // All registrants: key 0 removes the others.
     let mut state = reserved(8);
     run(&mut state, 2, &out(Action::Preempt, 5, 2, 0)).unwrap();
@@ -197,8 +197,8 @@ fn register_and_move() {
     let moved = run(&mut state, 1, &decode(&bytes, 5)).unwrap();
     assert_eq!(moved.attentions, []);
     assert!(state.aptpl);
-    assert_eq!(state.standing(&nexus(5)), Standing::Holder);
-    assert_eq!(state.standing(&nexus(1)), Standing::Other, "UNREG");
+    assert_eq!(standing(&state, 5), Standing::Holder);
+    assert_eq!(standing(&state, 1), Standing::Other, "UNREG");
     assert_eq!(state.registrations[state.find(&nexus(5)).unwrap()].key, 9);
     for (n, state) in [(1, reserved(3)), (2, reserved(7)), (2, two())] {
         assert!(apply(&state, &decode(&bytes, n), &nexus(1), &port_of).is_err(), "{n}");
@@ -212,6 +212,10 @@ fn register_and_move() {
         Out::decode(&cdb, &bytes).map(|_| ()),
         Err(Sense::INVALID_FIELD_IN_PARAMETER_LIST.at_parameter_byte(24))
     );
+}
+
+fn standing(state: &State, n: u8) -> Standing {
+    state.standing(state.find(&nexus(n)))
 }
 
 /// A name without ISID counts for every ISID until one nexus uses it.
@@ -236,11 +240,11 @@ fn spec_i_pt_without_isid() {
     };
     let mut state = apply(&State::default(), &out_list, &other, &port_of).unwrap().state;
     assert_eq!(state.registrations.len(), 2);
-    assert_eq!(state.standing(&nexus(1)), Standing::Registered);
-    assert_eq!(state.standing(&nexus(2)), Standing::Registered);
+    assert_eq!(standing(&state, 1), Standing::Registered);
+    assert_eq!(standing(&state, 2), Standing::Registered);
     run(&mut state, 2, &out(Action::Reserve, 1, 7, 0)).unwrap();
-    assert_eq!(state.standing(&nexus(2)), Standing::Holder);
-    assert_eq!(state.standing(&nexus(1)), Standing::Other);
+    assert_eq!(standing(&state, 2), Standing::Holder);
+    assert_eq!(standing(&state, 1), Standing::Other);
 }
 
 #[test]

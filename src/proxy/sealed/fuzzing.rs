@@ -9,8 +9,8 @@ pub fn fuzz(data: &[u8]) {
     let suite = ours.suite().expect("a suite of ours");
     let mut sealer = Sealer::new(suite, theirs.seals).expect("keys");
     let mut opener = Opener::new(suite, ours.opens, &[]).expect("keys");
-    let [piece, room, mut rest @ ..] = data else { return };
-    let (mut stream, mut data, mut sound) = (Vec::new(), Vec::new(), true);
+    let [piece, room, rest @ ..] = data else { return };
+    let (mut rest, mut stream, mut data, mut sound) = (rest, Vec::new(), Vec::new(), true);
     while let [kind, length, behind @ ..] = rest {
         let (content, behind) = behind.split_at(behind.len().min(usize::from(*length)));
         rest = behind;
@@ -23,10 +23,9 @@ pub fn fuzz(data: &[u8]) {
         if sealer.push(kind, content.into(), content.len()).is_err() {
             return;
         }
-        for record in sealer.records() {
-            stream.extend_from_slice(&record);
-        }
-        sealer.sent(stream.len());
+        let record: Vec<u8> = sealer.records().iter().flat_map(|record| record.to_vec()).collect();
+        sealer.sent(record.len());
+        stream.extend(record);
         match kind {
             ContentType::ApplicationData if sound => data.extend_from_slice(content),
             _ => sound = false,

@@ -32,7 +32,7 @@ enum Next {
 }
 
 impl Handshake {
-    /// Longest unfinished message, bytes: what rustls takes.
+    /// Most bytes that may wait for the end of a message: twice the longest message that rustls takes.
     const LONGEST: usize = 128 << 10;
 
     pub fn listens(config: Arc<ServerConfig>) -> Result<Handshake, Error> {

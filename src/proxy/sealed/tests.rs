@@ -294,6 +294,7 @@ fn keys_that_seal_nothing() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
     fn any_splitting_of_a_stream_gives_the_same(
         pieces in proptest::collection::vec(1_usize..40_000, 1..8),

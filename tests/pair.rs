@@ -9,6 +9,8 @@ mod common;
     reason = "only what a polite host needs; a test program"
 )]
 mod initiator;
+#[path = "pair/tap.rs"]
+mod tap;
 #[path = "pair/wire.rs"]
 mod wire;
 
@@ -23,6 +25,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use stmf::service::{Request, Response};
 use stmf::types::{AccessState, Guid, LuProperties};
+use tap::Tap;
 use wire::Wire;
 
 const BLOCKS: u32 = 8192;
@@ -35,6 +38,8 @@ struct Pair {
     portals: [String; 2],
     channel: String,
     wire: Option<Wire>,
+    /// The channel is TLS, through this.
+    tap: Option<Tap>,
     disk: String,
     guid: String,
 }
@@ -46,6 +51,15 @@ fn target(node: usize) -> String {
 impl Pair {
     /// The LU is Active on node 0, Standby on node 1, mapped as LUN 0 on both.
     fn start() -> Pair {
+        Self::start_with(false)
+    }
+
+    /// The same, with TLS between the nodes, and somebody who listens there.
+    fn start_over_tls() -> Pair {
+        Self::start_with(true)
+    }
+
+    fn start_with(tls: bool) -> Pair {
         let dir = tempfile::tempdir().expect("temporary directory");
         let disk = dir.path().join("disk");
         fs::File::create(&disk).and_then(|f| f.set_len(16 << 20)).expect("disk");
@@ -55,6 +69,7 @@ impl Pair {
             proxies: [None, None],
             channel: format!("127.0.0.1:{}", free_port()),
             wire: None,
+            tap: None,
             disk: disk.to_str().expect("UTF-8").to_owned(),
             guid: String::new(),
             portals,
@@ -63,6 +78,10 @@ impl Pair {
         for node in [0, 1] {
             pair.start_stmfd(node);
             must(&mut pair.tool(node, "itadm", &["create-target", "-n", &target(node)]));
+        }
+        if tls {
+            pair.exchange_certificates();
+            pair.tap = Some(Tap::to(&pair.channel));
         }
         for node in [1, 0] {
             pair.start_proxy(node);
@@ -100,17 +119,48 @@ impl Pair {
     }
 
     fn start_proxy(&mut self, node: usize) {
-        let (role, address) = match (node, &self.wire) {
-            (0, Some(wire)) => ("--connect", &wire.address),
-            (0, None) => ("--connect", &self.channel),
+        let child = self.proxy(node).spawn();
+        self.proxies[node] = Some(child.expect("stmfproxy starts"));
+    }
+
+    /// Each message passes through this daemon.
+    fn start_debugging_proxy(&mut self, node: usize) {
+        let child = self.proxy(node).arg("-d").stderr(Stdio::null()).spawn();
+        self.proxies[node] = Some(child.expect("stmfproxy starts"));
+    }
+
+    fn proxy(&self, node: usize) -> Command {
+        let (role, address) = match (node, &self.wire, &self.tap) {
+            (0, Some(wire), _) => ("--connect", &wire.address),
+            (0, None, Some(tap)) => ("--connect", &tap.address),
+            (0, None, None) => ("--connect", &self.channel),
             _ => ("--listen", &self.channel),
         };
         let mut command = Command::new(build_dir().join("stmfproxy"));
+        command.args(["-f", "-n", &node.to_string(), role, address]);
+        match self.tap {
+            None => command.arg("--plain"),
+            Some(_) => command.args(["--tls-dir", &self.file(&format!("tls{node}"))]),
+        };
         command
-            .args(["-f", "--plain", "-n", &node.to_string(), role, address])
             .env("STMF_ENDPOINT", self.node(node).endpoint())
             .stdin(Stdio::null());
-        self.proxies[node] = Some(command.spawn().expect("stmfproxy starts"));
+        command
+    }
+
+    fn exchange_certificates(&self) {
+        let pairing = |node: usize, arguments: &[&str]| {
+            let dir = self.file(&format!("tls{node}"));
+            let mut command = Command::new(build_dir().join("stmfproxy"));
+            must(command.args(["pair", "--tls-dir", &dir]).args(arguments))
+        };
+        for node in [0, 1] {
+            let init = ["--init", "--cluster", "san", "-n", &node.to_string()];
+            fs::write(self.file(&format!("{node}.pair")), pairing(node, &init)).expect("written");
+        }
+        for node in [0, 1] {
+            pairing(node, &["--accept", &self.file(&format!("{}.pair", 1 - node))]);
+        }
     }
 
     /// From now on the channel goes through a wire that can be held.
@@ -123,6 +173,10 @@ impl Pair {
 
     fn wire(&self) -> &Wire {
         self.wire.as_ref().expect("laid")
+    }
+
+    fn tap(&self) -> &Tap {
+        self.tap.as_ref().expect("over TLS")
     }
 
     fn stop_proxy(&mut self, node: usize) {
@@ -532,6 +586,39 @@ fn both_paths_write_under_the_policy_non_optimized() {
         .map(|count| count.parse().expect("number"))
         .collect();
     assert!(counts.iter().all(|count| *count > 20), "{counts:?}");
+}
+
+/// Somebody in the channel changes a bit of what the nodes say, again and again: each time that is the end of the connection,
+/// the next one goes on, and the host sees nothing wrong. Nor does it while one of the daemons carries each message itself.
+#[test]
+fn damaged_records_cost_the_connection_and_nothing_else() {
+    let mut pair = Pair::start_over_tls();
+    pair.allow_writes_on_both();
+    let host = pair.host_with(600, 7, &["both"]);
+    for round in 0..6 {
+        std::thread::sleep(Duration::from_millis(300));
+        let (node, calls) = (round % 2, pair.tap().calls());
+        pair.tap().damage(node);
+        wait_for("something is said", || pair.tap().damaged(node));
+        wait_for("another connection", || pair.tap().calls() > calls);
+        pair.wait_path(1);
+    }
+    let refused = [0, 1].map(|node| {
+        let node = pair.nodes[node].as_ref().expect("running");
+        node.logged("the stream to the peer is given up: cannot decrypt")
+    });
+    assert!(refused.iter().all(|count| *count > 0), "{refused:?}");
+    for node in [1, 0] {
+        pair.stop_proxy(node);
+        pair.start_debugging_proxy(node);
+        pair.wait_path(1);
+        std::thread::sleep(Duration::from_millis(500));
+        pair.stop_proxy(node);
+        pair.start_proxy(node);
+        pair.wait_path(1);
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    println!("host: {}", host.finish());
 }
 
 /// What becomes of the node whose write lingers in the channel.

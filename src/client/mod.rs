@@ -32,6 +32,7 @@ use crate::framework::{
     PeerNode, PeerTrouble, PortInfo, ProviderData, ServiceState, ViewEntry, ViewRequest,
 };
 use crate::iscsi::admin as iscsi;
+use crate::proxy::sealed::{self, Keys};
 use crate::service::{AluaInfo, Request, Response};
 use crate::types::{DevId, GroupName, Guid, LuProperties, Lun, NodeId, ProviderKey, ProviderKind, Secret, Status};
 use extras::milliseconds;
@@ -292,12 +293,35 @@ pub fn post_proxy_msg(handle: i32, message: &[u8]) -> Result<(), Status> {
 }
 
 /// Lets the service carry the peer's messages of an installed door itself, over a stream socket to the peer, both ways, until
-/// that ends: framed as [`crate::proxy::stream`] says. ALUA mode is enabled for it, as this node. `received` came before.
-/// `Ok`: how it ended, an error number or 0. `PostMsgFailed` when the door is gone or has a stream already.
-pub fn carry_proxy_stream(handle: i32, node: NodeId, socket: BorrowedFd<'_>, received: &[u8]) -> Result<i32, Status> {
+/// that ends: framed as [`crate::proxy::stream`] says, and with `keys` inside of records of TLS. ALUA mode is enabled for it,
+/// as this node. `received` came before. `Ok`: how it ended, an error number or 0. `PostMsgFailed` when the door is gone or
+/// has a stream already.
+pub fn carry_proxy_stream(
+    handle: i32,
+    node: NodeId,
+    socket: BorrowedFd<'_>,
+    keys: Option<Keys>,
+    received: &[u8],
+) -> Result<i32, Status> {
     let process = Process::current();
     let door = process.handles.get(handle).ok_or(Status::PostMsgFailed)?;
-    match process.send(&Request::CarryProxyStream(door, node, received.to_vec()), &[socket])? {
+    let received = received.to_vec();
+    let answer = match keys {
+        None => process.send(&Request::CarryProxyStream(door, node, received), &[socket])?,
+        Some(keys) => {
+            let file = sealed::lend(&keys).map_err(|error| {
+                log::error!("keys of the stream to the peer: {error}");
+                Status::NoMem
+            })?;
+            // Only the service has them from now on.
+            drop(keys);
+            process.send(
+                &Request::CarrySealedStream(door, node, received),
+                &[socket, file.as_fd()],
+            )?
+        }
+    };
+    match answer {
         Response::ProxyStreamEnded(error) => Ok(error),
         other => unexpected(other),
     }

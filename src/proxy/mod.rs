@@ -22,6 +22,7 @@ mod limiter;
 pub mod message;
 mod provider;
 mod queue;
+pub mod sealed;
 mod sender;
 pub mod stream;
 #[cfg(test)]

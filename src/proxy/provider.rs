@@ -8,6 +8,7 @@ use super::lane::Lane;
 use super::limiter::Limiter;
 use super::message::{Body, Handshake, MAX_MESSAGE, Message};
 use super::queue::{Clock, Event, Queue};
+use super::sealed::Keys;
 use super::sender::{Life, Sender};
 use super::stream::Decoder;
 use super::thread::spawn;
@@ -188,8 +189,8 @@ impl Proxy {
     }
 
     /// Carries messages to and from the peer over a stream socket instead of door calls and posts, until it ends: framed as
-    /// [`super::stream`] says, each way. `begin` is called when messages to the peer go this way, and before one of his is
-    /// taken. `received` came before.
+    /// [`super::stream`] says, each way; with `keys`, inside of records of TLS. `begin` is called when messages to the peer go
+    /// this way, and before one of his is taken. `received` came before.
     ///
     /// The outer error: nothing was carried. `PostMsgFailed` for an id that is not installed, what is no stream socket, or
     /// while another one is carried; or that of `begin`. The inner one: how it ended, `Ok` between two frames.
@@ -197,11 +198,12 @@ impl Proxy {
         &self,
         id: u32,
         socket: OwnedFd,
+        keys: Option<Keys>,
         received: &[u8],
         begin: impl FnOnce() -> Result<(), Status>,
     ) -> Result<io::Result<()>, Status> {
         let sender = self.installed(id).ok_or(Status::PostMsgFailed)?;
-        let lane = Arc::new(Lane::new(socket).map_err(|_| Status::PostMsgFailed)?);
+        let lane = Arc::new(Lane::new(socket, keys).map_err(|_| Status::PostMsgFailed)?);
         if !sender.attach(&lane) {
             return Err(Status::PostMsgFailed);
         }

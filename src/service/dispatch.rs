@@ -1,10 +1,11 @@
 //! Runs a request against the node: one arm for each request, no policy.
 
-use super::{AluaInfo, Call, Request, Response, Service, privilege, wire};
+use super::{AluaInfo, Call, ProxyHandle, Request, Response, Service, privilege, wire};
 use crate::changes;
 use crate::door::Credentials;
 use crate::framework::effects::rehearsing;
 use crate::framework::with_persist_method;
+use crate::proxy::sealed;
 use crate::types::{Guid, LuProperties, NodeId, ProviderKey, ProviderKind, ProviderName, Status};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -175,9 +176,16 @@ impl Service {
             Request::PostProxyMsg(handle, message) => done(self.doors.post(handle, &message))?,
             Request::CarryProxyStream(handle, node, received) => {
                 let socket = descriptors.into_iter().next().ok_or(Status::Error)?;
-                let begin = || self.framework.set_alua(true, Some(node));
-                let ended = self.doors.carry(handle, socket, &received, begin)?;
-                Response::ProxyStreamEnded(ended.map_or_else(|error| error_number(&error), |()| 0))
+                self.carry(handle, node, socket, None, &received)?
+            }
+            Request::CarrySealedStream(handle, node, received) => {
+                let mut descriptors = descriptors.into_iter();
+                let socket = descriptors.next().ok_or(Status::Error)?;
+                let keys = sealed::take(descriptors.next().ok_or(Status::Error)?).map_err(|error| {
+                    log::error!("keys of the stream to the peer: {error}");
+                    Status::Error
+                })?;
+                self.carry(handle, node, socket, Some(keys), &received)?
             }
 
             // Answered with a descriptor, by `dispatch`.
@@ -214,6 +222,20 @@ impl Service {
                 }))
             }
         })
+    }
+
+    fn carry(
+        &self,
+        handle: ProxyHandle,
+        node: NodeId,
+        socket: OwnedFd,
+        keys: Option<sealed::Keys>,
+        received: &[u8],
+    ) -> Result<Response, Status> {
+        let begin = || self.framework.set_alua(true, Some(node));
+        let ended = self.doors.carry(handle, socket, keys, received, begin)?;
+        let number = ended.map_or_else(|error| error_number(&error), |()| 0);
+        Ok(Response::ProxyStreamEnded(number))
     }
 
     fn set_alua(&self, enabled: bool, node: u8) -> Result<(), Status> {

@@ -3,6 +3,7 @@
 
 use super::ProxyHandle;
 use crate::proxy::Proxy;
+use crate::proxy::sealed::Keys;
 use crate::types::Status;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{Shutdown, shutdown};
@@ -94,10 +95,11 @@ impl ProxyDoors {
         &self,
         handle: ProxyHandle,
         socket: OwnedFd,
+        keys: Option<Keys>,
         received: &[u8],
         begin: impl FnOnce() -> Result<(), Status>,
     ) -> Result<io::Result<()>, Status> {
-        self.proxy.carry(self.number(handle)?, socket, received, begin)
+        self.proxy.carry(self.number(handle)?, socket, keys, received, begin)
     }
 
     fn number(&self, handle: ProxyHandle) -> Result<u32, Status> {

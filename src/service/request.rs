@@ -126,6 +126,9 @@ pub enum Request {
     MoveLu(Guid, u32),
     /// `stmfadm events`: those behind this number; waits at most so many milliseconds for one.
     Events(u64, u32),
+    /// As [`Request::CarryProxyStream`], for a socket that carries records of TLS. Their keys come with it too, in a file
+    /// ([`crate::proxy::sealed::lend`]); the bytes have been opened already.
+    CarrySealedStream(ProxyHandle, NodeId, Vec<u8>),
 }
 
 impl Request {

@@ -8,6 +8,7 @@ use std::net::TcpListener;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// Longest wait for anything. Generous: it only ends a test that hangs.
@@ -172,6 +173,7 @@ pub struct Stmfd {
     door: PathBuf,
     /// Its iSCSI portal, `127.0.0.1:PORT`.
     pub portal: String,
+    log: Arc<Mutex<Vec<String>>>,
 }
 
 impl Stmfd {
@@ -218,13 +220,27 @@ impl Stmfd {
                 ),
             }
         }
-        // Its further log lines go to the test's output.
-        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| eprintln!("{line}")));
+        // Its further log lines go to the test's output, too.
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&log);
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                eprintln!("{line}");
+                kept.lock().expect("no panic").push(line);
+            }
+        });
         Stmfd {
             child,
             door: dir.join("door"),
             portal: portal.to_owned(),
+            log,
         }
+    }
+
+    /// Lines of its log since it serves that contain this.
+    pub fn logged(&self, word: &str) -> usize {
+        let log = self.log.lock().expect("no panic");
+        log.iter().filter(|line| line.contains(word)).count()
     }
 
     /// Value of `STMF_ENDPOINT` for clients of this daemon.

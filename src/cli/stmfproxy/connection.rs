@@ -1,16 +1,14 @@
 //! One TCP connection to the peer's daemon: options, greeting, frames in, frames out.
 #![forbid(unsafe_code)]
 
+use super::framework::Stream;
 use super::queue::Queue;
 use super::tls::Tls;
 use super::transport::Transport;
 use crate::proxy::stream::{self, Decoder};
 use nix::sys::socket::{setsockopt, sockopt};
 use std::io;
-use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::net::UnixStream;
-use std::thread;
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 /// The peer must have greeted after this time, the handshake of TLS included.
@@ -90,54 +88,20 @@ impl Connection {
         Ok(())
     }
 
-    /// Lends a stream of the frames to `carry`, which reads and writes them until it ends, an error number or 0: the
-    /// connection itself or, with TLS, one end of a socket pair whose other end is pumped. The connection is closed then.
-    /// The outer error is that of `carry`; the inner one, why the connection ended.
-    pub fn lend<E>(&self, carry: impl FnOnce(BorrowedFd<'_>) -> Result<i32, E>) -> Result<io::Result<()>, E> {
-        if let Some(stream) = self.transport.plain() {
-            let ended = carry(stream);
-            self.close();
-            return ended.map(|error| match error {
-                0 => Ok(()),
-                error => Err(io::Error::from_raw_os_error(error)),
-            });
-        }
-        let (lent, inside) = match UnixStream::pair() {
-            Ok(pair) => pair,
-            Err(error) => return Ok(Err(error)),
+    /// Lends the connection to `carry`, which reads and writes the frames until it ends, an error number or 0. The connection
+    /// is closed then. The outer error is that of `carry`; the inner one, why the connection ended.
+    pub fn lend<E>(&self, carry: impl FnOnce(Stream<'_>) -> Result<i32, E>) -> Result<io::Result<()>, E> {
+        let ended = match self.transport.lend() {
+            Ok(stream) => carry(stream),
+            Err(error) => {
+                self.close();
+                return Ok(Err(error));
+            }
         };
-        let close = || {
-            self.close();
-            // Fails only when it has ended already.
-            let _ = inside.shutdown(Shutdown::Both);
-        };
-        thread::scope(|scope| {
-            let pump_out = || {
-                if let Err(error) = self.transport.pump_out(&inside) {
-                    log::error!("send() call failed: {}", number(&error));
-                }
-                close();
-            };
-            let pump_in = || {
-                let ended = self.transport.pump_in(&inside);
-                close();
-                ended
-            };
-            let named = |name: &str| thread::Builder::new().name(name.to_owned());
-            let reader = match named("peer-reader").spawn_scoped(scope, pump_in) {
-                Ok(reader) => reader,
-                Err(error) => return Ok(Err(error)),
-            };
-            let carried = match named("peer-writer").spawn_scoped(scope, pump_out) {
-                Ok(_) => carry(lent.as_fd()),
-                Err(error) => {
-                    close();
-                    return Ok(Err(error));
-                }
-            };
-            close();
-            let ended = reader.join().unwrap_or_else(|_| Err(io::ErrorKind::Other.into()));
-            carried.map(|_| ended)
+        self.close();
+        ended.map(|error| match error {
+            0 => Ok(()),
+            error => Err(io::Error::from_raw_os_error(error)),
         })
     }
 

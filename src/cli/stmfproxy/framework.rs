@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use crate::client;
+use crate::proxy::sealed::Keys;
 use crate::types::{NodeId, Status};
 use std::os::fd::{BorrowedFd, OwnedFd};
 
@@ -18,8 +19,16 @@ pub trait Framework: Send + Sync {
     /// A message of the peer.
     fn post(&self, handle: i32, message: &[u8]) -> Result<(), Status>;
     /// Switches ALUA on as [`Framework::enable`] does and carries all messages over this stream, both ways, until it ends:
-    /// an error number or 0. `received` came before.
-    fn carry(&self, handle: i32, node: NodeId, stream: BorrowedFd<'_>, received: &[u8]) -> Result<i32, Status>;
+    /// an error number or 0. With keys, in records of TLS. `received` came before.
+    fn carry(&self, handle: i32, node: NodeId, stream: Stream<'_>, received: &[u8]) -> Result<i32, Status>;
+}
+
+/// A connection whose frames the framework carries.
+pub struct Stream<'a> {
+    /// TCP.
+    pub socket: BorrowedFd<'a>,
+    /// With TLS: what its records are sealed with from now on.
+    pub keys: Option<Keys>,
 }
 
 /// The one behind libstmf.
@@ -41,7 +50,7 @@ impl Framework for Local {
     fn post(&self, handle: i32, message: &[u8]) -> Result<(), Status> {
         client::post_proxy_msg(handle, message)
     }
-    fn carry(&self, handle: i32, node: NodeId, stream: BorrowedFd<'_>, received: &[u8]) -> Result<i32, Status> {
-        client::carry_proxy_stream(handle, node, stream, received)
+    fn carry(&self, handle: i32, node: NodeId, stream: Stream<'_>, received: &[u8]) -> Result<i32, Status> {
+        client::carry_proxy_stream(handle, node, stream.socket, stream.keys, received)
     }
 }

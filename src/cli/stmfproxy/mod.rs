@@ -12,6 +12,7 @@ mod connection;
 mod daemonise;
 mod framework;
 mod greeting;
+mod handshake;
 mod identity;
 mod lobby;
 mod options;
@@ -23,6 +24,8 @@ mod relay;
 mod tls;
 mod transport;
 
+#[cfg(test)]
+mod handshake_tests;
 #[cfg(test)]
 mod relay_tests;
 #[cfg(test)]

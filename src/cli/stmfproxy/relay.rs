@@ -12,7 +12,7 @@
 
 use super::complaints::Complaints;
 use super::connection::{Connection, number};
-use super::framework::Framework;
+use super::framework::{Framework, Stream};
 use super::greeting;
 use super::tls::Tls;
 use crate::proxy::stream::{self, Decoder};
@@ -20,7 +20,6 @@ use crate::types::{NodeId, Status};
 use parking_lot::{Condvar, Mutex, RwLock};
 use std::io;
 use std::net::TcpStream;
-use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::thread;
 
@@ -293,7 +292,7 @@ impl Relay {
 
     /// The framework carries the messages.
     fn lend(&self, connection: &Connection, decoder: &Decoder, handle: i32) -> End {
-        let carry = |stream: BorrowedFd<'_>| self.framework.carry(handle, self.node, stream, decoder.rest());
+        let carry = |stream: Stream<'_>| self.framework.carry(handle, self.node, stream, decoder.rest());
         match connection.lend(carry) {
             Ok(ended) => tell_end(ended),
             Err(status) => return refused(status),

@@ -1,7 +1,7 @@
 //! The relay between a framework that records and a peer on a loopback socket.
 
 use super::connection::Connection;
-use super::framework::Framework;
+use super::framework::{Framework, Stream};
 use super::relay::{End, Relay};
 use crate::proxy::stream::{self, Decoder};
 use crate::types::{NodeId, Status};
@@ -59,7 +59,7 @@ impl Framework for Recorder {
             Ok(())
         }
     }
-    fn carry(&self, _: i32, _: NodeId, _: BorrowedFd<'_>, _: &[u8]) -> Result<i32, Status> {
+    fn carry(&self, _: i32, _: NodeId, _: Stream<'_>, _: &[u8]) -> Result<i32, Status> {
         unreachable!("messages come one by one")
     }
 }

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 use super::greeting::Member;
+use super::handshake::Handshake;
 use super::identity::Identity;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, verify_server_cert_signed_by_trust_anchor};
@@ -14,8 +15,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{NoServerSessionStorage, ParsedCertificate};
 use rustls::{
-    AlertDescription, CertificateError, ClientConfig, ClientConnection, Connection, DigitallySignedStruct,
-    DistinguishedName, Error, InvalidMessage, RootCertStore, ServerConfig, ServerConnection, SignatureScheme,
+    AlertDescription, CertificateError, CipherSuite, ClientConfig, DigitallySignedStruct, DistinguishedName, Error,
+    InvalidMessage, RootCertStore, ServerConfig, SignatureScheme,
 };
 use std::sync::Arc;
 use time::OffsetDateTime;
@@ -40,7 +41,7 @@ enum Side {
 impl Tls {
     /// For the daemon that listens, or for the one that connects. The error is for people.
     pub fn new(identity: &Identity, listens: bool) -> Result<Tls, String> {
-        let provider = Arc::new(ring::default_provider());
+        let provider = Arc::new(provider());
         let verifier = Arc::new(Pinned {
             certificate: identity.peer.certificate.clone(),
             algorithms: provider.signature_verification_algorithms,
@@ -64,14 +65,21 @@ impl Tls {
     }
 
     /// The state of a new connection.
-    pub fn session(&self) -> Result<Connection, Error> {
+    pub fn handshake(&self) -> Result<Handshake, Error> {
         match &self.side {
-            Side::Listens(config) => ServerConnection::new(Arc::clone(config)).map(Connection::Server),
-            Side::Connects(config, name) => {
-                ClientConnection::new(Arc::clone(config), name.clone()).map(Connection::Client)
-            }
+            Side::Listens(config) => Handshake::listens(Arc::clone(config)),
+            Side::Connects(config, name) => Handshake::connects(Arc::clone(config), name.clone()),
         }
     }
+}
+
+/// Without the cipher suite whose keys are shorter than [`crate::proxy::sealed::Keys`] has them.
+fn provider() -> CryptoProvider {
+    let mut provider = ring::default_provider();
+    provider
+        .cipher_suites
+        .retain(|suite| suite.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256);
+    provider
 }
 
 fn server(
@@ -84,6 +92,7 @@ fn server(
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_client_cert_verifier(verifier)
         .with_single_cert(chain, key)?;
+    config.enable_secret_extraction = true;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     Ok(config)
@@ -100,6 +109,7 @@ fn client(
         .dangerous()
         .with_custom_certificate_verifier(verifier)
         .with_client_auth_cert(chain, key)?;
+    config.enable_secret_extraction = true;
     config.resumption = Resumption::disabled();
     config.enable_sni = false;
     Ok(config)
@@ -293,9 +303,20 @@ fn date(time: &UnixTime) -> String {
         )
 }
 
+/// The same end, as a session that goes on by itself: what peers of earlier releases have.
+#[cfg(test)]
+pub fn session(tls: &Tls) -> rustls::Connection {
+    match &tls.side {
+        Side::Listens(config) => rustls::ServerConnection::new(Arc::clone(config)).unwrap().into(),
+        Side::Connects(config, name) => rustls::ClientConnection::new(Arc::clone(config), name.clone())
+            .unwrap()
+            .into(),
+    }
+}
+
 /// A caller that trusts `listener` but shows nothing itself.
 #[cfg(test)]
-pub fn session_without_certificate(listener: &CertificateDer<'static>) -> Connection {
+pub fn session_without_certificate(listener: &CertificateDer<'static>) -> rustls::Connection {
     let provider = Arc::new(ring::default_provider());
     let verifier = Arc::new(Pinned {
         certificate: listener.clone(),
@@ -308,7 +329,7 @@ pub fn session_without_certificate(listener: &CertificateDer<'static>) -> Connec
         .with_custom_certificate_verifier(verifier)
         .with_no_client_auth();
     let name = ServerName::try_from("stmfproxy").unwrap();
-    Connection::Client(ClientConnection::new(Arc::new(config), name).unwrap())
+    rustls::Connection::Client(rustls::ClientConnection::new(Arc::new(config), name).unwrap())
 }
 
 #[cfg(test)]

@@ -17,18 +17,18 @@ use time::OffsetDateTime;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-fn member(cluster: &str, node: u8) -> Member {
+pub fn member(cluster: &str, node: u8) -> Member {
     Member::new(cluster, NodeId::new(node).unwrap()).unwrap()
 }
 
-struct Node {
+pub struct Node {
     own: Pairing,
     key: PrivateKeyDer<'static>,
 }
 
 impl Node {
     /// With a certificate that holds from and to so many days from now.
-    fn new(member: &Member, from: i64, to: i64) -> Node {
+    pub fn new(member: &Member, from: i64, to: i64) -> Node {
         let at = |days| OffsetDateTime::now_utc() + time::Duration::days(days);
         let (certificate, key) = identity::certify(member, at(from), at(to)).unwrap();
         Node {
@@ -37,7 +37,7 @@ impl Node {
         }
     }
 
-    fn tls(&self, peer: &Node, listens: bool) -> Tls {
+    pub fn tls(&self, peer: &Node, listens: bool) -> Tls {
         let identity = Identity {
             own: self.own.clone(),
             key: self.key.clone_key(),

@@ -1,65 +1,83 @@
 //! Bytes to and from the peer over one TCP stream, plain or inside TLS.
 //!
-//! After the handshake one thread reads and one writes. Only the writer writes to the socket, so TLS records leave in the
-//! order in which they were sealed. The lock of the session is held for work on buffers, never while the socket blocks: a
-//! peer that does not read cannot keep this node from reading. A plain stream may be lent to the framework instead.
+//! After the handshake one thread reads and one writes, and neither waits for the other. Or the stream is lent to the
+//! framework, with TLS together with the keys.
 #![forbid(unsafe_code)]
 
+use super::framework::Stream;
+use super::handshake::Handshake;
 use super::tls::{self, Tls};
+use crate::proxy::sealed::Cipher;
 use crate::proxy::stream::Decoder;
-use parking_lot::Mutex;
-use rustls::Connection as Session;
+use parking_lot::{Mutex, RwLock};
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::net::UnixStream;
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
-
-/// Plain bytes sealed in one piece, so that the reader gets the session in between.
-const PIECE: usize = 256 << 10;
-
-/// Plain bytes taken from the session at once: one record.
-const RECORD: usize = 16 << 10;
 
 /// How long, and for how many bytes, a refused peer is listened to: closing at once could destroy the alert that tells it why.
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 64 << 10;
 
-/// Bytes pumped at once.
-const BUFFER: usize = 256 << 10;
-
 /// One stream.
 pub struct Transport {
     stream: TcpStream,
-    session: Option<Mutex<Session>>,
+    tls: Option<Sealed>,
+}
+
+/// What TLS has come to.
+struct Sealed {
+    /// Until it is over, or has failed.
+    handshake: Mutex<Option<Handshake>>,
+    /// From then on, until it is lent.
+    cipher: RwLock<Option<Cipher>>,
 }
 
 impl Transport {
     /// Nothing is sent yet.
     pub fn new(stream: TcpStream, tls: Option<&Tls>) -> io::Result<Transport> {
-        let session = tls.map(Tls::session).transpose().map_err(io::Error::other)?;
+        let handshake = tls.map(Tls::handshake).transpose().map_err(io::Error::other)?;
         Ok(Transport {
             stream,
-            session: session.map(Mutex::new),
+            tls: handshake.map(|handshake| Sealed {
+                handshake: Mutex::new(Some(handshake)),
+                cipher: RwLock::new(None),
+            }),
         })
     }
 
     /// The handshake, which must be over at the deadline; nothing for a plain stream. Bytes that came behind it are in the
     /// decoder. To be called once, before anything else.
     pub fn handshake(&self, decoder: &mut Decoder, deadline: Instant) -> io::Result<()> {
-        let Some(session) = &self.session else { return Ok(()) };
-        let mut buffer = [0; 4096];
+        let Some(sealed) = &self.tls else { return Ok(()) };
+        let mut handshake = sealed.handshake.lock().take().ok_or(io::ErrorKind::NotConnected)?;
+        let (mut buffer, mut count) = ([0; 4096], 0);
         loop {
-            self.flush(session, deadline)?;
-            if !session.lock().is_handshaking() {
-                return Ok(());
+            let mut reply = Vec::new();
+            let over = handshake.advance(&buffer[..count], &mut reply);
+            match over {
+                Ok(over) => {
+                    self.stream.set_write_timeout(Some(left(deadline)?))?;
+                    (&self.stream).write_all(&reply)?;
+                    if over {
+                        break;
+                    }
+                }
+                Err(error) => {
+                    self.refuse(&reply, deadline);
+                    return Err(refused(&error));
+                }
             }
             self.wait_until(deadline)?;
-            if let Err(error) = self.receive(&mut buffer, |bytes| decoder.push(bytes)) {
-                self.refuse(session, deadline);
-                return Err(error);
+            count = read(&self.stream, &mut buffer)?;
+            if count == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }
+        let (keys, plain) = handshake.finish().map_err(|error| refused(&error))?;
+        decoder.push(&plain);
+        *sealed.cipher.write() = Some(Cipher::new(keys)?);
+        Ok(())
     }
 
     /// What arrives must have arrived at the deadline.
@@ -75,65 +93,53 @@ impl Transport {
 
     /// Waits for bytes and gives `sink` what they hold, which may be nothing yet; a stream that ends is `UnexpectedEof`.
     pub fn receive(&self, buffer: &mut [u8], mut sink: impl FnMut(&[u8])) -> io::Result<()> {
-        let count = loop {
-            match (&self.stream).read(buffer) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(count) => break count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(io::ErrorKind::TimedOut.into()),
-                Err(error) => return Err(error),
+        let received = match &self.tls {
+            None => read(&self.stream, buffer).map(Some),
+            Some(sealed) => {
+                let cipher = sealed.cipher.read();
+                let cipher = cipher.as_ref().ok_or(io::ErrorKind::NotConnected)?;
+                cipher
+                    .receive(buffer, |room| read(&self.stream, room))
+                    .map_err(explained)
             }
         };
-        match &self.session {
-            None => sink(&buffer[..count]),
-            Some(session) => open(&mut session.lock(), &buffer[..count], &mut sink)?,
+        match received? {
+            Some(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Some(count) => sink(&buffer[..count]),
+            None => {}
         }
         Ok(())
     }
 
     /// Writes whole frames, in order.
     pub fn send(&self, frames: &[impl AsRef<[u8]>]) -> io::Result<()> {
-        let Some(session) = &self.session else {
-            let mut slices: Vec<IoSlice<'_>> = frames.iter().map(|frame| IoSlice::new(frame.as_ref())).collect();
-            return write_all(&self.stream, &mut slices);
+        let mut slices: Vec<IoSlice<'_>> = frames.iter().map(|frame| IoSlice::new(frame.as_ref())).collect();
+        let Some(sealed) = &self.tls else {
+            return write_all(&mut slices, |slices| write(&self.stream, slices));
         };
-        let mut sealed = Vec::new();
-        for piece in frames.iter().flat_map(|frame| frame.as_ref().chunks(PIECE)) {
-            seal(&mut session.lock(), piece, &mut sealed)?;
-            if sealed.len() >= PIECE {
-                (&self.stream).write_all(&sealed)?;
-                sealed.clear();
+        let cipher = sealed.cipher.read();
+        let cipher = cipher.as_ref().ok_or(io::ErrorKind::NotConnected)?;
+        write_all(&mut slices, |slices| {
+            cipher
+                .send(slices, |records| write(&self.stream, records))
+                .map_err(explained)
+        })
+    }
+
+    /// The stream, and with TLS its keys, for somebody else to go on with. Nothing goes through here any more.
+    pub fn lend(&self) -> io::Result<Stream<'_>> {
+        let keys = match &self.tls {
+            None => None,
+            Some(sealed) => {
+                let cipher = sealed.cipher.write().take();
+                let keys = cipher.and_then(Cipher::into_keys);
+                Some(keys.ok_or_else(|| io::Error::other("the peer did not wait for the greeting"))?)
             }
-        }
-        (&self.stream).write_all(&sealed)
-    }
-
-    /// The stream itself, if what is on it is not sealed. `None`: see [`Transport::pump_in`].
-    pub fn plain(&self) -> Option<BorrowedFd<'_>> {
-        self.session.is_none().then(|| self.stream.as_fd())
-    }
-
-    /// Carries the bytes of the peer to `inside`, until either side ends.
-    pub fn pump_in(&self, mut inside: &UnixStream) -> io::Result<()> {
-        let (mut buffer, mut plain) = (vec![0; BUFFER], Vec::new());
-        loop {
-            self.receive(&mut buffer, |bytes| plain.extend_from_slice(bytes))?;
-            inside.write_all(&plain)?;
-            plain.clear();
-        }
-    }
-
-    /// Carries what comes from `inside` to the peer, until either side ends.
-    pub fn pump_out(&self, mut inside: &UnixStream) -> io::Result<()> {
-        let mut buffer = vec![0; BUFFER];
-        loop {
-            match inside.read(&mut buffer) {
-                Ok(0) => return Ok(()),
-                Ok(count) => self.send(&[&buffer[..count]])?,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
+        };
+        Ok(Stream {
+            socket: self.stream.as_fd(),
+            keys,
+        })
     }
 
     /// Ends it in both directions.
@@ -142,22 +148,12 @@ impl Transport {
         let _ = self.stream.shutdown(Shutdown::Both);
     }
 
-    fn flush(&self, session: &Mutex<Session>, deadline: Instant) -> io::Result<()> {
-        let mut bytes = Vec::new();
-        let mut session = session.lock();
-        while session.wants_write() {
-            session.write_tls(&mut bytes)?;
-        }
-        drop(session);
-        self.stream.set_write_timeout(Some(left(deadline)?))?;
-        (&self.stream).write_all(&bytes)
-    }
-
     /// Tells the peer why, as far as it listens. Whether it does changes nothing here: the handshake has failed.
-    fn refuse(&self, session: &Mutex<Session>, deadline: Instant) {
+    fn refuse(&self, alert: &[u8], deadline: Instant) {
         let until = deadline.min(Instant::now() + LINGER);
         let tell = || -> io::Result<()> {
-            self.flush(session, until)?;
+            self.stream.set_write_timeout(Some(left(until)?))?;
+            (&self.stream).write_all(alert)?;
             self.stream.shutdown(Shutdown::Write)?;
             let (mut buffer, mut count) = ([0; 4096], 0);
             while count < LINGER_BYTES {
@@ -183,50 +179,43 @@ fn left(deadline: Instant) -> io::Result<Duration> {
     }
 }
 
-/// Plain bytes of the peer's records.
-fn open(session: &mut Session, mut records: &[u8], sink: &mut impl FnMut(&[u8])) -> io::Result<()> {
-    let mut plain = [0; RECORD];
-    while !records.is_empty() {
-        session.read_tls(&mut records)?;
-        session
-            .process_new_packets()
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, tls::explain(&error)))?;
-        loop {
-            match session.reader().read(&mut plain) {
-                // The peer has closed the session; what comes behind is not its.
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(count) => sink(&plain[..count]),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => return Err(error),
-            }
-        }
-    }
-    Ok(())
+fn refused(error: &rustls::Error) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, tls::explain(error))
 }
 
-/// Our records of plain bytes, with whatever the session itself has to say before them.
-fn seal(session: &mut Session, mut plain: &[u8], records: &mut Vec<u8>) -> io::Result<()> {
-    while !plain.is_empty() {
-        let count = session.writer().write(plain)?;
-        if count == 0 {
-            return Err(io::ErrorKind::WriteZero.into());
-        }
-        plain = &plain[count..];
-        while session.wants_write() {
-            session.write_tls(records)?;
-        }
-    }
-    Ok(())
+/// A refused record, in words for people.
+fn explained(error: io::Error) -> io::Error {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    inner.map(refused).unwrap_or(error)
 }
 
-fn write_all(mut stream: &TcpStream, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {
-    while !slices.is_empty() {
+fn read(mut stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match stream.read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(io::ErrorKind::TimedOut.into()),
+            other => return other,
+        }
+    }
+}
+
+fn write(mut stream: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    loop {
         match stream.write_vectored(slices) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(count) => IoSlice::advance_slices(&mut slices, count),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+            other => return other,
         }
+    }
+}
+
+fn write_all(
+    mut slices: &mut [IoSlice<'_>],
+    mut write: impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
+) -> io::Result<()> {
+    while !slices.is_empty() {
+        let count = write(slices)?;
+        IoSlice::advance_slices(&mut slices, count);
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! The channel over a stream, as our own daemon has it.
 
 use super::super::message::{Body, MAX_MESSAGE, Message};
+use super::super::sealed::Keys;
 use super::super::stream::{self, Decoder};
 use super::nodes::*;
 use super::pair::compare_reads;
@@ -19,13 +20,14 @@ fn carry<'scope, 'env>(
     scope: &'scope Scope<'scope, 'env>,
     node: &'env Node,
     stream: UnixStream,
+    keys: Option<Keys>,
 ) -> ScopedJoinHandle<'scope, End> {
     let door = *node.door.lock();
     let begin = || {
         node.enable();
         Ok(())
     };
-    scope.spawn(move || node.proxy.carry(door, stream.into(), &[], begin))
+    scope.spawn(move || node.proxy.carry(door, stream.into(), keys, &[], begin))
 }
 
 fn carried_by_doors(pair: &Pair) -> u64 {
@@ -35,11 +37,20 @@ fn carried_by_doors(pair: &Pair) -> u64 {
 
 #[test]
 fn messages_travel_over_a_stream_and_then_through_doors_again() {
+    travel([None, None]);
+}
+
+#[test]
+fn messages_travel_over_a_sealed_stream_and_then_through_doors_again() {
+    travel(Keys::made_up(1).map(Some));
+}
+
+fn travel([keys, of_peer]: [Option<Keys>; 2]) {
     let pair = Pair::prepared(|_| ());
     std::thread::scope(|scope| {
         let (one, other) = UnixStream::pair().unwrap();
         let cut = one.try_clone().unwrap();
-        let carried = [carry(scope, &pair.a, one), carry(scope, &pair.b, other)];
+        let carried = [carry(scope, &pair.a, one, keys), carry(scope, &pair.b, other, of_peer)];
         pair.wait_ready();
         wait("the Standby LU", || pair.b.access(&pair.guid).is_some());
         compare_reads(&pair.a, &pair.b);
@@ -72,7 +83,7 @@ fn a_stream_that_nobody_reads_is_followed_by_another_one() {
     let question = |data: Vec<u8>| stream::encode(&Message::new(1, Body::EchoRequest(data)).encode()).unwrap();
     std::thread::scope(|scope| {
         let (one, mut other) = UnixStream::pair().unwrap();
-        let carried = carry(scope, node, one);
+        let carried = carry(scope, node, one, None);
         for _ in 0..8 {
             other.write_all(&question(vec![7; 256 << 10])).unwrap();
         }
@@ -82,7 +93,7 @@ fn a_stream_that_nobody_reads_is_followed_by_another_one() {
         assert!(carried.join().unwrap().is_ok());
 
         let (one, mut other) = UnixStream::pair().unwrap();
-        let carried = carry(scope, node, one);
+        let carried = carry(scope, node, one, None);
         other.write_all(&question(b"last".to_vec())).unwrap();
         let mut decoder = Decoder::new(MAX_MESSAGE);
         loop {
@@ -108,7 +119,8 @@ fn what_is_not_carried() {
     let pair = Pair::prepared(|_| ());
     let node = &pair.a;
     let door = *node.door.lock();
-    let refused = |id: u32, socket: std::os::fd::OwnedFd| node.proxy.carry(id, socket, &[], || Ok(())).unwrap_err();
+    let refused =
+        |id: u32, socket: std::os::fd::OwnedFd| node.proxy.carry(id, socket, None, &[], || Ok(())).unwrap_err();
     let (one, other) = UnixStream::pair().unwrap();
     assert_eq!(
         refused(door + 1, one.try_clone().unwrap().into()),
@@ -117,7 +129,7 @@ fn what_is_not_carried() {
     let datagram = UnixDatagram::pair().unwrap().0;
     assert_eq!(refused(door, datagram.into()), Status::PostMsgFailed);
     let begin = || Err(Status::InvalidArg);
-    let end = node.proxy.carry(door, one.into(), &[], begin);
+    let end = node.proxy.carry(door, one.into(), None, &[], begin);
     assert_eq!(end.unwrap_err(), Status::InvalidArg);
     drop(other);
 
@@ -129,7 +141,7 @@ fn what_is_not_carried() {
                 begun.send(()).unwrap();
                 Ok(())
             };
-            node.proxy.carry(door, one.into(), &[], begin)
+            node.proxy.carry(door, one.into(), None, &[], begin)
         });
         begins.recv().unwrap();
         let second = UnixStream::pair().unwrap().0;
@@ -154,7 +166,10 @@ fn a_stream_out_of_step_ends() {
             let (one, mut other) = UnixStream::pair().unwrap();
             other.write_all(&bytes[received..]).unwrap();
             other.shutdown(Shutdown::Write).unwrap();
-            let end = pair.a.proxy.carry(door, one.into(), &bytes[..received], || Ok(()));
+            let end = pair
+                .a
+                .proxy
+                .carry(door, one.into(), None, &bytes[..received], || Ok(()));
             assert_eq!(end.unwrap().unwrap_err().kind(), kind, "{bytes:?}");
         }
     }

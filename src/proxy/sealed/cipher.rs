@@ -1,0 +1,102 @@
+use super::Keys;
+use super::opener::Opener;
+use super::sealer::Sealer;
+use parking_lot::Mutex;
+use rustls::Error;
+use std::io::{self, IoSlice};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Seals and opens what goes over a stream, for one thread that sends and one that receives.
+pub struct Cipher {
+    sealer: Mutex<Sealer>,
+    opener: Mutex<Opener>,
+    /// The peer wants us to take our next key.
+    asked: AtomicBool,
+}
+
+impl Cipher {
+    /// Goes on where the keys come from.
+    pub fn new(keys: Keys) -> io::Result<Cipher> {
+        let suite = keys.suite().map_err(refused)?;
+        Ok(Cipher {
+            sealer: Mutex::new(Sealer::new(suite, keys.seals).map_err(refused)?),
+            opener: Mutex::new(Opener::new(suite, keys.opens, &keys.unopened).map_err(refused)?),
+            asked: AtomicBool::new(false),
+        })
+    }
+
+    /// The keys, to go on elsewhere. `None`: in the middle of a record, or the stream has ended.
+    pub fn into_keys(self) -> Option<Keys> {
+        if self.asked.load(Ordering::Relaxed) {
+            return None;
+        }
+        let (suite, seals) = self.sealer.into_inner().into_keys()?;
+        let (opens, unopened) = self.opener.into_inner().into_keys()?;
+        Some(Keys {
+            suite,
+            seals,
+            opens,
+            unopened,
+        })
+    }
+
+    /// Receives plaintext; 0 at the end. `receive` is called at most once, for bytes of the stream, of which 0 are its end.
+    /// `None`: no plaintext yet. `InvalidData`, with the [`Error`] in it: a record is refused, or the peer tells of an error;
+    /// nothing more is received.
+    pub fn receive(
+        &self,
+        plain: &mut [u8],
+        receive: impl FnOnce(&mut [u8]) -> io::Result<usize>,
+    ) -> io::Result<Option<usize>> {
+        let opener = &mut *self.opener.lock();
+        match self.open(opener, plain)? {
+            Some(count) => return Ok(Some(count)),
+            None => match receive(opener.room())? {
+                0 if opener.is_partial() => return Err(io::ErrorKind::UnexpectedEof.into()),
+                0 => return Ok(Some(0)),
+                count => opener.received(count),
+            },
+        }
+        self.open(opener, plain)
+    }
+
+    fn open(&self, opener: &mut Opener, plain: &mut [u8]) -> io::Result<Option<usize>> {
+        let count = opener.open(plain).map_err(refused)?;
+        if opener.take_request() {
+            self.asked.store(true, Ordering::Relaxed);
+        }
+        Ok((count > 0 || opener.is_closed()).then_some(count))
+    }
+
+    /// Sends a part of the plaintext in these pieces: so many bytes of it have been given to `send`, which takes a part of the
+    /// bytes that it gets, or says `WouldBlock`. What it did not take is kept, and sent the next time. So the next time the
+    /// pieces must begin with what was not sent this time.
+    pub fn send(
+        &self,
+        pieces: &[IoSlice<'_>],
+        mut send: impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        let mut sealer = self.sealer.lock();
+        if self.asked.swap(false, Ordering::Relaxed) {
+            sealer.update().map_err(refused)?;
+        }
+        sealer.seal(pieces).map_err(refused)?;
+        let mut gone = 0;
+        loop {
+            let records = sealer.records();
+            if records.is_empty() {
+                return Ok(gone);
+            }
+            match send(&records) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => gone += sealer.sent(count),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && gone > 0 => return Ok(gone),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+fn refused(error: Error) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}

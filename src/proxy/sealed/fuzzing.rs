@@ -1,0 +1,50 @@
+use super::Keys;
+use super::opener::Opener;
+use super::sealer::Sealer;
+use rustls::ContentType;
+
+/// Each record: its content type, a length, and its content; type 0 for bytes that are no record.
+pub fn fuzz(data: &[u8]) {
+    let [ours, theirs] = Keys::made_up(4);
+    let suite = ours.suite().expect("a suite of ours");
+    let mut sealer = Sealer::new(suite, theirs.seals).expect("keys");
+    let mut opener = Opener::new(suite, ours.opens, &[]).expect("keys");
+    let [piece, room, rest @ ..] = data else { return };
+    let (mut rest, mut stream, mut data, mut sound) = (rest, Vec::new(), Vec::new(), true);
+    while let [kind, length, behind @ ..] = rest {
+        let (content, behind) = behind.split_at(behind.len().min(usize::from(*length)));
+        rest = behind;
+        if *kind == 0 {
+            stream.extend_from_slice(content);
+            sound &= content.is_empty();
+            continue;
+        }
+        let kind = ContentType::from(*kind);
+        if sealer.push(kind, content.into(), content.len()).is_err() {
+            return;
+        }
+        let record: Vec<u8> = sealer.records().iter().flat_map(|record| record.to_vec()).collect();
+        sealer.sent(record.len());
+        stream.extend(record);
+        match kind {
+            ContentType::ApplicationData if sound => data.extend_from_slice(content),
+            _ => sound = false,
+        }
+    }
+    let (mut opened, mut plain) = (Vec::new(), vec![0; 1 + usize::from(*room)]);
+    let mut pieces = stream.chunks(1 + usize::from(*piece));
+    loop {
+        match opener.open(&mut plain) {
+            Ok(0) if opener.is_closed() => break,
+            Ok(0) => {
+                let Some(piece) = pieces.next() else { break };
+                opener.room()[..piece.len()].copy_from_slice(piece);
+                opener.received(piece.len());
+            }
+            Ok(count) => opened.extend_from_slice(&plain[..count]),
+            Err(_) => break,
+        }
+    }
+    assert!(!sound || opened == data);
+    assert!(opened.starts_with(&data));
+}

@@ -1,7 +1,7 @@
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{ControlMessage, MsgFlags, Shutdown, recv, sendmsg, shutdown};
 use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// A look around during a long wait, milliseconds.
 const LOOK: u16 = 1000;
@@ -20,10 +20,14 @@ impl Lane {
         }
     }
 
-    /// Waits for bytes; 0 at the end.
-    pub fn receive(&self, room: &mut [u8]) -> io::Result<usize> {
+    /// Waits for bytes, or `WouldBlock`; 0 at the end.
+    pub fn receive(&self, room: &mut [u8], wait: bool) -> io::Result<usize> {
+        let flags = match wait {
+            true => MsgFlags::empty(),
+            false => MsgFlags::MSG_DONTWAIT,
+        };
         loop {
-            match recv(self.0.as_raw_fd(), room, MsgFlags::empty()) {
+            match recv(self.0.as_raw_fd(), room, flags) {
                 Err(nix::Error::EINTR) => {}
                 other => return Ok(other?),
             }
@@ -47,6 +51,11 @@ impl Lane {
         let mut fds = [PollFd::new(self.0.as_fd(), PollFlags::POLLOUT)];
         // Whatever went wrong, the next attempt to send tells.
         let _ = poll(&mut fds, PollTimeout::from(LOOK));
+    }
+
+    /// Readable when there is something to receive.
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 
     /// Ends it for both sides, here and at the other end.

@@ -14,6 +14,7 @@
 //! | who sees what | `views` (pure), `groups` (the calls), `mapping`, `lun_map` |
 //! | management | `effects` (what changes do), `state`, `service`, `lus`, `modify`, `ports`, `providers` with `sbd_data`, `defaults`, `persistence` |
 //! | what has happened | `events` |
+//! | waiting for descriptors | `watch` |
 //! | access state | `alua` (pure), `cell` (performs its actions for one LU), `alua_mode`, `peer_events`, `alua_report`, `move_lu` |
 #![forbid(unsafe_code)]
 
@@ -64,6 +65,7 @@ mod task_set;
 mod turns;
 mod unit;
 mod views;
+pub mod watch;
 
 pub use alua_report::{AluaLu, AluaPort, AluaReport, Owner};
 pub use api::{

@@ -10,6 +10,7 @@ use super::janitor::Job;
 use super::node::Node;
 use super::session::{Connection, ConnectionId, Fate, Pool, Session};
 use super::table::Table;
+use crate::framework::watch::{self, Source, Watcher};
 use crate::framework::{Nexus, Outcome, ReadyTask, TmResponse};
 use hosted::{Hosted, Link};
 use std::cell::RefCell;
@@ -22,8 +23,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Token of the mailbox; connections have their ids, which never come up to it.
+/// Token of the mailbox; connections have their ids, which never come up to these.
 const MAILBOX: u64 = u64::MAX;
+/// Token of the descriptor that is watched for somebody else.
+const SOURCE: u64 = u64::MAX - 1;
 /// Bytes of one receive, besides what goes straight into a task's buffer.
 const SCRATCH: usize = 128 << 10;
 /// Receives from one connection before the next one gets its turn.
@@ -85,6 +88,8 @@ pub enum Mail {
     LogoutTarget(String),
     /// Close the sessions of a target.
     CloseTarget(String),
+    /// Watch this for somebody else.
+    Watch(Arc<dyn Source>),
     /// Ask all initiators to log out, and end.
     Stop,
 }
@@ -97,12 +102,20 @@ impl Local for Mail {
     }
 }
 
+impl Watcher for Mailbox<Mail> {
+    fn watch(&self, source: Arc<dyn Source>) {
+        self.post(Mail::Watch(source));
+    }
+}
+
 /// The thread's state.
 pub struct Worker<P: Poller> {
     number: usize,
     node: Arc<Node>,
     mailbox: Arc<Mailbox<Mail>>,
     poller: P,
+    /// What is watched for somebody else.
+    source: Option<Arc<dyn Source>>,
     /// By the leading connection.
     sessions: Table<ConnectionId, Hosted>,
     /// The sessions of the other connections.
@@ -129,6 +142,7 @@ impl<P: Poller> Worker<P> {
             node,
             mailbox,
             poller,
+            source: None,
             sessions: Table::default(),
             homes: Table::default(),
             dirty: Vec::new(),
@@ -144,6 +158,7 @@ impl<P: Poller> Worker<P> {
     /// Serves until [`Mail::Stop`].
     pub fn run(mut self) {
         self.mailbox.adopt();
+        watch::adopt(self.mailbox.clone());
         let mut events: Vec<Event> = Vec::new();
         loop {
             let idle = self.sessions.is_empty() && self.stopping.is_none();
@@ -159,6 +174,8 @@ impl<P: Poller> Worker<P> {
                         self.mail(mail);
                     }
                     self.take_local();
+                } else if event.token == SOURCE {
+                    self.serve_source();
                 } else {
                     self.serve(event.token);
                 }
@@ -174,6 +191,30 @@ impl<P: Poller> Worker<P> {
             {
                 return;
             }
+        }
+    }
+
+    /// What is watched for somebody else is readable: commands of the own sessions may end by it.
+    fn serve_source(&mut self) {
+        if self.source.as_ref().is_some_and(|source| !source.serve()) {
+            self.unwatch_source();
+        }
+        self.take_local();
+    }
+
+    fn watch_source(&mut self, source: Arc<dyn Source>) {
+        self.unwatch_source();
+        match self.poller.add(source.descriptor(), SOURCE, READ) {
+            Ok(()) => self.source = Some(source),
+            Err(error) => log::error!("iSCSI worker {}: {source:?}: {error}", self.number),
+        }
+    }
+
+    fn unwatch_source(&mut self) {
+        if let Some(source) = self.source.take()
+            && let Err(error) = self.poller.remove(source.descriptor())
+        {
+            log::error!("iSCSI worker {}: {source:?}: {error}", self.number);
         }
     }
 
@@ -266,6 +307,7 @@ impl<P: Poller> Worker<P> {
             Mail::CloseSession(id, reason) => self.with(id, |hosted, _| hosted.core.close(reason)),
             Mail::LogoutTarget(name) => self.each_of(&name, |core, now| core.request_logout(now)),
             Mail::CloseTarget(name) => self.each_of(&name, |core, _| core.drop_session()),
+            Mail::Watch(source) => self.watch_source(source),
             Mail::Stop => {
                 self.stopping = Some(self.now);
                 for (&id, hosted) in &mut self.sessions {

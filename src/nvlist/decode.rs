@@ -104,6 +104,15 @@ pub(super) fn unpack(bytes: &[u8], limits: &Limits) -> Result<NvList, DecodeErro
     Ok(list)
 }
 
+/// Up to so many pairs each name is compared with those before it; in longer lists they are sorted.
+const FEW: usize = 32;
+
+fn has_duplicate(list: &NvList) -> bool {
+    let mut names: Vec<&[u8]> = list.pairs.iter().map(|(name, _)| name.as_bytes()).collect();
+    names.sort_unstable();
+    names.windows(2).any(|pair| pair[0] == pair[1])
+}
+
 struct Input<'a> {
     rest: &'a [u8],
     limits: &'a Limits,
@@ -149,22 +158,20 @@ impl<'a> Input<'a> {
             return Err(DecodeError::Flags);
         }
         let mut list = NvList::new();
-        let mut names = Vec::new();
+        let mut repeated = false;
         loop {
             let encsize = self.word()?;
             let decsize = self.size()?;
             if encsize == 0 && decsize == 0 {
-                // Lists are short: sorting beats hashing.
-                names.sort_unstable();
-                let unique = names.windows(2).all(|pair| pair[0] != pair[1]);
-                return unique.then_some(list).ok_or(DecodeError::Duplicate);
+                repeated |= list.len() > FEW && has_duplicate(&list);
+                return (!repeated).then_some(list).ok_or(DecodeError::Duplicate);
             }
             if list.len() == self.limits.pairs {
                 return Err(DecodeError::TooManyPairs);
             }
             let (name, value) = self.pair(decsize, depth)?;
-            names.push(name);
-            list.pairs.push((name.to_owned(), value));
+            repeated |= list.len() < FEW && list.get(name).is_some();
+            list.pairs.push_back((name.into(), value));
         }
     }
 

@@ -19,10 +19,14 @@ pub(super) fn pack(list: &NvList) -> Vec<u8> {
 
 /// Bytes of a list in the stream, the uncounted words of its zero-length arrays included.
 fn list_size(list: &NvList) -> usize {
-    16 + list.iter().map(|(name, value)| encsize(name, value)).sum::<usize>()
+    16 + list
+        .pairs
+        .iter()
+        .map(|(name, value)| encsize(name.as_bytes(), value))
+        .sum::<usize>()
 }
 
-fn encsize(name: &str, value: &Value) -> usize {
+fn encsize(name: &[u8], value: &Value) -> usize {
     20 + align4(name.len()) + stream_size(value)
 }
 
@@ -45,10 +49,11 @@ fn stream_size(value: &Value) -> usize {
 fn put_list(out: &mut Vec<u8>, list: &NvList) {
     put(out, 0);
     put(out, UNIQUE_NAME);
-    for (name, value) in list.iter() {
+    for (name, value) in &list.pairs {
+        let name = name.as_bytes();
         put(out, word(encsize(name, value)));
         put(out, word(decsize(name.len(), value)));
-        put_opaque(out, name.as_bytes());
+        put_opaque(out, name);
         put(out, value.number());
         put(out, word(value.elements()));
         put_value(out, value);

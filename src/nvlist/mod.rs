@@ -14,15 +14,20 @@
 
 mod decode;
 mod encode;
+mod name;
 #[cfg(test)]
 mod tests;
 
 pub use decode::{DecodeError, Limits};
 
+use name::Name;
+use std::collections::VecDeque;
+
 /// A list of pairs with unique names, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NvList {
-    pairs: Vec<(String, Value)>,
+    /// Mostly taken out in the order in which they came.
+    pairs: VecDeque<(Name, Value)>,
 }
 
 /// The value of a pair.
@@ -91,15 +96,22 @@ impl NvList {
         NvList::default()
     }
 
+    /// An empty list with room for so many pairs.
+    pub fn with_capacity(pairs: usize) -> NvList {
+        NvList {
+            pairs: VecDeque::with_capacity(pairs),
+        }
+    }
+
     /// Appends a pair. A pair of the same name is replaced where it stands: names are unique.
     pub fn push(&mut self, name: &str, value: Value) {
         debug_assert!(
             !name.is_empty() && !name.contains('\0'),
             "a name is a non-empty C string"
         );
-        match self.pairs.iter_mut().find(|(known, _)| known == name) {
+        match self.pairs.iter_mut().find(|(known, _)| *known == *name) {
             Some(pair) => pair.1 = value,
-            None => self.pairs.push((name.to_owned(), value)),
+            None => self.pairs.push_back((name.into(), value)),
         }
     }
 
@@ -107,14 +119,14 @@ impl NvList {
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.pairs
             .iter()
-            .find(|(known, _)| known == name)
+            .find(|(known, _)| *known == *name)
             .map(|(_, value)| value)
     }
 
     /// Takes the value of a name out of the list.
     pub fn take(&mut self, name: &str) -> Option<Value> {
-        let at = self.pairs.iter().position(|(known, _)| known == name)?;
-        Some(self.pairs.remove(at).1)
+        let at = self.pairs.iter().position(|(known, _)| *known == *name)?;
+        Some(self.pairs.remove(at)?.1)
     }
 
     /// The pairs in order.

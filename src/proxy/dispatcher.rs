@@ -85,6 +85,9 @@ impl Dispatcher {
                 self.flush_if_much();
             }
             let now = now.unwrap_or_else(|| self.handle(None));
+            if self.engine.idle(now) {
+                self.perform(now);
+            }
             self.flush();
             let due = self.next_wake(now);
             if queue.end_idle_turn(due) {
@@ -191,28 +194,23 @@ impl Dispatcher {
             .sender()
             .filter(|sender| Some(sender.door()) == self.engine.door());
         loop {
-            let outputs = self.engine.take_outputs();
-            if outputs.is_empty() {
-                break;
-            }
-            if let Some(sender) = &sender {
-                sender.set_wire(self.engine.wire());
-            }
             // Before the framework hears of an event: it asks for this then.
             self.shared.publish(
                 self.engine.peer_status(),
                 self.engine.seen(),
                 self.engine.accepted_ports(),
             );
+            let outputs = self.engine.take_outputs();
+            if outputs.is_empty() {
+                return;
+            }
+            if let Some(sender) = &sender {
+                sender.set_wire(self.engine.wire());
+            }
             for output in outputs {
                 self.perform_one(now, output, sender.as_ref());
             }
         }
-        self.shared.publish(
-            self.engine.peer_status(),
-            self.engine.seen(),
-            self.engine.accepted_ports(),
-        );
     }
 
     fn perform_one(&mut self, now: Duration, output: Output, sender: Option<&Arc<Sender>>) {

@@ -2,7 +2,7 @@ use super::sealed::{Cipher, Keys};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{ControlMessage, MsgFlags, Shutdown, recv, sendmsg, shutdown};
 use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// A look around during a long wait, milliseconds.
 const LOOK: u16 = 1000;
@@ -27,13 +27,15 @@ impl Lane {
         }
     }
 
-    /// Waits for bytes; 0 at the end. One thread at a time.
-    pub fn receive(&self, room: &mut [u8]) -> io::Result<usize> {
+    /// Waits for bytes, or `WouldBlock`; 0 at the end. One thread at a time. When the room was not filled, what comes next shows
+    /// in the descriptor.
+    pub fn receive(&self, room: &mut [u8], wait: bool) -> io::Result<usize> {
         let Some(cipher) = &self.cipher else {
-            return self.receive_raw(room);
+            return self.receive_raw(room, wait);
         };
         loop {
-            if let Some(count) = cipher.receive(room, |room| self.receive_raw(room)).inspect_err(tell)? {
+            let received = cipher.receive(room, |room| self.receive_raw(room, wait));
+            if let Some(count) = received.inspect_err(tell)? {
                 return Ok(count);
             }
         }
@@ -48,9 +50,13 @@ impl Lane {
         }
     }
 
-    fn receive_raw(&self, room: &mut [u8]) -> io::Result<usize> {
+    fn receive_raw(&self, room: &mut [u8], wait: bool) -> io::Result<usize> {
+        let flags = match wait {
+            true => MsgFlags::empty(),
+            false => MsgFlags::MSG_DONTWAIT,
+        };
         loop {
-            match recv(self.socket.as_raw_fd(), room, MsgFlags::empty()) {
+            match recv(self.socket.as_raw_fd(), room, flags) {
                 Err(nix::Error::EINTR) => {}
                 other => return Ok(other?),
             }
@@ -73,6 +79,11 @@ impl Lane {
         let mut fds = [PollFd::new(self.socket.as_fd(), PollFlags::POLLOUT)];
         // Whatever went wrong, the next attempt to send tells.
         let _ = poll(&mut fds, PollTimeout::from(LOOK));
+    }
+
+    /// Readable when there is something to receive.
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 
     /// Ends it for both sides, here and at the other end.

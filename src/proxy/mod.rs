@@ -9,7 +9,7 @@
 //! The `engine` decides; everything around it is queues. Whoever brings an event handles it and sends what comes of it,
 //! unless another thread is just at it, which then does. Three threads do the rest: the dispatcher's (time, and what was
 //! left), the sender's (door calls, and a lane that is full), and a janitor for what blocks. No thread but the sender's
-//! waits for another node.
+//! waits for another node. A lane is read by the thread that its owner gave, or by the one that forwards (`reader`).
 #![forbid(unsafe_code)]
 
 pub mod codes;
@@ -17,11 +17,14 @@ mod config;
 mod counters;
 mod dispatcher;
 mod engine;
+mod entrance;
+mod forwarder;
 mod lane;
 mod limiter;
 pub mod message;
 mod provider;
 mod queue;
+mod reader;
 pub mod sealed;
 mod sender;
 pub mod stream;

@@ -1,16 +1,18 @@
 //! The provider's face to the framework ([`PeerLink`]) and to the C API (`stmfInitProxyDoor`, `stmfDestroyProxyDoor`,
 //! `stmfPostProxyMsg`).
 
-use super::counters::{Counters, LiveCounters, count};
+use super::counters::{Counters, LiveCounters};
 use super::dispatcher::{Dispatcher, janitor, serve};
-use super::engine::{Class, Command, Engine, ManagementRequest, Origin, Seeds, Seen, own_handshake};
+use super::engine::{Command, Engine, ManagementRequest, Origin, Seeds, Seen};
+use super::entrance::Entrance;
+use super::forwarder::Forwarder;
 use super::lane::Lane;
 use super::limiter::Limiter;
-use super::message::{Body, Handshake, MAX_MESSAGE, Message};
+use super::message::{Body, MAX_MESSAGE};
 use super::queue::{Clock, Event, Queue};
+use super::reader::Reader;
 use super::sealed::Keys;
 use super::sender::{Life, Sender};
-use super::stream::Decoder;
 use super::thread::spawn;
 use super::upcall::DoorUpcall;
 use super::{Config, Upcall};
@@ -31,11 +33,8 @@ use std::sync::{Arc, mpsc};
 /// The proxy port provider `pppt` of one framework.
 pub struct Proxy {
     shared: Arc<Shared>,
-    dispatcher: Arc<Mutex<Dispatcher>>,
+    entrance: Entrance,
 }
-
-/// Messages of a lane that are decoded before they are handled: far fewer than make [`Queue::leave`] wait.
-const AT_ONCE: usize = 64;
 
 /// What callers, dispatcher and janitor share.
 pub(super) struct Shared {
@@ -44,9 +43,10 @@ pub(super) struct Shared {
     door: Mutex<Option<(u32, Arc<Sender>)>>,
     last_door: AtomicU32,
     /// ALUA mode, as far as `post` needs it at once.
-    enabled: Mutex<Option<NodeId>>,
+    pub enabled: Mutex<Option<NodeId>>,
     published: RwLock<Published>,
     clock: Clock,
+    pub forwarder: Forwarder,
 }
 
 /// What the dispatcher lets everybody know.
@@ -107,6 +107,7 @@ impl Proxy {
             enabled: Mutex::new(None),
             published: RwLock::default(),
             clock: Clock,
+            forwarder: Forwarder::default(),
         });
         let (chores, to_do) = mpsc::channel();
         let (service, requests) = mpsc::channel();
@@ -129,7 +130,11 @@ impl Proxy {
         spawn("pppt-janitor", move || janitor(&to_do, &weak, &of_janitor))?;
         let (own, queue) = (dispatcher.clone(), shared.queue.clone());
         spawn("pppt-dispatcher", move || Dispatcher::run(&own, &queue))?;
-        Ok(Arc::new(Proxy { shared, dispatcher }))
+        let entrance = Entrance {
+            shared: shared.clone(),
+            dispatcher,
+        };
+        Ok(Arc::new(Proxy { shared, entrance }))
     }
 
     /// `stmfInitProxyDoor`: `InvalidArg` when `descriptor` is no door, `DoorInstalled` when there is one. The id is never 0.
@@ -183,8 +188,8 @@ impl Proxy {
     /// disabled; a well-formed message that this node does not understand is dropped and counted (ruling 1).
     pub fn post(&self, id: u32, bytes: &[u8]) -> Result<(), Status> {
         let sender = self.installed(id).ok_or(Status::InvalidArg)?;
-        let taken = self.leave(&sender, bytes);
-        self.help();
+        let taken = self.entrance.leave(&sender, bytes);
+        self.entrance.help();
         taken
     }
 
@@ -207,33 +212,12 @@ impl Proxy {
         if !sender.attach(&lane) {
             return Err(Status::PostMsgFailed);
         }
-        let end = begin().map(|()| self.read(&sender, &lane, received));
+        let reader = || Reader::new(self.entrance.clone(), sender.clone(), lane.clone());
+        let end = begin().map(|()| reader().run(received));
         // Before there can be another one.
         self.shared.queue.push(Event::LaneEnded(id));
         sender.detach(&lane);
         end
-    }
-
-    fn read(&self, sender: &Sender, lane: &Lane, received: &[u8]) -> io::Result<()> {
-        let mut decoder = Decoder::new(MAX_MESSAGE);
-        decoder.push(received);
-        loop {
-            let mut left = 0;
-            while let Some(bytes) = decoder.next_message().map_err(io::Error::other)? {
-                // Refused ones have been counted and told; the peer is not told (H29).
-                let _ = self.leave(sender, bytes);
-                left += 1;
-                if left % AT_ONCE == 0 {
-                    self.help();
-                }
-            }
-            self.help();
-            match lane.receive(decoder.room())? {
-                0 if decoder.is_partial() => return Err(io::ErrorKind::UnexpectedEof.into()),
-                0 => return Ok(()),
-                count => decoder.received(count),
-            }
-        }
     }
 
     fn installed(&self, id: u32) -> Option<Arc<Sender>> {
@@ -245,57 +229,6 @@ impl Proxy {
         sender.cloned()
     }
 
-    fn help(&self) {
-        Dispatcher::help(&self.dispatcher, &self.shared.queue);
-    }
-
-    /// Leaves a message of the peer for [`Proxy::help`].
-    fn leave(&self, sender: &Sender, bytes: &[u8]) -> Result<(), Status> {
-        let counters = &self.shared.life.counters;
-        let message = match Message::decode(bytes) {
-            Ok(message) => message,
-            Err(error) if error.is_malformed() => {
-                count(&counters.refused);
-                let limiter = &self.shared.life.limiter;
-                limiter.warn(format_args!(
-                    "{} bytes of the peer are no message: {error}",
-                    bytes.len()
-                ));
-                return Err(Status::PostMsgFailed);
-            }
-            Err(error) => {
-                count(&counters.dropped);
-                let limiter = &self.shared.life.limiter;
-                limiter.warn(format_args!("message of the peer dropped: {error}"));
-                return Ok(());
-            }
-        };
-        let enabled = *self.shared.enabled.lock();
-        if enabled.is_none() && !is_registration(&message.body) {
-            count(&counters.refused);
-            return Err(Status::PostMsgFailed);
-        }
-        counters.received(&message.body);
-        let limit = self.shared.life.config.receive_queue;
-        let echo = match (&message.body, enabled) {
-            (Body::EchoRequest(data), Some(node)) => Some(self.echo(data, node)),
-            _ => None,
-        };
-        let event = Event::Message(sender.door(), message);
-        match echo {
-            None => self.shared.queue.leave(event, limit),
-            Some(reply) => {
-                // At once, whatever else is waiting (8.5); but a flood of them fills no memory.
-                if !sender.full() {
-                    sender.enqueue(Class::Control, Message::new(0, Body::EchoReply(reply)));
-                    sender.flush();
-                }
-                self.shared.queue.leave_if_room(event, 2 * limit);
-            }
-        }
-        Ok(())
-    }
-
     /// Messages so far.
     pub fn counters(&self) -> Counters {
         self.shared.life.counters.snapshot()
@@ -303,25 +236,6 @@ impl Proxy {
 
     /// Largest message that [`Proxy::post`] takes, bytes.
     pub const MAX_MESSAGE: usize = MAX_MESSAGE;
-
-    fn echo(&self, data: &[u8], node: NodeId) -> Vec<u8> {
-        match Handshake::from_probe(data) {
-            Some(probe) => own_handshake(self.shared.life.seeds, node, probe.nonce).reply(),
-            None => data.to_vec(),
-        }
-    }
-}
-
-/// Held while ALUA mode is disabled (ruling 1).
-fn is_registration(body: &Body) -> bool {
-    matches!(
-        body,
-        Body::RegisterPort { .. }
-            | Body::DeregisterPort { .. }
-            | Body::RegisterLun(_)
-            | Body::DeregisterLun(_)
-            | Body::LunActive(_)
-    )
 }
 
 fn origin(nexus: &Nexus, lun: [u8; 8]) -> Origin {
@@ -372,7 +286,12 @@ impl PeerLink for Proxy {
             data,
             generation: None,
         };
-        Dispatcher::hand_in(&self.dispatcher, &self.shared.queue, Event::Forward(command, done));
+        self.shared.forwarder.note();
+        Dispatcher::hand_in(
+            &self.entrance.dispatcher,
+            &self.shared.queue,
+            Event::Forward(command, done),
+        );
     }
 
     fn abort(&self, nexus: &Nexus, tag: u64) {

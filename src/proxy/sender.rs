@@ -13,6 +13,7 @@ use super::queue::{Event, Queue};
 use super::stream;
 use super::thread::spawn;
 use super::{Config, Upcall};
+use crate::buffers;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -126,7 +127,7 @@ impl Frames {
         self.gone += count;
         while let Some(length) = self.pieces.front().map(Vec::len).filter(|length| self.gone >= *length) {
             self.gone -= length;
-            self.pieces.pop_front();
+            self.pieces.pop_front().into_iter().for_each(buffers::give);
         }
     }
 }

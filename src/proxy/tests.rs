@@ -7,3 +7,4 @@ mod nodes;
 mod original;
 mod pair;
 mod provider;
+mod reader;

@@ -427,6 +427,12 @@ impl Engine {
         });
     }
 
+    /// Everything that has come was handled: what is worth saying only if nothing more comes. True when that gave outputs.
+    pub fn idle(&mut self, now: Duration) -> bool {
+        self.with(now, |engine, cx| engine.standby.idle(cx));
+        !self.out.is_empty()
+    }
+
     /// When [`Engine::tick`] must be called at the latest; `None`: only after something else happened.
     pub fn next_tick(&self, now: Duration) -> Option<Duration> {
         const FINE: Duration = Duration::from_millis(250);

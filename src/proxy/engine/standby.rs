@@ -120,6 +120,8 @@ pub(super) struct Standby {
     management: HashMap<u64, Management>,
     /// Sessions of ours that the peer has seen.
     sessions: HashSet<u64>,
+    /// Pieces of data that are taken and not confirmed yet: task and session.
+    unconfirmed: Vec<(u64, u64)>,
 }
 
 impl Standby {
@@ -334,7 +336,14 @@ impl Standby {
             transfer_done(cx, message.task, session, codes::FAILED);
             return self.complete(cx, message.task, Outcome::status(ScsiStatus::Busy));
         }
-        transfer_done(cx, message.task, session, codes::SUCCESS);
+        self.unconfirmed.push((message.task, session));
+    }
+
+    /// Nothing more of the peer is here: it may wait for what is said now.
+    pub fn idle(&mut self, cx: &mut Context<'_>) {
+        for (task, session) in self.unconfirmed.drain(..) {
+            transfer_done(cx, task, session, codes::SUCCESS);
+        }
     }
 
     /// SCSI_STATUS.
@@ -345,6 +354,8 @@ impl Standby {
         let Some(task) = self.tasks.get_mut(&message.task).filter(|task| task.lu == message.guid) else {
             return;
         };
+        // Who has sent the status waits for nothing more.
+        self.unconfirmed.retain(|(task, _)| *task != message.task);
         let Some(status) = ScsiStatus::from_byte(message.status) else {
             log::error!(
                 "pppt: the peer ended task {:#x} with unknown status {:#04x}",
@@ -453,6 +464,7 @@ impl Standby {
             }
         }
         self.sessions.clear();
+        self.unconfirmed.clear();
     }
 
     pub fn tick(&mut self, cx: &mut Context<'_>) {

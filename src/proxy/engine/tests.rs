@@ -84,6 +84,13 @@ impl Node {
     }
 
     fn perform(&mut self, now: Duration) {
+        self.perform_outputs(now);
+        if self.engine.idle(now) {
+            self.perform_outputs(now);
+        }
+    }
+
+    fn perform_outputs(&mut self, now: Duration) {
         loop {
             let outputs = self.engine.take_outputs();
             if outputs.is_empty() {

@@ -3,6 +3,7 @@
 use super::{
     Body, Extensions, Lun, Message, Piece, PortId, RemotePort, ScsiCmd, ScsiData, ScsiStatus, Session, Sync, frame,
 };
+use crate::buffers;
 use crate::framework::Cdb;
 use crate::nvlist::{DecodeError, Limits, NvList, Value};
 use crate::types::Guid;
@@ -164,7 +165,9 @@ impl Fields {
         if self.0.get(name).is_some() {
             return Err(MessageError::Frame);
         }
-        self.0.push(name, Value::UInt8Array(raw.to_vec()));
+        let mut data = buffers::take(raw.len());
+        data.extend_from_slice(raw);
+        self.0.push(name, Value::UInt8Array(data));
         Ok(())
     }
 

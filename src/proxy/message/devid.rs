@@ -44,7 +44,7 @@ impl PortId {
     pub(super) fn list(&self) -> NvList {
         let ident = self.ident.as_bytes();
         let length = u8::try_from(ident.len()).expect("a DevId has at most 255 bytes");
-        let mut list = NvList::new();
+        let mut list = NvList::with_capacity(7);
         list.push("protocol_id", Value::UInt8(self.protocol));
         list.push("code_set", Value::UInt8(self.code_set));
         list.push("piv", Value::UInt8(self.piv));
@@ -82,7 +82,7 @@ impl RemotePort {
     pub(super) fn list(&self) -> NvList {
         let bytes = self.0.as_bytes();
         let size = u16::try_from(bytes.len()).expect("a TransportID has at most 1024 bytes");
-        let mut list = NvList::new();
+        let mut list = NvList::with_capacity(2);
         list.push("rport_tptid_sz", Value::UInt16(size));
         list.push("rport_tptid", Value::UInt8Array(bytes.to_vec()));
         list

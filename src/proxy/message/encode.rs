@@ -12,8 +12,11 @@ pub(super) enum Payload {
     Outside,
 }
 
+/// Pairs of nearly all messages, at most.
+const PAIRS: usize = 24;
+
 pub(super) fn list(message: &Message, payload: Payload) -> NvList {
-    let mut out = Out(NvList::new());
+    let mut out = Out(NvList::with_capacity(PAIRS));
     out.u8("icm_msg_type", message.body.number());
     out.u64("icm_msgid", message.id);
     match &message.body {

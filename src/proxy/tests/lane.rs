@@ -14,9 +14,9 @@ use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::sync::atomic::Ordering;
 use std::thread::{Scope, ScopedJoinHandle};
 
-type End = Result<io::Result<()>, Status>;
+pub(super) type End = Result<io::Result<()>, Status>;
 
-fn carry<'scope, 'env>(
+pub(super) fn carry<'scope, 'env>(
     scope: &'scope Scope<'scope, 'env>,
     node: &'env Node,
     stream: UnixStream,

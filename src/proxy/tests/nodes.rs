@@ -16,7 +16,7 @@ pub const BLOCK: usize = 512;
 /// Bytes of the test LU.
 pub const SIZE: usize = 8 << 20;
 /// No test waits longer than this for anything.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Quick enough for tests, slow enough for a busy machine.
 pub fn config() -> Config {

@@ -200,6 +200,32 @@ fn pieces_are_put_in_order() {
     assert_eq!(pair.a.outcomes(), [(2, Outcome::status(ScsiStatus::Busy))]);
 }
 
+#[test]
+fn data_is_confirmed_only_while_the_peer_may_wait_for_that() {
+    let mut pair = Pair::up();
+    for (tag, status_follows) in [(1, true), (2, false)] {
+        pair.a.read(pair.now, tag, 512);
+        let id = task(&mut pair);
+        let data = ScsiData {
+            task: id,
+            session: 7,
+            guid: LU,
+            data: vec![1; 512],
+            offset: Some(0),
+        };
+        pair.a
+            .engine
+            .message(pair.now, 1, Message::new(0, Body::ScsiData(data)));
+        if status_follows {
+            pair.a.post(pair.now, good(id));
+            assert_eq!(pair.a.outcomes().len(), 1);
+        } else {
+            pair.a.perform(pair.now);
+        }
+        assert_eq!(pair.a.bodies().len(), usize::from(!status_follows), "XFER_DONE");
+    }
+}
+
 /// Hazard H21: an ended task is found by nobody.
 #[test]
 fn data_of_an_unknown_task_is_answered_with_failure_and_its_status_ignored() {

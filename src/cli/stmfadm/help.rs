@@ -88,7 +88,8 @@ pub fn help(invocation: &Invocation, _: &dyn Service, console: &mut Console<'_>)
     if invocation.operands.is_empty() {
         usage::short(&TOOL, console);
         console.line("\nMore of a subcommand: stmfadm help SUBCOMMAND. All of it: man stmfadm.");
-        console.line("Every subcommand takes --explain (more about an error) and --color=auto|always|never.");
+        console.line("Every subcommand takes --explain (more about an error), --color=auto|always|never, and");
+        console.line("--exit-class (exit statuses that tell the kind of a failure).");
         return 0;
     }
     let mut exit = 0;

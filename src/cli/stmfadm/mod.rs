@@ -24,11 +24,12 @@ mod view;
 #[cfg(fuzzing)]
 pub use config::fuzz_import;
 
+pub(super) use config::VERSION as EXPORT_VERSION;
 pub(super) use status::size;
 
 use super::command_line::{
-    CHANGES, CHANGES_AND_WAITS, CHECK, COLOR, COUNT, CREATE, DRY_RUN, EXPLAIN, JSON, LISTS, NODE, Operands, OptionSpec,
-    PREALLOC, PROGRESS, SCAN, Subcommand, Tool, VERIFY, WAIT, WATCH,
+    CHANGES, CHANGES_AND_WAITS, CHECK, COLOR, COUNT, CREATE, DRY_RUN, EXIT_CLASS, EXPLAIN, JSON, LISTS, NODE, Operands,
+    OptionSpec, PREALLOC, PROGRESS, SCAN, Subcommand, Tool, VERIFY, WAIT, WATCH,
 };
 use super::{Console, Service};
 
@@ -65,17 +66,21 @@ const OPTIONS: &[OptionSpec] = &[
     option(PROGRESS, "progress", Some("always | never | json")),
     option(VERIFY, "verify", None),
     option(config::WITH_SECRETS, "with-secrets", None),
+    // A shorter name of the same option (`cli.md` 10.10).
+    option(config::WITH_SECRETS, "secrets", None),
     option(config::EXACT, "exact", None),
     option(CHECK, "check", None),
     option(WATCH, "watch", None),
     option(COUNT, "count", Some("number")),
     option(NODE, "node", Some("local | peer | all")),
+    option(status::FORMAT, "format", Some("prometheus")),
     option(SCAN, "scan", None),
     option(movement::TO, "to", Some("peer")),
     option(events::FOLLOW, "follow", None),
     option(compare::OVERWRITE, "overwrite-peer", None),
     option(COLOR, "color", Some("auto | always | never")),
     option(EXPLAIN, "explain", None),
+    option(EXIT_CLASS, "exit-class", None),
 ];
 
 const ADD_VIEW_HELP: &str = "\
@@ -156,6 +161,7 @@ const STATUS_HELP: &str = "\
 \t--watch[=seconds]    again and again, every second or as often as said
 \t--count=number       as many times
 \t--node=local|peer|all  one node, or both
+\t--format=prometheus  the totals of this node as metrics, in the text format of Prometheus
 ";
 
 /// The table of `cli.md` 2.2, in the order of the usage text.
@@ -288,7 +294,7 @@ pub(super) const TOOL: Tool = Tool {
         Subcommand {
             name: "status",
             options: "v",
-            added: &[JSON, CHECK, WATCH, COUNT, NODE],
+            added: &[JSON, CHECK, WATCH, COUNT, NODE, status::FORMAT],
             required: "",
             operands: Operands::Any("LU-name"),
             help: STATUS_HELP,
@@ -320,6 +326,11 @@ pub(super) const TOOL: Tool = Tool {
             ..plain("events", "", Operands::None, events::events)
         }
         .with(&[JSON, events::FOLLOW]),
+        Subcommand {
+            help: IMPORT_HELP,
+            ..plain("apply-config", "", Operands::One("file"), config::import)
+        }
+        .with(&[DRY_RUN, config::EXACT]),
     ],
 };
 

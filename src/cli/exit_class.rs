@@ -139,11 +139,14 @@ impl Classes {
 
 /// The exit status that is asked for. One that no failure stands behind, as that of `status --check`, stays.
 pub fn of(exit: u8, arguments: &[String], console: &Console<'_>) -> u8 {
-    let asked = console.subject().invocation.has(EXIT_CLASS)
-        || arguments
-            .iter()
-            .take_while(|word| *word != "--")
-            .any(|word| word == "--exit-class");
+    let asked = match console.subject().subcommand {
+        // A command line that was not understood.
+        "" => {
+            let mut options = arguments.iter().take_while(|word| *word != "--");
+            options.any(|word| word == "--exit-class")
+        }
+        _ => console.subject().invocation.has(EXIT_CLASS),
+    };
     match console.classes().0 {
         Some(class) if asked && exit != 0 => class as u8,
         _ => exit,

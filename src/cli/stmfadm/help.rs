@@ -1,5 +1,7 @@
 //! `help`, which is new (`cli.md` 10.9): the usage text, the options that the usage text of an old subcommand may not show,
-//! and examples.
+//! examples, and on a terminal the manual.
+
+mod manual;
 
 use super::TOOL;
 use crate::cli::command_line::{
@@ -7,7 +9,7 @@ use crate::cli::command_line::{
 };
 use crate::cli::{Console, Service, usage};
 
-/// What an option does that has no letter; those that the help of their only subcommand tells of are not here.
+/// What an option does that has no letter; those that the help of their only subcommand tells of, in the same columns, are not here.
 const ADDED: &[(char, &str, &str)] = &[
     (DRY_RUN, "--dry-run", "tell what would happen, and change nothing"),
     (JSON, "--json", "print one JSON document"),
@@ -122,6 +124,12 @@ fn explain(row: &Subcommand, console: &mut Console<'_>) {
     }
     for (_, example) in examples {
         console.line(format_args!("\t\t{example}"));
+    }
+    if console.on_terminal() {
+        console.line("\tMANUAL:");
+        for line in manual::entry(row.name) {
+            console.line(format_args!("\t{line}"));
+        }
     }
 }
 

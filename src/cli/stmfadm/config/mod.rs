@@ -1,4 +1,5 @@
-//! `export-config` and `import-config`, which is also called `apply-config`: the whole configuration of the node as one JSON file (`docs/config-format.md`).
+//! `export-config`, and `import-config` or `apply-config`: the whole configuration of the node as one JSON file
+//! (`docs/config-format.md`).
 
 mod current;
 mod difference;

@@ -162,6 +162,9 @@ mod tests {
 
     const GUID: &str = "600144F0C73ABF00000065A1B2C30001";
 
+    /// A tool, a command line, what the service answers, the exit status without and with the option.
+    type Case<'a> = (ToolMain, &'a str, &'a dyn Fn() -> Script, u8, u8);
+
     #[test]
     fn of_the_texts_of_the_contract() {
         for (text, class) in [
@@ -205,7 +208,7 @@ mod tests {
         let refused = |call: &str, status| Script::new().fail(call, status);
         let standby = format!("lu_standby({GUID})");
         let named = format!("aluaadm standby {GUID}");
-        let cases: [(ToolMain, &str, &dyn Fn() -> Script, u8, u8); 11] = [
+        let cases: [Case<'_>; 11] = [
             (
                 stmfadm::run,
                 "stmfadm list-state",

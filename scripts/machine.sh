@@ -36,8 +36,25 @@ plug() {
 # On the test's own side of that network.
 outside() { ip netns exec "$NETWORK" "$@"; }
 
-# base: makes the bare system, once.
+# packages NUMBER: the packages of `make deb`, at least so many, into $WORK/deb, as another build may replace them meanwhile; their names
+# in DEBS, but for those of debug symbols.
+packages() {
+    mkdir "$WORK/deb"
+    if [ -d target/deb ]; then flock target/deb.lock cp -r target/deb/. "$WORK/deb/"; fi
+    mapfile -t DEBS < <(find "$WORK/deb" -name '*.deb' ! -name '*-dbgsym_*' | sort)
+    [ ${#DEBS[@]} -ge "$1" ] || fail "no packages in target/deb: make deb"
+}
+
+# base: makes the bare system, once; of two who want it one waits.
 base() {
+    mkdir -p "${DEBIAN_CACHE%/*}"
+    exec {lock}>"$DEBIAN_CACHE.lock"
+    flock "$lock"
+    make_base
+    exec {lock}>&-
+}
+
+make_base() {
     [ -e "$DEBIAN_CACHE/.complete" ] && return
     rm -rf "$DEBIAN_CACHE"
     mkdir -p "$DEBIAN_CACHE"

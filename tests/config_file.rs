@@ -255,7 +255,7 @@ fn bad_files_are_refused_whole_and_said_clearly() {
     let (status, _, err) = outcome(&mut tool(&stmfd, "stmfadm import-config /nonexistent"));
     assert_eq!(
         (status, err.as_str()),
-        (1, "stmfadm: /nonexistent: No such file or directory (os error 2)\n")
+        (1, "stmfadm: /nonexistent: No such file or directory\n")
     );
 
     // A file that holds another LU is found out when it is imported; what was done before is told.
@@ -307,7 +307,7 @@ fn a_full_disk_leaves_the_old_file() {
     let left = std::fs::read_dir(&small).unwrap().count();
     let now = std::fs::read(&file).unwrap();
     must(Command::new("umount").arg(&small));
-    let said = format!("stmfadm: {}: No space left on device (os error 28)\n", file.display());
+    let said = format!("stmfadm: {}: No space left on device\n", file.display());
     assert_eq!((status, out, err), (1, String::new(), said));
     assert!(now == old && left == 2);
 
@@ -315,12 +315,23 @@ fn a_full_disk_leaves_the_old_file() {
     let (status, _, err) = outcome(&mut tool(&stmfd, "stmfadm export-config /nonexistent/file"));
     assert_eq!(
         (status, err.as_str()),
-        (
-            1,
-            "stmfadm: /nonexistent/file: No such file or directory (os error 2)\n"
-        )
+        (1, "stmfadm: /nonexistent/file: No such file or directory\n")
     );
     symlink("/dev/full", dir.path().join("full")).unwrap();
+    // What is no file is not replaced by one; a symbolic link stays one.
+    let link = dir.path().join("full").display().to_string();
+    let (status, _, err) = outcome(&mut tool(&stmfd, &format!("stmfadm export-config {link}")));
+    assert_eq!(
+        (status, err),
+        (1, format!("stmfadm: {link}: No space left on device\n"))
+    );
+    let device = std::fs::symlink_metadata("/dev/full").unwrap();
+    assert!(!device.is_file() && std::fs::read_link(dir.path().join("full")).is_ok());
+    let (kept, alias) = (dir.path().join("kept.json"), dir.path().join("alias.json"));
+    std::fs::write(&kept, "").unwrap();
+    symlink(&kept, &alias).unwrap();
+    must(&mut tool(&stmfd, &format!("stmfadm export-config {}", alias.display())));
+    assert!(std::fs::read_link(&alias).is_ok() && std::fs::read(&kept).unwrap() == old);
     let full = std::fs::File::options()
         .write(true)
         .open(dir.path().join("full"))

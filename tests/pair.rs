@@ -455,7 +455,7 @@ fn one_command_moves_an_lu_or_leaves_it() {
     let text = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert_eq!(refused.status.code(), Some(3), "{text}");
     assert!(
-        text.contains("may be active on no node: the peer refused it: "),
+        text.contains("may be active on no node: the peer could not take it over, its log tells why"),
         "{text}"
     );
     must(&mut pair.tool(0, "stmfadm", &["import-lu", private.to_str().expect("UTF-8")]));

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Stmfd, build_dir, create_lu, disk_file, free_port, must, run, wait_for};
+use common::{Stmfd, build_dir, create_lu, disk_file, free_port, must, qemu_io, run, wait_for};
 use std::process::{Child, Command, Stdio};
 
 /// Two nodes with a channel; nothing is configured but a target on each.
@@ -15,6 +15,23 @@ struct Pair {
 
 impl Pair {
     fn start() -> Pair {
+        Pair::start_nodes(|command| command)
+    }
+
+    /// The same, but node 1 sees an empty directory in place of `private`. Needs the right to mount.
+    fn start_with_private_storage() -> Pair {
+        Pair::start_nodes(|command| {
+            let mut apart = Command::new("unshare");
+            // An `exec`, so that signals reach the node.
+            let hide = "mkdir -p $0/../private && mount -t tmpfs none $0/../private && exec \"$@\"";
+            let state = command.get_args().nth(2).expect("the state directory").to_owned();
+            apart.args(["--mount", "sh", "-c", hide]).arg(state);
+            apart.arg(command.get_program()).args(command.get_args());
+            apart
+        })
+    }
+
+    fn start_nodes(second: impl Fn(Command) -> Command) -> Pair {
         let mut pair = Pair {
             dir: tempfile::tempdir().expect("temporary directory"),
             nodes: [None, None],
@@ -22,7 +39,14 @@ impl Pair {
             channel: format!("127.0.0.1:{}", free_port()),
         };
         for node in [0, 1] {
-            pair.nodes[node] = Some(Stmfd::start(&pair.dir.path().join(format!("node{node}"))));
+            let (state, portal) = (
+                pair.dir.path().join(format!("node{node}")),
+                format!("127.0.0.1:{}", free_port()),
+            );
+            let command = Stmfd::command(&state, &portal);
+            let command = if node == 1 { second(command) } else { command };
+            std::fs::create_dir(&state).expect("a state directory");
+            pair.nodes[node] = Some(Stmfd::start_command(command, &state, &portal));
             pair.must(
                 node,
                 "itadm",
@@ -302,4 +326,49 @@ fn changes_are_mirrored() {
     pair.nodes[1] = Some(Stmfd::start(&pair.dir.path().join("node1")));
     assert_eq!(pair.must(1, "aluaadm", &["mirror"]), "on\n");
     assert!(pair.must(1, "stmfadm", &["list-hg"]).contains("g19"));
+}
+
+/// `stmfadm move-lu` of an LU whose store the peer cannot open: the line says so, and the LU is served by its owner as before.
+#[test]
+fn a_refused_move_leaves_the_lu_where_it_was() {
+    let pair = Pair::start_with_private_storage();
+    let guid = create_lu(
+        pair.node(0),
+        &disk_file(&pair.dir.path().join("private/disk"), 16 << 20),
+    );
+    let access = |node, state: &str| {
+        let text = String::from_utf8(run(&mut pair.node(node).tool("stmfadm", &["list-lu", "-v", &guid])).stdout);
+        text.expect("UTF-8")
+            .ends_with(&format!("Access State      : {state}\n"))
+    };
+    wait_for("the peer knows the LU", || access(1, "Standby"));
+    pair.must(0, "stmfadm", &["add-view", "-n", "0", &guid]);
+    let url = format!("iscsi://{}/iqn.2026-11.example:t0/0", pair.node(0).portal);
+    qemu_io(&url, &["write -P 0x5a 1M 1M"]).expect("a write before");
+    for options in [&["--to=peer"][..], &["--to", "peer", "--exit-class"]] {
+        let line = [&["move-lu"], options, &[guid.as_str()]].concat();
+        let output = run(&mut pair.node(0).tool("stmfadm", &line));
+        let text = String::from_utf8(output.stderr).expect("UTF-8");
+        let refused =
+            format!("stmfadm: {guid}: is active here again: the peer could not take it over, its log tells why\n");
+        assert_eq!(
+            (output.status.code(), output.stdout, text),
+            (Some(1), Vec::new(), refused)
+        );
+        assert!(access(0, "Active"));
+        qemu_io(&url, &["read -P 0x5a 1M 1M", "write -P 0x5a 1M 1M"]).expect("it is served");
+        wait_for("the peer has it as before", || access(1, "Standby"));
+    }
+    // The store comes into reach of the peer: the same command does it.
+    let (disk, other) = (pair.dir.path().join("private/disk"), pair.dir.path().join("disk"));
+    std::fs::hard_link(&disk, &other).expect("a second name");
+    let there = |program: &str, arguments: &[&std::path::Path]| {
+        let node = pair.node(1).pid().to_string();
+        let mut command = Command::new("nsenter");
+        must(command.args(["--mount", "--target", &node, program]).args(arguments));
+    };
+    there("touch", &[&disk]);
+    there("mount", &["--bind".as_ref(), &other, &disk]);
+    pair.must(0, "stmfadm", &["move-lu", &guid]);
+    assert!(access(1, "Active") && access(0, "Standby"));
 }

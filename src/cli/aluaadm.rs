@@ -2,7 +2,8 @@
 #![forbid(unsafe_code)]
 
 use super::command_line::{
-    CHANGES, CHANGES_AND_WAITS, COLOR, DRY_RUN, EXPLAIN, Invocation, JSON, Operands, OptionSpec, Subcommand, Tool, WAIT,
+    CHANGES, CHANGES_AND_WAITS, COLOR, DRY_RUN, EXIT_CLASS, EXPLAIN, Invocation, JSON, Operands, OptionSpec,
+    Subcommand, Tool, WAIT,
 };
 use super::patience::Patience;
 use super::text::{common_failure, passed_on};
@@ -14,7 +15,7 @@ pub fn run(arguments: &[String], service: &dyn Service, console: &mut Console<'_
     TOOL.run(arguments, service, console)
 }
 
-const TOOL: Tool = Tool {
+pub(super) const TOOL: Tool = Tool {
     values: |place, service| match place.subcommand {
         "standby" => completion::guids(place, service),
         "enable" => ["0", "1"].map(str::to_owned).to_vec(),
@@ -29,6 +30,7 @@ const TOOL: Tool = Tool {
             ..option(COLOR, "color")
         },
         option(EXPLAIN, "explain"),
+        option(EXIT_CLASS, "exit-class"),
     ],
     originals: 3,
     subcommands: &[
@@ -108,7 +110,7 @@ fn standby(invocation: &Invocation, service: &dyn Service, console: &mut Console
     };
     match status {
         Status::NotFound => console.error(format_args!("{operand}: not found")),
-        other => console.error(common_failure(other).unwrap_or("unknown error")),
+        other => console.fail(other, common_failure(other).unwrap_or("unknown error")),
     }
     passed_on(status.code())
 }
@@ -241,10 +243,11 @@ fn report(result: Result<(), Status>, console: &mut Console<'_>) -> u8 {
     let Err(status) = result else {
         return 0;
     };
-    console.error(common_failure(status).unwrap_or(match status {
+    let text = common_failure(status).unwrap_or(match status {
         Status::Busy => "resource busy",
         _ => "unknown error",
-    }));
+    });
+    console.fail(status, text);
     passed_on(status.code())
 }
 

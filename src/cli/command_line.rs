@@ -5,8 +5,9 @@
 #![forbid(unsafe_code)]
 
 use super::completion::{self, Grammar, Place, Word};
+use super::exit_class::{self, Class};
 use super::watch::{self, Rhythm};
-use super::{Console, Service, document, effects, explain, usage};
+use super::{Console, Service, document, effects, explain, usage, version};
 
 /// Longest option argument, in bytes (`cli.md` 1.3).
 const MAX_ARGUMENT: usize = 512;
@@ -32,8 +33,10 @@ pub const LISTS: &[char] = &[JSON, WATCH, COUNT];
 pub const COLOR: char = '\u{e00a}';
 /// `--explain`, of every subcommand.
 pub const EXPLAIN: char = '\u{e00b}';
+/// `--exit-class`, of every subcommand.
+pub const EXIT_CLASS: char = '\u{e00f}';
 /// Options that every subcommand takes.
-const EVERYWHERE: [char; 2] = [COLOR, EXPLAIN];
+const EVERYWHERE: [char; 3] = [COLOR, EXPLAIN, EXIT_CLASS];
 
 /// `--wait[=SECONDS]` of those that wait for a state.
 pub const WAIT: char = '\u{e005}';
@@ -191,6 +194,11 @@ enum ScanEnd {
 impl Tool {
     /// Runs a tool's command line: `arguments` come after `argv[0]`.
     pub fn run(&self, arguments: &[String], service: &dyn Service, console: &mut Console<'_>) -> u8 {
+        let exit = self.run_line(arguments, service, console);
+        exit_class::of(exit, arguments, console)
+    }
+
+    fn run_line(&self, arguments: &[String], service: &dyn Service, console: &mut Console<'_>) -> u8 {
         let Some((first, rest)) = arguments.split_first() else {
             usage::short(self, console);
             return 1;
@@ -199,11 +207,12 @@ impl Tool {
             return exit;
         }
         if first.starts_with('-') && first != "-" && first != "--" {
-            return self.leading_option(first, console);
+            return self.leading_option(first, rest, console);
         }
         match self.subcommands.iter().find(|s| s.name.eq_ignore_ascii_case(first)) {
             Some(subcommand) => self.run_subcommand(subcommand, first, rest, service, console),
             None => {
+                console.classify(Class::Usage);
                 let line = format!("{}: invalid subcommand", console.tool());
                 console.line(line);
                 usage::short(self, console);
@@ -217,7 +226,7 @@ impl Tool {
     }
 
     /// Scan A: only help and version are known (`cli.md` 1.3).
-    fn leading_option(&self, word: &str, console: &mut Console<'_>) -> u8 {
+    fn leading_option(&self, word: &str, rest: &[String], console: &mut Console<'_>) -> u8 {
         let (meaning, name) = match word.strip_prefix("--") {
             Some(long) => {
                 let fits = |(known, _): &(&str, Leading)| known.starts_with(long);
@@ -237,10 +246,7 @@ impl Tool {
         };
         match meaning {
             Some(Leading::Help) => usage::full(self, console),
-            Some(Leading::Version) => {
-                let line = format!("{}: Version 1.0", console.tool());
-                console.line(line);
-            }
+            Some(Leading::Version) => version::print(rest, console),
             None => {
                 // Here, and only here, the program's name stands in full.
                 let line = format!("{}: illegal option -- {name}", console.program());
@@ -270,10 +276,13 @@ impl Tool {
             Err(ScanEnd::Bad(complaint)) => Some(complaint.clone()),
             Ok(invocation) => self.check(subcommand, invocation).err(),
         };
+        if complaint.is_some() {
+            console.classify(Class::Usage);
+        }
         if let Some(complaint) = complaint.filter(|_| subcommand.wants_document(arguments)) {
             match scanned {
                 Err(_) => console.error_line(format_args!("{typed}: {complaint}")),
-                Ok(_) => console.error(&complaint),
+                Ok(_) => console.complain(&complaint),
             }
             return document::refused(subcommand.name, &complaint, service, console);
         }
@@ -297,7 +306,7 @@ impl Tool {
         if let Err(complaint) = self.check(subcommand, &invocation) {
             // Check 8 alone goes to standard error (`cli.md` 1.4, D-26).
             if complaint.ends_with("takes no operands") {
-                console.error(complaint);
+                console.complain(complaint);
             } else {
                 let line = format!("{}: {complaint}", console.tool());
                 console.line(line);
@@ -325,7 +334,8 @@ impl Tool {
             .iter()
             .any(|row| row.name == subcommand.name);
         let refused = |complaint: &str, console: &mut Console<'_>| {
-            console.error(complaint);
+            console.complain(complaint);
+            console.classify(Class::Usage);
             match invocation.has(JSON) {
                 true => document::refused(subcommand.name, complaint, service, console),
                 false => 1,
@@ -709,6 +719,23 @@ mod tests {
                 };
                 assert_eq!(tool.long_name(prefix).map(|(letter, _)| letter), expected, "{prefix}");
             }
+        }
+    }
+
+    /// A letter that stands for two options would make one of them the other; two names of one option are wanted.
+    #[test]
+    fn each_option_has_a_letter_of_its_own() {
+        use crate::cli::{sbdadm, stmfadm};
+        for (tool, synonyms) in [
+            (&stmfadm::TOOL, ["with-secrets", "secrets"]),
+            (&sbdadm::TOOL, ["disk-size", "size"]),
+        ] {
+            let mut names = std::collections::HashMap::<char, Vec<&str>>::new();
+            for option in tool.options {
+                names.entry(option.letter).or_default().push(option.long);
+            }
+            let shared: Vec<_> = names.into_values().filter(|names| names.len() > 1).collect();
+            assert_eq!(shared, [synonyms]);
         }
     }
 

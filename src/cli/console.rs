@@ -3,6 +3,7 @@
 
 use super::colour::{Environment, Painted};
 use super::command_line::{EXPLAIN, Invocation};
+use super::exit_class::{Class, Classes};
 use crate::types::Status;
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -46,6 +47,7 @@ pub struct Console<'a> {
     paints: bool,
     subject: Subject,
     complaints: Vec<String>,
+    classes: Classes,
 }
 
 impl<'a> Console<'a> {
@@ -64,6 +66,7 @@ impl<'a> Console<'a> {
             paints: false,
             subject: Subject::default(),
             complaints: Vec::new(),
+            classes: Classes::default(),
         }
     }
 
@@ -150,13 +153,31 @@ impl<'a> Console<'a> {
 
     /// `T: message` on standard error.
     pub fn error(&mut self, message: impl Display) {
+        let message = message.to_string();
         if self.silent {
             self.remember(None, None, &message);
         }
+        self.classes.add(Class::of_text(&message));
         self.complain(message);
     }
 
-    fn complain(&mut self, message: impl Display) {
+    /// The same for what is no failure.
+    pub fn note(&mut self, message: impl Display) {
+        self.complain(format_args!("note: {message}"));
+    }
+
+    /// A failure of this kind has been told, in whatever words.
+    pub fn classify(&mut self, class: Class) {
+        self.classes.add(class);
+    }
+
+    /// The kinds of the failures so far.
+    pub fn classes(&self) -> Classes {
+        self.classes
+    }
+
+    /// The line of [`Console::error`] for a failure that is remembered by itself.
+    pub fn complain(&mut self, message: impl Display) {
         let line = format!("{}: {message}", self.tool());
         self.error_line(line);
     }
@@ -181,11 +202,15 @@ impl<'a> Console<'a> {
             usage: false,
             message: message.to_string().trim_end().to_owned(),
         });
+        if let Some(status) = status {
+            self.classes.add(Class::of_status(status));
+        }
     }
 
     /// Remembers what is wrong with the command line.
     pub fn remember_usage(&mut self, complaint: &str) {
         self.remember(None, None, complaint);
+        self.classes.add(Class::Usage);
         if let Some(last) = self.failures.last_mut() {
             last.usage = true;
         }
@@ -194,6 +219,7 @@ impl<'a> Console<'a> {
     /// Begins a new list of failures: for the next of several documents.
     pub fn forget_failures(&mut self) {
         self.failures.clear();
+        self.classes = Classes::default();
     }
 
     /// Says that standard output is a terminal, which only what is new in the tools may care for.

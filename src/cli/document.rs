@@ -12,7 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use time::OffsetDateTime;
 
 /// Grows only for an incompatible change; a new key is compatible.
-const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 1;
 
 /// Is `--json` among the words before a `--`?
 pub fn asked(arguments: &[String]) -> bool {

@@ -13,6 +13,8 @@
 //! | `watch` | screens again and again (`cli.md` 10.3) |
 //! | `colour` | words that are painted (`cli.md` 10.5) |
 //! | `explain` | the line behind an error (`cli.md` 10.7) |
+//! | `exit_class` | exit statuses that tell the kind of a failure (`cli.md` 10.10) |
+//! | `version` | what `--version` prints |
 //! | [`values`], `lu_name`, [`lu_property`], [`local_time`] | text to value and back |
 //! | [`stmfadm`], [`sbdadm`], [`itadm`], [`aluaadm`] | the tools |
 //! | [`stmfproxy`] | the peer daemon |
@@ -24,6 +26,7 @@ pub mod completion;
 mod console;
 mod document;
 mod effects;
+mod exit_class;
 mod explain;
 pub mod itadm;
 pub mod local_time;
@@ -39,10 +42,13 @@ pub mod stmfproxy;
 mod text;
 pub mod usage;
 pub mod values;
+mod version;
 mod watch;
 
 pub use console::{Console, Failure};
 pub use service::{Daemon, Service};
 
+#[cfg(test)]
+mod manual_tests;
 #[cfg(test)]
 mod script;

@@ -76,8 +76,8 @@ pub fn repeat(
             console.line(document::utc(document::now()).unwrap_or_default());
         }
         // The service may go away and come back meanwhile.
-        exit = screen(console);
         console.forget_failures();
+        exit = screen(console);
         left = left.map(|left| left - 1);
         if left == Some(0) || console.output_failure().is_some() {
             break;

@@ -1,6 +1,6 @@
 //! Which metrics there are. Names do not change; the manual page of `stmfd` lists them.
 
-use super::text::{Exposition, Kind, Labels};
+use super::text::{Exposition, Format, Kind, Labels};
 use crate::framework::{
     AluaReport, ConfigState, IoReport, LuStatus, NodeStatus, OCTAVES, ObjectState, PortStatus, SessionStatus,
 };
@@ -16,8 +16,8 @@ const CONFIGS: [&str; 3] = ["none", "initializing", "initialized"];
 const ACCESSES: [&str; 4] = ["active", "standby", "transition to active", "transition to standby"];
 
 /// The node as text. LUs, targets and sessions beyond those that are listed in the status are counted in `stmf_unlisted_objects`.
-pub fn exposition(status: &NodeStatus, alua: &AluaReport) -> String {
-    let mut text = Exposition::default();
+pub fn exposition(status: &NodeStatus, alua: &AluaReport, format: Format) -> String {
+    let mut text = Exposition::new(format);
     daemon(&mut text, status);
     let io = Io {
         read_bytes: "stmf_read_bytes",

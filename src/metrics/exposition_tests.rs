@@ -1,4 +1,4 @@
-use super::super::text::Exposition;
+use super::super::text::{Exposition, Format};
 use super::*;
 use crate::framework::{AluaPort, Framework};
 use crate::store::Store;
@@ -61,9 +61,9 @@ fn read(text: &str) -> openmetrics::Samples {
 #[test]
 fn an_empty_and_a_busy_node_keep_to_the_standard() {
     let (status, alua) = node();
-    read(&exposition(&status, &alua));
+    read(&exposition(&status, &alua, Format::OpenMetrics));
     let (status, alua) = busy();
-    let samples = read(&exposition(&status, &alua));
+    let samples = read(&exposition(&status, &alua, Format::OpenMetrics));
     let get = |name: &str, labels: &[(&str, &str)]| {
         let labels = labels.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
         samples.get(&(name.to_owned(), labels)).copied()
@@ -115,8 +115,40 @@ fn the_reader_is_strict() {
     ] {
         assert!(openmetrics::read(bad).is_err(), "{bad}");
     }
-    let mut text = Exposition::default();
+    let mut text = Exposition::new(Format::OpenMetrics);
     text.family("a_bytes", Kind::Counter, "bytes", "A.")
         .sample(&[("b", "\"\\\n")], 1);
     assert_eq!(read(&text.end()).len(), 1);
+}
+
+/// The format of Prometheus has the same samples, and only types that it knows, of families that are named like their samples.
+#[test]
+fn prometheus_has_the_same() {
+    let (status, alua) = busy();
+    let [ours, theirs] = [Format::OpenMetrics, Format::Prometheus].map(|format| exposition(&status, &alua, format));
+    let samples = |text: &str| -> Vec<String> {
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        lines.map(str::to_owned).collect()
+    };
+    assert_eq!(samples(&ours), samples(&theirs));
+    let (mut family, mut kind) = ("", "");
+    for line in theirs.lines() {
+        match line.split(' ').collect::<Vec<_>>()[..] {
+            ["#", "TYPE", name, word] => (family, kind) = (name, word),
+            ["#", "HELP", name, ..] => assert_eq!(name, family),
+            ["#", ..] => panic!("{line}"),
+            _ => {
+                let name = line.split(['{', ' ']).next().unwrap();
+                let suffix = name
+                    .strip_prefix(family)
+                    .unwrap_or_else(|| panic!("{line} in {family}"));
+                match kind {
+                    "counter" => assert!(suffix.is_empty() && name.ends_with("_total"), "{line}"),
+                    "gauge" => assert_eq!(suffix, "", "{line}"),
+                    "histogram" => assert!(["_bucket", "_count", "_sum"].contains(&suffix), "{line}"),
+                    other => panic!("{other} is no type"),
+                }
+            }
+        }
+    }
 }

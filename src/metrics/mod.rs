@@ -1,4 +1,4 @@
-//! The node in the OpenMetrics text format, version 1.0.0: `/metrics`.
+//! The node in the OpenMetrics text format, version 1.0.0: `/metrics`; and in that of Prometheus: `stmfadm status --format=prometheus`.
 //!
 //! | file | what |
 //! |---|---|
@@ -10,4 +10,4 @@ mod exposition;
 mod text;
 
 pub use exposition::exposition;
-pub use text::CONTENT_TYPE;
+pub use text::{CONTENT_TYPE, Format};

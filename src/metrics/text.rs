@@ -1,10 +1,19 @@
 //! The OpenMetrics text format (OpenMetrics 1.0.0, "Overall Structure" and "ABNF"): one block of lines a metric family, `# EOF` at the
-//! end.
+//! end; and the older text format of Prometheus (0.0.4), which knows neither units nor the types info and stateset.
 
 use std::fmt::{Display, Write};
 
 /// Media type of the format.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Which of the two formats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// OpenMetrics 1.0.0.
+    OpenMetrics,
+    /// Prometheus 0.0.4: a descriptor names the samples, so it has their suffix.
+    Prometheus,
+}
 
 /// Type of a family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,8 +31,9 @@ pub enum Kind {
 }
 
 impl Kind {
-    const fn word(self) -> &'static str {
+    const fn word(self, format: Format) -> &'static str {
         match self {
+            Kind::Info | Kind::StateSet if matches!(format, Format::Prometheus) => "gauge",
             Kind::Counter => "counter",
             Kind::Gauge => "gauge",
             Kind::Histogram => "histogram",
@@ -45,26 +55,44 @@ impl Kind {
 pub type Labels<'a> = &'a [(&'a str, &'a str)];
 
 /// The text, family by family. Samples of one family must come together.
-#[derive(Default)]
-pub struct Exposition(String);
+pub struct Exposition {
+    format: Format,
+    out: String,
+}
 
 impl Exposition {
+    /// Nothing yet.
+    pub fn new(format: Format) -> Exposition {
+        let out = String::new();
+        Exposition { format, out }
+    }
+
     /// Begins a family. A unit must be the end of the name.
     pub fn family(&mut self, name: &'static str, kind: Kind, unit: &str, help: &str) -> Family<'_> {
         debug_assert!(unit.is_empty() || name.ends_with(&format!("_{unit}")));
-        let out = &mut self.0;
-        line(out, format_args!("# TYPE {name} {}", kind.word()));
-        if !unit.is_empty() {
+        let (out, suffix) = match self.format {
+            Format::OpenMetrics => (&mut self.out, ""),
+            Format::Prometheus => (&mut self.out, kind.suffix()),
+        };
+        line(out, format_args!("# TYPE {name}{suffix} {}", kind.word(self.format)));
+        if !unit.is_empty() && self.format == Format::OpenMetrics {
             line(out, format_args!("# UNIT {name} {unit}"));
         }
-        line(out, format_args!("# HELP {name} {}", escaped(help)));
+        let help = match self.format {
+            Format::OpenMetrics => escaped(help),
+            // Quotes are escaped in labels only.
+            Format::Prometheus => help.replace('\\', "\\\\").replace('\n', "\\n"),
+        };
+        line(out, format_args!("# HELP {name}{suffix} {help}"));
         Family { out, name, kind }
     }
 
     /// The whole text.
     pub fn end(mut self) -> String {
-        self.0.push_str("# EOF\n");
-        self.0
+        if self.format == Format::OpenMetrics {
+            self.out.push_str("# EOF\n");
+        }
+        self.out
     }
 }
 
@@ -128,9 +156,8 @@ fn escaped(text: &str) -> String {
 mod tests {
     use super::*;
 
-    #[test]
-    fn one_family_of_each_kind() {
-        let mut text = Exposition::default();
+    fn one_of_each_kind(format: Format) -> String {
+        let mut text = Exposition::new(format);
         text.family("a_bytes", Kind::Counter, "bytes", "All \"a\".")
             .sample(&[("x", "1\\\n\"")], 7);
         text.family("b", Kind::StateSet, "", "B.")
@@ -138,6 +165,11 @@ mod tests {
         let mut family = text.family("c_seconds", Kind::Histogram, "seconds", "C.");
         family.histogram(&[], [(0.5, 1), (1.0, 3)].into_iter(), 4, 2.25);
         text.family("d", Kind::Info, "", "D.").sample(&[], 1);
+        text.end()
+    }
+
+    #[test]
+    fn open_metrics() {
         let expected = "\
 # TYPE a_bytes counter
 # UNIT a_bytes bytes
@@ -160,6 +192,30 @@ c_seconds_sum 2.25
 d_info 1
 # EOF
 ";
-        assert_eq!(text.end(), expected);
+        assert_eq!(one_of_each_kind(Format::OpenMetrics), expected);
+    }
+
+    #[test]
+    fn prometheus() {
+        let expected = "\
+# TYPE a_bytes_total counter
+# HELP a_bytes_total All \"a\".
+a_bytes_total{x=\"1\\\\\\n\\\"\"} 7
+# TYPE b gauge
+# HELP b B.
+b{y=\"z\",b=\"on\"} 0
+b{y=\"z\",b=\"off\"} 1
+# TYPE c_seconds histogram
+# HELP c_seconds C.
+c_seconds_bucket{le=\"0.5\"} 1
+c_seconds_bucket{le=\"1\"} 3
+c_seconds_bucket{le=\"+Inf\"} 4
+c_seconds_count 4
+c_seconds_sum 2.25
+# TYPE d_info gauge
+# HELP d_info D.
+d_info 1
+";
+        assert_eq!(one_of_each_kind(Format::Prometheus), expected);
     }
 }

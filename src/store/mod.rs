@@ -274,6 +274,7 @@ fn lock(path: &Path) -> Result<Flock<std::fs::File>, StoreError> {
     }
 }
 
+pub use sqlite::SCHEMA_VERSION;
 #[cfg(any(test, fuzzing))]
 pub use sqlite::{fuzz_damage, fuzz_rows};
 

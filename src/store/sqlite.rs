@@ -8,7 +8,7 @@ use std::path::Path;
 
 /// Version of the schema in `PRAGMA user_version`.
 /// - 1: first version.
-const SCHEMA_VERSION: i64 = 1;
+pub const SCHEMA_VERSION: i64 = 1;
 
 /// Groups and members keep their order of creation through the rowid.
 const SCHEMA: &str = "

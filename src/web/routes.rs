@@ -87,7 +87,8 @@ impl Routes {
     fn metrics(&self) -> Vec<u8> {
         self.metrics.get(|| {
             let status = self.framework.node_status(MEASURED);
-            metrics::exposition(&status, &self.framework.alua_report()).into_bytes()
+            let alua = self.framework.alua_report();
+            metrics::exposition(&status, &alua, metrics::Format::OpenMetrics).into_bytes()
         })
     }
 }

@@ -4,6 +4,7 @@ use crate::transcript::Case;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::Path;
+use std::process::Command;
 
 /// The checklist (`cli.md` chapter 12), and the tests beside the transcripts that show an item: file and function.
 const CHECKLIST: [(&str, &[(&str, &str)]); 10] = [
@@ -51,6 +52,13 @@ const CHECKLIST: [(&str, &[(&str, &str)]); 10] = [
     ),
 ];
 
+/// What takes two nodes to succeed: subcommand, file and test.
+const TWO_NODES: (&str, &str, &str) = (
+    "compare-peer",
+    "tests/peer_config.rs",
+    "differences_are_told_and_taken_over",
+);
+
 /// What `itadm` can do; the other tools are asked.
 const ITADM: [&str; 15] = [
     "create-target",
@@ -87,7 +95,7 @@ pub fn document(root: &Path, cases: &[Case]) -> String {
             .map(|c| c.row.as_str())
             .collect();
         let mut shown = match number {
-            1 => vec![coverage(cases)],
+            1 => vec![coverage(root, cases)],
             4 => vec![statuses(cases)],
             9 => vec![documents(cases)],
             5 => vec![format!("all {} commands ran with `LC_ALL=de_DE.UTF-8`", cases.len())],
@@ -129,12 +137,15 @@ pub fn document(root: &Path, cases: &[Case]) -> String {
 }
 
 /// Each subcommand has succeeded and has failed.
-fn coverage(cases: &[Case]) -> String {
+fn coverage(root: &Path, cases: &[Case]) -> String {
     let mut subcommands: BTreeMap<(&str, String), [bool; 2]> = BTreeMap::new();
-    for tool in ["stmfadm", "sbdadm", "aluaadm"] {
-        let shows_usage = |case: &&Case| case.command.starts_with(&format!("{tool} | head -n "));
-        let usage = cases.iter().find(shows_usage).expect("each tool shows its usage");
-        for line in usage.expected.out.lines() {
+    for (tool, program) in [
+        ("stmfadm", env!("CARGO_BIN_EXE_stmfadm")),
+        ("sbdadm", env!("CARGO_BIN_EXE_sbdadm")),
+        ("aluaadm", env!("CARGO_BIN_EXE_aluaadm")),
+    ] {
+        let usage = Command::new(program).output().expect("each tool shows its usage");
+        for line in String::from_utf8_lossy(&usage.stdout).lines() {
             let words: Vec<&str> = line.split_whitespace().collect();
             if let [_, _, name, "[-?]"] = words[..] {
                 subcommands.insert((tool, name.to_owned()), [false; 2]);
@@ -153,10 +164,15 @@ fn coverage(cases: &[Case]) -> String {
             }
         }
     }
+    let (subcommand, file, test) = TWO_NODES;
+    let source = std::fs::read_to_string(root.join(file)).unwrap();
+    assert!(source.contains(&format!("fn {test}")), "no {test} in {file}");
+    let seen_elsewhere = subcommands.get_mut(&("stmfadm", subcommand.to_owned()));
+    seen_elsewhere.expect("there is such a subcommand")[0] = true;
     let holes: Vec<_> = subcommands.iter().filter(|(_, seen)| **seen != [true; 2]).collect();
     assert!(holes.is_empty(), "not seen to succeed and to fail: {holes:?}");
     format!(
-        "{} subcommands, {} commands, {} of them fail as they must",
+        "{} subcommands, {} commands, {} of them fail as they must; `{file}`: `{test}`",
         subcommands.len(),
         cases.len(),
         cases.iter().filter(|case| case.expected.status != 0).count()

@@ -66,6 +66,7 @@ fn subcommands_and_options() {
             "--count",
             "--color",
             "--explain",
+            "--exit-class",
             "-l"
         ]
     );
@@ -82,7 +83,8 @@ fn subcommands_and_options() {
             "--watch",
             "--count",
             "--color",
-            "--explain"
+            "--explain",
+            "--exit-class"
         ]
     );
     assert_eq!(completed("stmfadm", "nonsense -", &none), [""; 0]);

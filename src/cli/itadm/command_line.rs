@@ -3,11 +3,12 @@
 
 use super::secret::{self, NoSecret};
 use crate::cli::command_line::{
-    COLOR, COUNT, DRY_RUN, EXPLAIN, Invocation, JSON, SECRET_STDIN, WATCH, is_added, is_optional,
+    COLOR, COUNT, DRY_RUN, EXIT_CLASS, EXPLAIN, Invocation, JSON, SECRET_STDIN, WATCH, is_added, is_optional,
 };
 use crate::cli::completion::{Grammar, Place, Word};
+use crate::cli::exit_class::Class;
 use crate::cli::text::printable;
-use crate::cli::{Console, Service, document, explain};
+use crate::cli::{Console, Service, document, explain, version};
 use crate::iscsi::admin::GroupInfo;
 use crate::types::Secret;
 use std::ops::Deref;
@@ -39,6 +40,7 @@ const OPTIONS: &[(char, &str, bool)] = &[
     (COUNT, "count", true),
     (COLOR, "color", true),
     (EXPLAIN, "explain", false),
+    (EXIT_CLASS, "exit-class", false),
 ];
 
 /// What `itadm` does.
@@ -204,7 +206,7 @@ impl Subcommand {
     /// Does it take the option?
     fn takes(self, letter: char) -> bool {
         match letter {
-            JSON | COLOR | EXPLAIN => true,
+            JSON | COLOR | EXPLAIN | EXIT_CLASS => true,
             DRY_RUN => !self.lists(),
             WATCH | COUNT => self.lists(),
             SECRET_STDIN => self.row().2.contains('s'),
@@ -308,12 +310,12 @@ pub fn parse(
         return Err(0);
     }
     if matches!(first.as_str(), "-V" | "--version") {
-        let line = format!("{}: Version 1.0", console.tool());
-        console.line(line);
+        version::print(rest, console);
         return Err(0);
     }
     let Some(&(subcommand, ..)) = SUBCOMMANDS.iter().find(|row| row.1 == first) else {
         console.error_line("Error, no subcommand specified");
+        console.classify(Class::Usage);
         overall_usage(console);
         if explain::asked(rest) {
             explain::offer(first, SUBCOMMANDS.iter().map(|row| row.1), console);
@@ -336,6 +338,7 @@ pub fn parse(
         Ok(scanned) => Ok(scanned.parsed),
         Err(complaint) => {
             console.error_line(&complaint.line);
+            console.classify(complaint.class());
             if json {
                 document::refused(subcommand.name(), &complaint.line, service, console);
             } else {
@@ -350,6 +353,16 @@ pub fn parse(
 struct Complaint {
     line: String,
     status: u8,
+}
+
+impl Complaint {
+    /// A secret that cannot be read is no fault of the command line.
+    fn class(&self) -> Class {
+        match self.status {
+            1 | 22 => Class::Usage,
+            _ => Class::Other,
+        }
+    }
 }
 
 impl From<String> for Complaint {

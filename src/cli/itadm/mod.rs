@@ -11,8 +11,11 @@ mod target;
 #[cfg(test)]
 mod tests;
 
+#[cfg(test)]
+pub(super) use self::command_line::Tables;
 use self::command_line::{Parsed, Subcommand};
 use super::command_line::{COLOR, EXPLAIN, JSON, is_added};
+use super::exit_class::{self, Class};
 use super::text::{common_failure, passed_on};
 use super::values::{self, NodeNameError};
 use super::watch::{self, Rhythm};
@@ -38,6 +41,11 @@ pub fn run(arguments: &[String], service: &dyn Service, console: &mut Console<'_
     if let Some(exit) = completion::run(arguments, &command_line::Tables, service, console) {
         return exit;
     }
+    let exit = run_line(arguments, service, console);
+    exit_class::of(exit, arguments, console)
+}
+
+fn run_line(arguments: &[String], service: &dyn Service, console: &mut Console<'_>) -> u8 {
     let posixly_correct = std::env::var_os("POSIXLY_CORRECT").is_some();
     let parsed = match command_line::parse(arguments, posixly_correct, service, console) {
         Ok(parsed) => parsed,
@@ -60,6 +68,7 @@ fn once_or_again(parsed: &Parsed, service: &dyn Service, console: &mut Console<'
         }),
         Err(complaint) => {
             console.error_line(&complaint);
+            console.classify(Class::Usage);
             if parsed.has(JSON) {
                 document::refused(parsed.subcommand.name(), &complaint, service, console);
             }
@@ -138,6 +147,9 @@ fn failed(parsed: &Parsed, failure: &Failure, console: &mut Console<'_>) -> u8 {
         failure.status,
         &failure.line,
     );
+    if failure.status.is_none() {
+        console.classify(Class::of_iscsi(&failure.line, failure.number));
+    }
     console.error_line(format_args!(
         "itadm {} failed with error {}",
         parsed.subcommand.name(),
@@ -151,10 +163,11 @@ fn service_is_online(parsed: &Parsed, service: &dyn Service, console: &mut Conso
     match service.state() {
         // Onlining: a single target or LU on its way makes it that (`libstmf-api.md` 1.7), as after each create-target.
         Ok(state) if matches!(state.operational, ObjectState::Online | ObjectState::Onlining) => Ok(()),
-        Ok(_) | Err(Status::ServiceNotFound) => {
+        offline @ (Ok(_) | Err(Status::ServiceNotFound)) => {
             let line = "The iSCSI target service must be online before running this command.";
             console.error_line(line);
-            console.remember(None, Some(Status::ServiceOffline), line);
+            let status = offline.err().unwrap_or(Status::ServiceOffline);
+            console.remember(None, Some(status), line);
             console.error_line("Use 'systemctl enable --now stmfd.service' to start it,");
             console.error_line("and 'systemctl status stmfd.service' to see why it does not run.");
             Err(1)

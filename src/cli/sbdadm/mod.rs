@@ -5,8 +5,8 @@ mod lu;
 mod table;
 
 use super::command_line::{
-    CHANGES, CHANGES_AND_WAITS, COLOR, COUNT, DRY_RUN, EXPLAIN, Invocation, JSON, LISTS, Operands, OptionSpec,
-    Subcommand, Tool, WAIT, WATCH,
+    CHANGES, CHANGES_AND_WAITS, COLOR, COUNT, DRY_RUN, EXIT_CLASS, EXPLAIN, Invocation, JSON, LISTS, Operands,
+    OptionSpec, Subcommand, Tool, WAIT, WATCH,
 };
 use super::{Console, Service, completion};
 
@@ -38,6 +38,7 @@ pub(super) const TOOL: Tool = Tool {
         option(COUNT, "count", Some("number")),
         option(COLOR, "color", Some("auto | always | never")),
         option(EXPLAIN, "explain", None),
+        option(EXIT_CLASS, "exit-class", None),
     ],
     originals: 5,
     subcommands: &[

@@ -147,7 +147,7 @@ struct Group {
 fn members(kind: GroupKind, name: &GroupName, service: &dyn Service, console: &mut Console<'_>) -> Option<Vec<DevId>> {
     let failed = |status| {
         let text = list_failure(status);
-        console.error(text);
+        console.complain(text);
         console.remember(Some(name.as_str()), Some(status), text);
     };
     service.group_members(kind, name.clone()).map_err(failed).ok()

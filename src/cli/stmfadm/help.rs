@@ -1,5 +1,7 @@
 //! `help`, which is new (`cli.md` 10.9): the usage text, the options that the usage text of an old subcommand may not show,
-//! and examples.
+//! examples, and on a terminal the manual.
+
+mod manual;
 
 use super::TOOL;
 use crate::cli::command_line::{
@@ -7,7 +9,7 @@ use crate::cli::command_line::{
 };
 use crate::cli::{Console, Service, usage};
 
-/// What an option does that has no letter; those that the help of their only subcommand tells of are not here.
+/// What an option does that has no letter; those that the help of their only subcommand tells of, in the same columns, are not here.
 const ADDED: &[(char, &str, &str)] = &[
     (DRY_RUN, "--dry-run", "tell what would happen, and change nothing"),
     (JSON, "--json", "print one JSON document"),
@@ -88,7 +90,8 @@ pub fn help(invocation: &Invocation, _: &dyn Service, console: &mut Console<'_>)
     if invocation.operands.is_empty() {
         usage::short(&TOOL, console);
         console.line("\nMore of a subcommand: stmfadm help SUBCOMMAND. All of it: man stmfadm.");
-        console.line("Every subcommand takes --explain (more about an error) and --color=auto|always|never.");
+        console.line("Every subcommand takes --explain (more about an error), --color=auto|always|never, and");
+        console.line("--exit-class (exit statuses that tell the kind of a failure).");
         return 0;
     }
     let mut exit = 0;
@@ -121,6 +124,12 @@ fn explain(row: &Subcommand, console: &mut Console<'_>) {
     }
     for (_, example) in examples {
         console.line(format_args!("\t\t{example}"));
+    }
+    if console.on_terminal() {
+        console.line("\tMANUAL:");
+        for line in manual::entry(row.name) {
+            console.line(format_args!("\t{line}"));
+        }
     }
 }
 

@@ -115,7 +115,7 @@ fn info(guid: Guid, service: &dyn Service, console: &mut Console<'_>) -> Option<
 fn resource(guid: Guid, service: &dyn Service, console: &mut Console<'_>) -> Option<AccessReport> {
     let failed = |status, console: &mut Console<'_>| {
         let text = "get extended properties failed";
-        console.error(text);
+        console.complain(text);
         console.remember(Some(&guid.to_string()), Some(status), text);
     };
     service.lu_resource(guid).map_err(|status| failed(status, console)).ok()

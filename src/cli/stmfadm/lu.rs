@@ -28,7 +28,7 @@ pub fn create(invocation: &Invocation, service: &dyn Service, console: &mut Cons
         (Some(prepared), Ok(_)) => prepared.keep(),
         // A service that died in the middle may have made the LU: its file must not go.
         (Some(prepared), Err(Status::Error)) => {
-            console.error(format_args!("{file}: stays, as it may be in use"));
+            console.complain(format_args!("{file}: stays, as it may be in use"));
             prepared.keep();
         }
         (Some(prepared), Err(_)) => prepared.undo(),

@@ -24,11 +24,12 @@ mod view;
 #[cfg(fuzzing)]
 pub use config::fuzz_import;
 
+pub(super) use config::VERSION as EXPORT_VERSION;
 pub(super) use status::size;
 
 use super::command_line::{
-    CHANGES, CHANGES_AND_WAITS, CHECK, COLOR, COUNT, CREATE, DRY_RUN, EXPLAIN, JSON, LISTS, NODE, Operands, OptionSpec,
-    PREALLOC, PROGRESS, SCAN, Subcommand, Tool, VERIFY, WAIT, WATCH,
+    CHANGES, CHANGES_AND_WAITS, CHECK, COLOR, COUNT, CREATE, DRY_RUN, EXIT_CLASS, EXPLAIN, JSON, LISTS, NODE, Operands,
+    OptionSpec, PREALLOC, PROGRESS, SCAN, Subcommand, Tool, VERIFY, WAIT, WATCH,
 };
 use super::{Console, Service};
 
@@ -65,17 +66,21 @@ const OPTIONS: &[OptionSpec] = &[
     option(PROGRESS, "progress", Some("always | never | json")),
     option(VERIFY, "verify", None),
     option(config::WITH_SECRETS, "with-secrets", None),
+    // A shorter name of the same option (`cli.md` 10.10).
+    option(config::WITH_SECRETS, "secrets", None),
     option(config::EXACT, "exact", None),
     option(CHECK, "check", None),
     option(WATCH, "watch", None),
     option(COUNT, "count", Some("number")),
     option(NODE, "node", Some("local | peer | all")),
+    option(status::FORMAT, "format", Some("prometheus")),
     option(SCAN, "scan", None),
     option(movement::TO, "to", Some("peer")),
     option(events::FOLLOW, "follow", None),
     option(compare::OVERWRITE, "overwrite-peer", None),
     option(COLOR, "color", Some("auto | always | never")),
     option(EXPLAIN, "explain", None),
+    option(EXIT_CLASS, "exit-class", None),
 ];
 
 const ADD_VIEW_HELP: &str = "\
@@ -112,21 +117,24 @@ const MODIFY_LU_HELP: &str = "\
 ";
 
 const EXPORT_HELP: &str = "\
-\tWrites the configuration as JSON to the file, or to standard output.
-\tWith --with-secrets the CHAP secrets too; the file is then for its owner's eyes alone, as always.
+\tWrites the configuration as JSON to the file, or to standard output. The file is for its
+\towner's eyes alone.
+\t--secrets, --with-secrets      with the CHAP secrets
 ";
 
 const IMPORT_HELP: &str = "\
-\tShows what changes (- and +), then changes it; with --dry-run shows it only. The file is - for standard input.
-\tWith --exact what the file does not name is removed.
+\tShows what changes (- and +), then changes it. The file is - for standard input.
+\t--dry-run                      only shows it
+\t--exact                        what the file does not name is removed
 ";
 
 const COMPARE_HELP: &str = "\
 \tGroups, view entries and logical unit numbers that the two nodes do not have alike; exit
 \tstatus 3 if there are some, 4 if the peer does not answer.
-\t--json               as one JSON document
-\t--overwrite-peer     first gives the peer the groups and view entries of this node, all or
-\t                     none of them; mirroring must be on there (aluaadm mirror on)
+\t--json                         as one JSON document
+\t--overwrite-peer               first gives the peer the groups and view entries of
+\t                               this node, all or none of them; mirroring must be on
+\t                               there (aluaadm mirror on)
 ";
 
 const MAP_HELP: &str = "\
@@ -137,25 +145,28 @@ const MAP_HELP: &str = "\
 const MOVE_HELP: &str = "\
 \tGives up a logical unit that is active here, and has the peer take it over; when the peer
 \tdoes not, it is taken back. Exit status 3 if that fails too.
-\t--to=peer            to the other node, which is the only place there is
+\t--to=peer                      to the other node, which is the only place there is
 ";
 
 const EVENTS_HELP: &str = "\
 \tLogins, logouts and changes of states on this node since the service was started, the
 \tnewest few thousand.
-\t--follow             goes on with what happens
-\t--json               as one JSON document; with --follow one for each time something happens
+\t--follow                       goes on with what happens
+\t--json                         as one JSON document; with --follow one for each time
+\t                               something happens
 ";
 
 const STATUS_HELP: &str = "\
 \tThis node, its peer, logical units, targets, and what is worth a look.
-\t-v, --verbose        latencies and sessions too
-\t--check              only what is worth a look; exit status 3 if there is some, 4 if
-\t                     the service or the peer is not there
-\t--json               as one JSON document
-\t--watch[=seconds]    again and again, every second or as often as said
-\t--count=number       as many times
-\t--node=local|peer|all  one node, or both
+\t-v, --verbose                  latencies and sessions too
+\t--check                        only what is worth a look; exit status 3 if there is
+\t                               some, 4 if the service or the peer is not there
+\t--json                         as one JSON document
+\t--watch[=seconds]              again and again, every second or as often as said
+\t--count=number                 as many times
+\t--node=local|peer|all          one node, or both
+\t--format=prometheus            the totals of this node as metrics, in the text
+\t                               format of Prometheus
 ";
 
 /// The table of `cli.md` 2.2, in the order of the usage text.
@@ -288,7 +299,7 @@ pub(super) const TOOL: Tool = Tool {
         Subcommand {
             name: "status",
             options: "v",
-            added: &[JSON, CHECK, WATCH, COUNT, NODE],
+            added: &[JSON, CHECK, WATCH, COUNT, NODE, status::FORMAT],
             required: "",
             operands: Operands::Any("LU-name"),
             help: STATUS_HELP,
@@ -320,6 +331,11 @@ pub(super) const TOOL: Tool = Tool {
             ..plain("events", "", Operands::None, events::events)
         }
         .with(&[JSON, events::FOLLOW]),
+        Subcommand {
+            help: IMPORT_HELP,
+            ..plain("apply-config", "", Operands::One("file"), config::import)
+        }
+        .with(&[DRY_RUN, config::EXACT]),
     ],
 };
 

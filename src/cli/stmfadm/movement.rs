@@ -72,6 +72,10 @@ fn text(trouble: MoveTrouble) -> String {
 fn peer(trouble: PeerTrouble) -> String {
     match trouble {
         PeerTrouble::NoAnswer => "the peer does not answer, or cannot be asked".to_owned(),
+        // All that it tells of a store that it cannot have.
+        PeerTrouble::Refused(Refusal::Conflict(Status::AccessStateSet)) => {
+            "the peer could not take it over, its log tells why".to_owned()
+        }
         PeerTrouble::Refused(Refusal::Conflict(status)) => format!("the peer refused it: {status}"),
         PeerTrouble::Refused(refusal) => refusal.to_string(),
     }
@@ -109,6 +113,11 @@ mod tests {
                 MoveTrouble::TakenBack(PeerTrouble::Refused(Refusal::Conflict(Status::DataFileName))),
                 1,
                 "is active here again: the peer refused it: data file missing or unusable",
+            ),
+            (
+                MoveTrouble::TakenBack(PeerTrouble::Refused(Refusal::Conflict(Status::AccessStateSet))),
+                1,
+                "is active here again: the peer could not take it over, its log tells why",
             ),
             (
                 MoveTrouble::Lost(PeerTrouble::NoAnswer, Status::Busy),

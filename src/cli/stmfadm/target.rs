@@ -114,7 +114,7 @@ fn sessions(target: &DevId, service: &dyn Service, console: &mut Console<'_>) ->
 
 fn told<T>(result: Result<T, Status>, target: &DevId, text: &str, console: &mut Console<'_>) -> Option<T> {
     let failed = |status| {
-        console.error(text);
+        console.complain(text);
         console.remember(Some(&target.to_string()), Some(status), text);
     };
     result.map_err(failed).ok()

@@ -38,6 +38,7 @@ pub fn values(place: &Place<'_>, service: &dyn Service) -> Vec<String> {
         (Some("prealloc"), _) => words(&["none", "metadata", "full"]),
         (Some("progress"), _) => words(&["always", "never", "json"]),
         (Some("to"), _) => words(&["peer"]),
+        (Some("format"), _) => words(&["prometheus"]),
         (Some("node"), _) => words(&["local", "peer", "all"]),
         (Some(_), _) => Vec::new(),
         (None, "modify-lu") if place.has_flag('f', "file") => Vec::new(),

@@ -134,7 +134,7 @@ fn each(invocation: &Invocation, service: &dyn Service, console: &mut Console<'_
         match entries.iter().find(|entry| Some(u64::from(entry.index)) == number) {
             Some(entry) => visit(guid, entry, console),
             None => {
-                console.error(format_args!("{guid:x}, {operand}: not found"));
+                console.complain(format_args!("{guid:x}, {operand}: not found"));
                 console.remember(Some(operand), Some(Status::NotFound), "not found");
                 exit = 1;
             }

@@ -28,7 +28,8 @@ pub const SAFETY_MARGIN: Duration = Duration::from_secs(2);
 pub const TAKEOVER_MARGIN: Duration = Duration::from_secs(5);
 
 const MAGIC: [u8; 8] = *b"STMFOWN1";
-const VERSION: u32 = 1;
+/// Version of the record.
+pub const VERSION: u32 = 1;
 const FLAG_RELEASED: u32 = 1;
 const FLAG_LEASE_IN_DIRECTORY: u32 = 2;
 /// Bounds of a lease length in a record, in ms: a claimant waits that long, so a wrong number must not lock a store.

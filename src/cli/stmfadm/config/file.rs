@@ -19,9 +19,17 @@ pub fn read(path: &str) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Replaces a file, for its owner's eyes alone. On an error the old one is as it was.
+/// Replaces a file, for its owner's eyes alone; what a symbolic link leads to, too. On an error the old one is as it was. What is no
+/// file (a terminal, a pipe, `/dev/full`) is written to.
 pub fn replace(path: &str, bytes: &[u8]) -> io::Result<()> {
-    let path = Path::new(path);
+    match std::fs::metadata(path) {
+        Ok(found) if found.is_file() => replace_file(&std::fs::canonicalize(path)?, bytes),
+        Ok(_) => OpenOptions::new().write(true).open(path)?.write_all(bytes),
+        Err(_) => replace_file(Path::new(path), bytes),
+    }
+}
+
+fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let name = path
         .file_name()
         .ok_or_else(|| io::Error::other("not the name of a file"))?;

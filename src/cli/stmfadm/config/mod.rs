@@ -1,4 +1,5 @@
-//! `export-config` and `import-config`: the whole configuration of the node as one JSON file (`docs/config-format.md`).
+//! `export-config`, and `import-config` or `apply-config`: the whole configuration of the node as one JSON file
+//! (`docs/config-format.md`).
 
 mod current;
 mod difference;
@@ -8,9 +9,10 @@ mod plan;
 mod wanted;
 
 use crate::cli::command_line::{DRY_RUN, Invocation};
-use crate::cli::text::printable;
+use crate::cli::text::{printable, reason};
 use crate::cli::{Console, Service};
 use document::Document;
+pub use document::VERSION;
 
 /// The file is all there is to be.
 pub const EXACT: char = '\u{e011}';
@@ -32,11 +34,11 @@ fn write(invocation: &Invocation, service: &dyn Service, console: &mut Console<'
     let path = match &invocation.operands[..] {
         [] => "-",
         [path] => path,
-        _ => return Err("export-config: one file at most".to_owned()),
+        _ => return Err("export-config accepts only a single operand".to_owned()),
     };
     let current = current::read(service)?;
     for note in &current.notes {
-        console.error(format_args!("note: {}", printable(note)));
+        console.note(printable(note));
     }
     let document = match invocation.has(WITH_SECRETS) {
         true => current.document,
@@ -44,7 +46,9 @@ fn write(invocation: &Invocation, service: &dyn Service, console: &mut Console<'
     };
     match path {
         "-" => console.text(document.print()),
-        path => file::replace(path, document.print().as_bytes()).map_err(|error| format!("{path}: {error}"))?,
+        path => {
+            file::replace(path, document.print().as_bytes()).map_err(|error| format!("{path}: {}", reason(&error)))?
+        }
     }
     Ok(())
 }
@@ -64,7 +68,7 @@ fn read(invocation: &Invocation, service: &dyn Service, console: &mut Console<'_
     let one = |message: String| vec![message];
     let path = invocation.operand();
     let within = |error: String| vec![format!("{path}: {error}")];
-    let bytes = file::read(path).map_err(|error| within(error.to_string()))?;
+    let bytes = file::read(path).map_err(|error| within(reason(&error)))?;
     let document = Document::parse(&bytes).map_err(within)?;
     let current = current::read(service).map_err(one)?;
     let wanted = wanted::merge(&current.document, document, invocation.has(EXACT));
@@ -77,7 +81,7 @@ fn read(invocation: &Invocation, service: &dyn Service, console: &mut Console<'_
         console.line(line);
     }
     for note in &plan.notes {
-        console.error(format_args!("note: {}", printable(note)));
+        console.note(printable(note));
     }
     if invocation.has(DRY_RUN) {
         return Ok(());

@@ -131,7 +131,8 @@ fn access(lu: &Lu, report: &AluaReport) -> Option<Condition> {
     let guid: Option<Guid> = lu.guid.parse().ok();
     let at = guid.and_then(|guid| report.lus.binary_search_by_key(&guid, |it| it.guid).ok());
     let Some(alua) = at.map(|at| &report.lus[at]) else {
-        let text = format!("{} view entries, not loaded on this node", lu.view_entry_count);
+        let entries = if lu.view_entry_count == 1 { "entry" } else { "entries" };
+        let text = format!("{} view {entries}, not loaded on this node", lu.view_entry_count);
         return Some(Condition::new("lu-not-loaded", "warning", &lu.guid, text));
     };
     match alua.access {

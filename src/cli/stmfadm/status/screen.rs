@@ -12,6 +12,10 @@ const ALIAS_WIDTH: usize = 20;
 
 /// All of it. Rates are since the screen before, or since the start of the nodes.
 pub fn show(snapshot: &Snapshot, before: Option<&Snapshot>, verbose: bool, console: &mut Console<'_>) {
+    if snapshot.nodes.is_empty() {
+        console.line("no peer: ALUA is disabled");
+        return;
+    }
     for node in &snapshot.nodes {
         let line = node_line(node, console);
         console.line(line);
@@ -225,8 +229,10 @@ fn table(lus: &[Lu], loads: &Loads<'_>, console: &mut Console<'_>) {
         .max()
         .unwrap_or(0)
         .max(5);
+    let widest = |state: fn(&Lu) -> &'static str| lus.iter().map(|lu| state(lu).len()).max().unwrap_or(0).max(7);
+    let (here, peer) = (widest(here), widest(there));
     console.line(format_args!(
-        "{:<32}  {:<width$}  {:>6}  {:<17}  {:<17}  VIEWS  SESS     r/s     w/s    MB/s      ms",
+        "{:<32}  {:<width$}  {:>6}  {:<here$}  {:<peer$}  VIEWS  SESS     r/s     w/s    MB/s      ms",
         "LU", "ALIAS", "SIZE", "HERE", "PEER"
     ));
     for (at, (lu, alias)) in lus.iter().zip(aliases).enumerate() {
@@ -235,8 +241,8 @@ fn table(lus: &[Lu], loads: &Loads<'_>, console: &mut Console<'_>) {
             "{:<32}  {alias:<width$}  {:>6}  {}  {}  {:>5}  {:>4}  {:>6}  {:>6}  {:>6}  {:>6}",
             lu.guid,
             lu.size.map_or("-".to_owned(), size),
-            console.state(&format!("{:<17}", lu.access_here.unwrap_or("not loaded"))),
-            console.state(&format!("{:<17}", lu.access_peer.unwrap_or("-"))),
+            console.state(&format!("{:<here$}", self::here(lu))),
+            console.state(&format!("{:<peer$}", there(lu))),
             lu.view_entry_count,
             lu.sessions + lu.sessions_peer.unwrap_or(0),
             rates.map_or("-".to_owned(), |rates| short(rates.reads)),
@@ -245,6 +251,16 @@ fn table(lus: &[Lu], loads: &Loads<'_>, console: &mut Console<'_>) {
             ms(rates.and_then(|rates| rates.ms))
         ));
     }
+}
+
+/// Access state on this node.
+fn here(lu: &Lu) -> &'static str {
+    lu.access_here.unwrap_or("not loaded")
+}
+
+/// Access state on the peer.
+fn there(lu: &Lu) -> &'static str {
+    lu.access_peer.unwrap_or("-")
 }
 
 /// An alias that is a path is told apart by its end.
@@ -258,14 +274,15 @@ fn alias(alias: Option<&str>) -> String {
     format!("...{end}")
 }
 
-/// `10G`, `1.5T`: one decimal, powers of 1024, rounded down.
+/// `10G`, `1.5T`: one decimal at most, powers of 1024, the nearest.
 pub fn size(bytes: u64) -> String {
-    let mut unit = 0;
-    let mut tenths = u128::from(bytes) * 10;
-    while tenths >= 10240 && unit < 6 {
-        tenths /= 1024;
+    let (mut unit, mut one) = (0, 1_u128);
+    let tenths = |one: u128| (u128::from(bytes) * 10 + one / 2) / one;
+    while tenths(one) >= 10240 {
+        one *= 1024;
         unit += 1;
     }
+    let tenths = tenths(one);
     let letter = ["B", "K", "M", "G", "T", "P", "E"][unit];
     match tenths % 10 {
         0 => format!("{}{letter}", tenths / 10),

@@ -205,12 +205,12 @@ Sessions     2   2 here, 3 on peer
 I/O here       10 reads/s   0.0 writes/s   0.0 MB/s read   0.0 MB/s written   0.50 ms avg   (since start)
 I/O peer       10 reads/s   0.0 writes/s   0.0 MB/s read   0.0 MB/s written   0.50 ms avg   (since start)
 
-LU                                ALIAS                   SIZE  HERE               PEER               VIEWS  SESS     r/s     w/s    MB/s      ms
-600144F0C73ABF00000065A1B2C30001  ...her-long-name.img     10G  active             standby                1     2      10     0.0     0.0    0.50
-600144F0C73ABF00000065A1B2D70002  ...her-long-name.img      2T  standby            active                 0     2      10     0.0     0.0    0.50
-600144F0C73ABF00000065A1B2E90003  ...her-long-name.img       -  not loaded         -                      1     0     0.0     0.0     0.0       -
+LU                                ALIAS                   SIZE  HERE        PEER     VIEWS  SESS     r/s     w/s    MB/s      ms
+600144F0C73ABF00000065A1B2C30001  ...her-long-name.img     10G  active      standby      1     2      10     0.0     0.0    0.50
+600144F0C73ABF00000065A1B2D70002  ...her-long-name.img      2T  standby     active       0     2      10     0.0     0.0    0.50
+600144F0C73ABF00000065A1B2E90003  ...her-long-name.img       -  not loaded  -            1     0     0.0     0.0     0.0       -
 
-! 600144F0C73ABF00000065A1B2E90003: 1 view entries, not loaded on this node
+! 600144F0C73ABF00000065A1B2E90003: 1 view entry, not loaded on this node
 ";
     let squeezed = |text: &str| {
         let lines = text
@@ -227,7 +227,7 @@ fn check_is_for_monitoring() {
     let members = format!("group_members(Host, {group:?})");
     let script = pair(true, ObjectState::Offline, Some("empty")).ok(&members, Vec::<DevId>::new());
     let out = format!(
-        "! {THREE}: 1 view entries, not loaded on this node\n! {TARGET}: target is offline\n\
+        "! {THREE}: 1 view entry, not loaded on this node\n! {TARGET}: target is offline\n\
          ! empty: a view entry names this host group, which has no members\n"
     );
     assert_eq!(stmfadm("status --check", &script), ran(3, &out, ""));
@@ -420,8 +420,9 @@ fn sizes_for_people() {
         (1023, "1023B"),
         (1536, "1.5K"),
         (10 << 30, "10G"),
-        ((2 << 40) - 1, "1.9T"),
-        (u64::MAX, "15.9E"),
+        ((2 << 40) - 1, "2T"),
+        ((10 << 30) - (64 << 10), "10G"),
+        (u64::MAX, "16E"),
     ] {
         assert_eq!(size(bytes), text);
     }

@@ -23,18 +23,14 @@ pub fn run(
     }
     service.tell(rehearsal);
     console.silence(true);
-    let mut exit = change(console);
+    let exit = change(console);
     let effects = service.told();
-    if effects.contains(&Effect::Unknown) {
-        console.error("--dry-run: what this does is known only when it is done");
-        exit = exit.max(1);
-    }
     console.silence(false);
     if json {
-        let data: Vec<Value> = effects.iter().filter_map(value).collect();
+        let data: Vec<Value> = effects.iter().map(value).collect();
         document::print_change(command, rehearsal, data, service, console);
     } else {
-        let lines = effects.iter().filter_map(text);
+        let lines = effects.iter().map(text);
         lines.for_each(|text| console.line(format_args!("would {text}")));
     }
     exit
@@ -88,9 +84,9 @@ fn property(change: &LuChange) -> (&'static str, String) {
     }
 }
 
-/// What comes after `would `; nothing for an effect that is told as a failure.
-fn text(effect: &Effect) -> Option<String> {
-    Some(match effect {
+/// What comes after `would `.
+fn text(effect: &Effect) -> String {
+    match effect {
         Effect::GroupCreated(kind, name) => format!("create {} {name}", group_word(*kind)),
         Effect::GroupDeleted(kind, name) => format!("delete {} {name}", group_word(*kind)),
         Effect::MemberAdded(kind, name, member) => format!("add {member} to {} {name}", group_word(*kind)),
@@ -156,8 +152,7 @@ fn text(effect: &Effect) -> Option<String> {
         Effect::IscsiDeleted(object, name, sessions) => {
             format!("delete {}{}", iscsi_words(*object, name), busy(*sessions))
         }
-        Effect::Unknown => return None,
-    })
+    }
 }
 
 const fn policy(non_optimized: bool) -> &'static str {
@@ -189,7 +184,7 @@ const fn iscsi_object(object: IscsiObject) -> &'static str {
 }
 
 /// An element of `data` (`docs/schema/change.json`): `result` and `object` tell which other keys there are.
-fn value(effect: &Effect) -> Option<Value> {
+fn value(effect: &Effect) -> Value {
     let lu = |result: &str, guid| json!({"result": result, "object": "logical-unit", "guid": format!("{guid}")});
     let with = |mut value: Value, key: &str, more: Value| {
         value[key] = more;
@@ -213,7 +208,7 @@ fn value(effect: &Effect) -> Option<Value> {
         let name = Some(name).filter(|name| !name.is_empty());
         json!({"result": result, "object": iscsi_object(object), "name": name})
     };
-    Some(match effect {
+    match effect {
         Effect::GroupCreated(kind, name) => group("created", *kind, name),
         Effect::GroupDeleted(kind, name) => group("deleted", *kind, name),
         Effect::MemberAdded(kind, name, devid) => member("added", *kind, name, devid),
@@ -267,8 +262,7 @@ fn value(effect: &Effect) -> Option<Value> {
         Effect::IscsiCreated(object, name) => iscsi("created", *object, name),
         Effect::IscsiModified(object, name) => iscsi("modified", *object, name),
         Effect::IscsiDeleted(object, name, count) => with(iscsi("deleted", *object, name), "sessions", json!(count)),
-        Effect::Unknown => return None,
-    })
+    }
 }
 
 #[cfg(test)]
@@ -373,14 +367,6 @@ mod tests {
             GUID.to_lowercase()
         );
         assert_eq!(run(stmfadm::run, &line, &Script::new()), ran(1, "", &err));
-        let script = Script::new()
-            .ok("lu_modify_file(\"/a\", Alias(\"x\"))", ())
-            .told(true, vec![Effect::Unknown]);
-        let err = "stmfadm: --dry-run: what this does is known only when it is done\n";
-        assert_eq!(
-            run(stmfadm::run, "stmfadm modify-lu --dry-run -f -p alias=x /a", &script),
-            ran(1, "", err)
-        );
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::changes::Change;
 use crate::framework::alua::ownership::InstallationId;
 use crate::framework::effects::{about_to, rehearsing};
 use crate::framework::{Effect, ImportError, LuProvider, PeerView, Unit};
-use crate::types::{Guid, LuProperties, Status};
+use crate::types::{Guid, LuChange, LuProperties, Status};
 use std::fmt::Display;
 use std::fs::File;
 use std::io;
@@ -99,6 +99,9 @@ struct Store {
     size: u64,
 }
 
+/// What a change does, told from the metadata in a file of this kind; a status if it cannot be done.
+type Telling<'a> = dyn Fn(&LuInfo, Kind) -> Result<Vec<Effect>, Status> + 'a;
+
 impl LuProvider for Provider {
     fn name(&self) -> &'static str {
         "sbd"
@@ -120,6 +123,26 @@ impl LuProvider for Provider {
 
     fn import(&self, path: &str, peer: PeerView) -> Result<Arc<dyn Unit>, ImportError> {
         Ok(self.import_disk(path, peer)?)
+    }
+
+    fn rehearse_modify(&self, path: &str, peer: PeerView, change: &LuChange) -> Result<(), ImportError> {
+        let modified = |before: &LuInfo, kind| {
+            // The file of an LU that is not to be protected any more has to be writable.
+            let protected = before.write_protected && *change != LuChange::WriteProtect(false);
+            let opened = LuInfo {
+                write_protected: protected,
+                ..before.clone()
+            };
+            let (data_path, data, _registered) = self.open_store(path, &opened, kind)?;
+            if let LuChange::Size(bytes) = change {
+                let base = data_offset(before);
+                let kind = block_file::kind(&data)
+                    .map_err(|error| failed(&data_path, "determining its kind", &error, Status::DataFileName))?;
+                size::of_new(&data, kind, &data_path, base, Some(*bytes), before.block_shift)?;
+            }
+            Ok(vec![Effect::LuModified(before.guid, change.clone())])
+        };
+        self.import_telling(path, peer, &modified).map(drop)
     }
 }
 
@@ -170,6 +193,17 @@ impl Provider {
 
     /// [`LuProvider::import`].
     pub fn import_disk(&self, path: &str, peer: PeerView) -> Result<Arc<Disk>, ImportError> {
+        let imported = |before: &LuInfo, kind| {
+            if rehearsing() {
+                self.open_store(path, before, kind)?;
+            }
+            Ok(vec![Effect::LuImported(before.guid, path.to_owned())])
+        };
+        self.import_telling(path, peer, &imported)
+    }
+
+    /// `effects`: of what is in the metadata, when all is checked and nothing has changed ([`about_to`]).
+    fn import_telling(&self, path: &str, peer: PeerView, effects: &Telling<'_>) -> Result<Arc<Disk>, ImportError> {
         let (id, kind) = look(path, Status::MetaFileName)?;
         let carrier_held = self.register(path, id)?;
         let before = peek(path, kind)?.info;
@@ -179,15 +213,8 @@ impl Provider {
             Ok(None) => return Err(refused),
             Err(error) => return Err(failed(path, "opening", &error, Status::MetaFileName).into()),
         };
-        let imported = || {
-            about_to(|| {
-                if rehearsing() {
-                    self.open_store(path, &before, kind)?;
-                }
-                Ok(vec![Effect::LuImported(before.guid, path.to_owned())])
-            })
-        };
-        let owner = match ownership::claim(carrier, before.guid, &peer, &self.leases, &self.pool, imported) {
+        let telling = || about_to(|| effects(&before, kind));
+        let owner = match ownership::claim(carrier, before.guid, &peer, &self.leases, &self.pool, telling) {
             Ok(owner) => owner,
             Err(ClaimError::Refused) => return Err(refused),
             Err(ClaimError::Ended(status)) => return Err(status.into()),

@@ -70,8 +70,6 @@ pub enum Effect {
     IscsiModified(IscsiObject, String),
     /// It goes; sessions that end.
     IscsiDeleted(IscsiObject, String, u32),
-    /// It cannot be told what the change would do without doing it. Only in a rehearsal.
-    Unknown,
     /// Groups and view entries are mirrored from then on, or not.
     Mirror(bool),
     /// An LU is moved to the peer; its file, and the sessions that see it.

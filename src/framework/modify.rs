@@ -2,8 +2,8 @@
 
 use super::alua::machine::LuState;
 use super::cell::Inner;
-use super::effects::{about_to, rehearsing};
-use super::{Effect, Framework, ImportError, Release, Unit};
+use super::effects::rehearsing;
+use super::{Framework, ImportError, Release, Unit};
 use crate::scsi::Sense;
 use crate::types::{Guid, LuChange, Status};
 use std::sync::Arc;
@@ -26,15 +26,16 @@ impl Framework {
         let cell = self.cell(&guid);
         // Held to the end: nobody imports the LU meanwhile.
         let inner = cell.lock_for_action()?;
-        // What the unit would say is known only once it is open, and that is a change.
-        if rehearsing() {
-            about_to(|| Ok(vec![Effect::Unknown]))?;
-        }
-        let unit = match provider.import(path, self.peer_view(inner.says, inner.given_up, None)) {
-            Ok(unit) => unit,
-            Err(ImportError::Refused(_)) => return Err(Status::AccessStateSet),
-            Err(ImportError::Failed(status)) => return Err(status),
+        let peer = self.peer_view(inner.says, inner.given_up, None);
+        let why = |error| match error {
+            ImportError::Refused(_) => Status::AccessStateSet,
+            ImportError::Failed(status) => status,
         };
+        // An open unit would say what it thinks of the change, but to open it is a change.
+        if rehearsing() {
+            return provider.rehearse_modify(path, peer, change).map_err(why);
+        }
+        let unit = provider.import(path, peer).map_err(why)?;
         let modified = unit.modify(change);
         let released = unit.release(Release::Handover);
         modified.and(released)

@@ -84,6 +84,11 @@ pub trait LuProvider: Send + Sync {
     /// Claims the store and opens the LU (`alua-proxy.md` 6.6 Claim, 6.5 import). Blocks for the lease wait where the rule
     /// says so. On failure nothing stays open and a claim that was written is undone.
     fn import(&self, path: &str, peer: PeerView) -> Result<Arc<dyn Unit>, ImportError>;
+
+    /// In a rehearsal: all checks of [`LuProvider::import`] and of [`Unit::modify`] on what would be opened.
+    fn rehearse_modify(&self, _path: &str, _peer: PeerView, _change: &LuChange) -> Result<(), ImportError> {
+        Err(ImportError::Failed(Status::InvalidProp))
+    }
 }
 
 /// An open, owned logical unit. `Any`: a provider finds its own units again ([`Nexus::unit`]).

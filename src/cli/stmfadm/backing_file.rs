@@ -10,9 +10,10 @@ use crate::signals::{self, Termination};
 use crate::types::LuProperties;
 use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, fallocate};
+use nix::sys::statvfs::fstatvfs;
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 
 /// Allocated in one go.
 const STEP: u64 = 256 << 20;
@@ -32,6 +33,8 @@ pub struct Prepared {
     file: File,
     /// Its length before; `None`: it did not exist.
     before: Option<u64>,
+    /// It is undone whatever comes of it. Nothing is allocated.
+    rehearsal: bool,
     signals: Termination,
 }
 
@@ -50,9 +53,6 @@ pub fn prepare(
     let create = invocation.has(CREATE);
     if !create && prealloc == Prealloc::None {
         return Ok(None);
-    }
-    if invocation.has(DRY_RUN) {
-        return Err("--dry-run cannot evaluate --create and --prealloc".to_owned());
     }
     let path = invocation.operand();
     let base = if properties.meta_file.is_some() { 0 } else { SHARED_SIZE };
@@ -76,6 +76,7 @@ pub fn prepare(
         path: path.to_owned(),
         file,
         before,
+        rehearsal: invocation.has(DRY_RUN),
         signals,
     };
     match prepared.allocate(prealloc, wanted, base, invocation, console) {
@@ -125,11 +126,14 @@ impl Prepared {
             Prealloc::Metadata => base.min(length),
             Prealloc::Full => length,
         };
+        if self.rehearsal {
+            self.check_room(total).map_err(failed)?;
+        }
         let mut progress = Progress::asked(invocation, "create-lu", "allocate", total, console)?;
         if self.before.is_none() {
             self.file.set_len(length).map_err(failed)?;
         }
-        let mut done = 0;
+        let mut done = if self.rehearsal { total } else { 0 };
         while done < total {
             let step = STEP.min(total - done);
             let allocated = self.allocate_range(done, step).map_err(failed);
@@ -144,6 +148,17 @@ impl Prepared {
         }
         progress.end(console);
         Ok(())
+    }
+
+    /// Is there room for so many bytes, of which the file has some?
+    fn check_room(&self, total: u64) -> io::Result<()> {
+        let system = fstatvfs(&self.file)?;
+        let free = u128::from(system.blocks_available()) * u128::from(system.fragment_size());
+        let allocated = self.file.metadata()?.blocks() * 512;
+        match free < u128::from(total.saturating_sub(allocated)) {
+            true => Err(Errno::ENOSPC.into()),
+            false => Ok(()),
+        }
     }
 
     /// Without changing what is there. A file of this command's own is filled with zeros where that cannot be done.
@@ -165,9 +180,12 @@ impl Prepared {
         }
     }
 
-    /// The LU is there.
+    /// The LU is there, or would be.
     pub fn keep(self) {
-        self.signals.unblock();
+        match self.rehearsal {
+            true => self.undo(),
+            false => self.signals.unblock(),
+        }
     }
 
     /// There is no LU: the file goes, or gets its length back. A signal that waited ends the process now.
@@ -186,7 +204,6 @@ impl Prepared {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::MetadataExt;
 
     fn prepared(options: &[(char, &str)], path: &str, size: Option<u64>) -> Result<Option<Prepared>, String> {
         let invocation = Invocation {
@@ -223,6 +240,23 @@ mod tests {
     }
 
     #[test]
+    fn a_rehearsal_leaves_nothing_and_allocates_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lu");
+        let name = path.to_str().unwrap();
+        let options = [(CREATE, ""), (PREALLOC, "full"), (DRY_RUN, "")];
+        let made = prepared(&options, name, Some(1 << 20)).unwrap().unwrap();
+        let metadata = path.metadata().unwrap();
+        assert_eq!(metadata.len(), (1 << 20) + SHARED_SIZE, "for the service to look at");
+        assert_eq!(metadata.blocks(), 0);
+        made.keep();
+        assert!(!path.exists());
+        fs::write(&path, "data").unwrap();
+        prepared(&options, name, Some(1 << 20)).unwrap().unwrap().keep();
+        assert_eq!(fs::read(&path).unwrap(), b"data");
+    }
+
+    #[test]
     fn a_file_that_was_there_keeps_its_bytes() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("lu");
@@ -255,9 +289,9 @@ mod tests {
             ),
             (vec![(CREATE, "")], Some(u64::MAX), "invalid size".to_owned()),
             (
-                vec![(CREATE, ""), (DRY_RUN, "")],
-                Some(1),
-                "--dry-run cannot evaluate --create and --prealloc".to_owned(),
+                vec![(CREATE, ""), (PREALLOC, "full"), (DRY_RUN, "")],
+                Some(1 << 62),
+                format!("{name}: No space left on device"),
             ),
         ] {
             assert_eq!(prepared(&options, name, size).err(), Some(message));

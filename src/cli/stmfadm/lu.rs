@@ -27,7 +27,7 @@ pub fn create(invocation: &Invocation, service: &dyn Service, console: &mut Cons
     match (prepared, created) {
         (Some(prepared), Ok(_)) => prepared.keep(),
         // A service that died in the middle may have made the LU: its file must not go.
-        (Some(prepared), Err(Status::Error)) => {
+        (Some(prepared), Err(Status::Error)) if !invocation.has(DRY_RUN) => {
             console.complain(format_args!("{file}: stays, as it may be in use"));
             prepared.keep();
         }

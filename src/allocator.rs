@@ -9,7 +9,7 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 
-/// For `#[global_allocator]`: the system's, with blocks of [`LEAST`] bytes and more on cache lines.
+/// For `#[global_allocator]`: the system's, with blocks of 4 KiB and more on cache lines.
 pub struct LineAligned;
 
 /// Smallest block that is aligned, bytes: the shortest transfers that are worth it, and longer than nearly all that is no

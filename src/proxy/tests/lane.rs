@@ -30,6 +30,26 @@ pub(super) fn carry<'scope, 'env>(
     scope.spawn(move || node.proxy.carry(door, stream.into(), keys, &[], begin))
 }
 
+/// Two nodes with a stream between them; `body` has a way to cut it, and it is cut after that.
+pub(super) fn connected([keys, of_peer]: [Option<Keys>; 2], body: impl FnOnce(&Pair, &dyn Fn())) -> Pair {
+    let pair = Pair::prepared(|_| ());
+    std::thread::scope(|scope| {
+        let (one, other) = UnixStream::pair().unwrap();
+        let cut = one.try_clone().unwrap();
+        let carried = [carry(scope, &pair.a, one, keys), carry(scope, &pair.b, other, of_peer)];
+        pair.wait_ready();
+        wait("the Standby LU", || pair.b.access(&pair.guid).is_some());
+        let cut = || cut.shutdown(Shutdown::Both).unwrap();
+        body(&pair, &cut);
+        cut();
+        for end in carried {
+            // In the middle of a message, or between two.
+            assert!(end.join().unwrap().is_ok());
+        }
+    });
+    pair
+}
+
 fn carried_by_doors(pair: &Pair) -> u64 {
     let count = |node: &Node| node.wire.carried.load(Ordering::Relaxed);
     count(&pair.a) + count(&pair.b)
@@ -45,14 +65,8 @@ fn messages_travel_over_a_sealed_stream_and_then_through_doors_again() {
     travel(Keys::made_up(1).map(Some));
 }
 
-fn travel([keys, of_peer]: [Option<Keys>; 2]) {
-    let pair = Pair::prepared(|_| ());
-    std::thread::scope(|scope| {
-        let (one, other) = UnixStream::pair().unwrap();
-        let cut = one.try_clone().unwrap();
-        let carried = [carry(scope, &pair.a, one, keys), carry(scope, &pair.b, other, of_peer)];
-        pair.wait_ready();
-        wait("the Standby LU", || pair.b.access(&pair.guid).is_some());
+fn travel(keys: [Option<Keys>; 2]) {
+    let pair = connected(keys, |pair, _| {
         compare_reads(&pair.a, &pair.b);
         // Far more than a socket takes at once.
         const LENGTH: usize = 4 << 20;
@@ -64,12 +78,7 @@ fn travel([keys, of_peer]: [Option<Keys>; 2]) {
             assert_eq!(outcome.status, ScsiStatus::Good);
             assert!(outcome.data == expected[..LENGTH]);
         }
-        assert_eq!(carried_by_doors(&pair), 0);
-        cut.shutdown(Shutdown::Both).unwrap();
-        for end in carried {
-            // In the middle of a message, or between two.
-            assert!(end.join().unwrap().is_ok());
-        }
+        assert_eq!(carried_by_doors(pair), 0);
     });
     wait("a usable path", || pair.b.read(0, BLOCK).status == ScsiStatus::Good);
     assert_ne!(carried_by_doors(&pair), 0);

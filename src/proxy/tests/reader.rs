@@ -1,14 +1,12 @@
 //! A stream that is read by the thread that forwards, as an iSCSI worker does.
 
 use super::super::sealed::Keys;
-use super::lane::carry;
+use super::lane;
 use super::nodes::*;
 use crate::framework::watch::{self, Source, Watcher};
 use crate::framework::*;
 use crate::scsi::ScsiStatus;
 use parking_lot::Mutex;
-use std::net::Shutdown;
-use std::os::unix::net::UnixStream;
 use std::sync::{Arc, mpsc};
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
@@ -29,27 +27,10 @@ fn become_watcher() -> mpsc::Receiver<Arc<dyn Source>> {
     sources
 }
 
-/// Two nodes with a stream between them, plain and then sealed; `body` has a way to cut it.
+/// Plain and then sealed.
 fn connected(body: impl Fn(&Pair, &dyn Fn())) {
-    connected_with([None, None], &body);
-    connected_with(Keys::made_up(1).map(Some), &body);
-}
-
-fn connected_with([keys, of_peer]: [Option<Keys>; 2], body: impl Fn(&Pair, &dyn Fn())) {
-    let pair = Pair::prepared(|_| ());
-    std::thread::scope(|scope| {
-        let (one, other) = UnixStream::pair().unwrap();
-        let cut = one.try_clone().unwrap();
-        let carried = [carry(scope, &pair.a, one, keys), carry(scope, &pair.b, other, of_peer)];
-        pair.wait_ready();
-        wait("the Standby LU", || pair.b.access(&pair.guid).is_some());
-        let cut = || cut.shutdown(Shutdown::Both).unwrap();
-        body(&pair, &cut);
-        cut();
-        for end in carried {
-            assert!(end.join().unwrap().is_ok());
-        }
-    });
+    lane::connected([None, None], &body);
+    lane::connected(Keys::made_up(1).map(Some), &body);
 }
 
 /// The source that a READ makes the reader offer: as soon as the reader has nothing else to do.

@@ -28,7 +28,16 @@ pub trait Watcher: Send + Sync {
     fn watch(&self, source: Arc<dyn Source>);
 }
 
-thread_local!(static OWN: RefCell<Option<Arc<dyn Watcher>>> = const { RefCell::new(None) });
+/// Something that may be done for several occasions at once.
+pub trait Chore: Send + Sync {
+    /// Never waits.
+    fn perform(&self);
+}
+
+thread_local! {
+    static OWN: RefCell<Option<Arc<dyn Watcher>>> = const { RefCell::new(None) };
+    static LEFT: RefCell<Option<Arc<dyn Chore>>> = const { RefCell::new(None) };
+}
 
 /// The calling thread is this watcher's.
 pub fn adopt(watcher: Arc<dyn Watcher>) {
@@ -39,4 +48,59 @@ pub fn adopt(watcher: Arc<dyn Watcher>) {
 pub fn own() -> Option<Arc<dyn Watcher>> {
     // While the thread ends there is none any more.
     OWN.try_with(|own| own.borrow().clone()).ok().flatten()
+}
+
+/// Leaves a chore to the calling thread, which performs it once before it waits, however often it is left. False: the thread is
+/// no watcher's, or has another one left.
+pub fn leave<C: Chore + 'static>(chore: &Arc<C>) -> bool {
+    let is_watcher = OWN.try_with(|own| own.borrow().is_some()).unwrap_or(false);
+    is_watcher
+        && LEFT.with(|left| {
+            let mut left = left.borrow_mut();
+            let known = left.get_or_insert_with(|| chore.clone());
+            std::ptr::addr_eq(Arc::as_ptr(known), Arc::as_ptr(chore))
+        })
+}
+
+/// To be called by a watcher's thread before it waits: performs what was left.
+pub fn perform_left() {
+    if let Some(chore) = LEFT.take() {
+        chore.perform();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    #[derive(Default)]
+    struct Counted(AtomicU32);
+
+    impl Chore for Counted {
+        fn perform(&self) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    struct Nobody;
+
+    impl Watcher for Nobody {
+        fn watch(&self, _: Arc<dyn Source>) {}
+    }
+
+    #[test]
+    fn a_watcher_performs_once_what_was_left_often() {
+        let chores = [Arc::new(Counted::default()), Arc::new(Counted::default())];
+        let performed = || chores.each_ref().map(|chore| chore.0.load(Ordering::Relaxed));
+        assert!(!leave(&chores[0]), "nobody would come to it");
+        adopt(Arc::new(Nobody));
+        for round in 1..3 {
+            assert!(leave(&chores[0]) && leave(&chores[0]));
+            assert!(!leave(&chores[1]), "one at a time");
+            perform_left();
+            perform_left();
+            assert_eq!(performed(), [round, 0]);
+        }
+    }
 }

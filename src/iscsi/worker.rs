@@ -162,6 +162,7 @@ impl<P: Poller> Worker<P> {
         let mut events: Vec<Event> = Vec::new();
         loop {
             let idle = self.sessions.is_empty() && self.stopping.is_none();
+            watch::perform_left();
             events.clear();
             if let Err(error) = self.poller.wait(&mut events, (!idle).then_some(TICK)) {
                 log::error!("iSCSI worker {}: {error}", self.number);
@@ -179,6 +180,7 @@ impl<P: Poller> Worker<P> {
                 } else {
                     self.serve(event.token);
                 }
+                watch::perform_left();
                 self.settle();
             }
             if self.now.saturating_duration_since(self.ticked) >= TICK {
@@ -541,6 +543,7 @@ impl<P: Poller> Drop for Worker<P> {
     fn drop(&mut self) {
         let ids: Vec<_> = self.sessions.keys().copied().collect();
         ids.into_iter().for_each(|id| self.end(id));
+        watch::perform_left();
     }
 }
 

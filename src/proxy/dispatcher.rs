@@ -8,6 +8,7 @@ use super::engine::{Engine, Fate, Management, Output, PeerCommand};
 use super::provider::Shared;
 use super::queue::{Clock, Event, Queue};
 use super::sender::Sender;
+use crate::framework::watch;
 use crate::framework::{
     Cdb, Framework, Nexus, NexusSpec, Origin, Outcome, PortControl, PortSpec, Started, Task, TaskAttribute, TmRequest,
     TmResponse,
@@ -66,7 +67,7 @@ impl Dispatcher {
         if let Some(event) = queue.take_turn_for(event) {
             let mut dispatcher = dispatcher.lock();
             let now = dispatcher.handle(Some(event));
-            dispatcher.flush();
+            dispatcher.flush_later();
             let due = dispatcher.next_wake(now);
             queue.end_turn(due);
         }
@@ -131,6 +132,15 @@ impl Dispatcher {
     fn flush(&self) {
         if let Some(sender) = self.shared.sender() {
             sender.flush();
+        }
+    }
+
+    /// As [`Dispatcher::flush`], or before the calling thread waits: it may have more commands to forward.
+    fn flush_later(&self) {
+        match self.shared.sender() {
+            Some(sender) if watch::leave(&sender) => sender.flush_if_much(),
+            Some(sender) => sender.flush(),
+            None => {}
         }
     }
 

@@ -14,6 +14,7 @@ use super::stream;
 use super::thread::spawn;
 use super::{Config, Upcall};
 use crate::buffers;
+use crate::framework::watch::Chore;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -82,6 +83,12 @@ impl State {
                 self.calling = None;
             }
         }
+    }
+}
+
+impl Chore for Sender {
+    fn perform(&self) {
+        self.flush();
     }
 }
 

@@ -20,6 +20,7 @@ fn main() {
                 guid: Guid([0x60; 16]),
                 data: (0..size).map(|n| u8::try_from(n % 251).unwrap()).collect(),
                 offset: Some(0),
+                last: true,
             }),
         );
         let compact = cost(size, || message.encode_compact());

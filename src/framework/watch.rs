@@ -39,7 +39,7 @@ thread_local! {
     static LEFT: RefCell<Option<Arc<dyn Chore>>> = const { RefCell::new(None) };
 }
 
-/// The calling thread is this watcher's.
+/// The calling thread is this watcher's, and calls [`perform_left`] before it waits.
 pub fn adopt(watcher: Arc<dyn Watcher>) {
     OWN.with(|own| *own.borrow_mut() = Some(watcher));
 }
@@ -62,7 +62,7 @@ pub fn leave<C: Chore + 'static>(chore: &Arc<C>) -> bool {
         })
 }
 
-/// To be called by a watcher's thread before it waits: performs what was left.
+/// Performs what was left to the calling thread.
 pub fn perform_left() {
     if let Some(chore) = LEFT.take() {
         chore.perform();

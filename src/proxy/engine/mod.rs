@@ -255,7 +255,7 @@ impl Engine {
         self.with(now, |engine, cx| match &message.body {
             Body::ScsiCmd(cmd) => engine.standby.send_failed(cx, cmd.task, fate),
             Body::ScsiData(data) if engine.standby.upload_lost(cx, data) => {}
-            Body::ScsiData(data) => engine.active.data_lost(cx, data.task),
+            Body::ScsiData(data) => engine.active.piece_lost(cx, data),
             Body::R2t { task, .. } => engine.active.data_lost(cx, *task),
             Body::NodeRequest(piece) => engine.exchange.send_failed(cx, piece.request),
             Body::RegisterPort { .. }

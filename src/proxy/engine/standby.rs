@@ -58,6 +58,8 @@ struct Forwarded {
     data: Vec<u8>,
     /// Pieces that overtook others in a daemon of many threads, by offset.
     early: BTreeMap<usize, Vec<u8>>,
+    /// The status is GOOD when all data are here.
+    good: bool,
     deadline: Duration,
     /// The outcome is TASK ABORTED, whatever the peer still says.
     aborted: bool,
@@ -181,6 +183,7 @@ impl Standby {
                 sent,
                 data: Vec::new(),
                 early: BTreeMap::new(),
+                good: false,
                 deadline: cx.now + cx.config.command,
                 aborted: false,
                 failing: false,
@@ -283,6 +286,7 @@ impl Standby {
             guid: task.lu,
             data: piece.to_vec(),
             offset: Some(offset),
+            last: false,
         };
         task.deadline = now + wait;
         task.proof = Some(now);
@@ -335,6 +339,10 @@ impl Standby {
             );
             transfer_done(cx, message.task, session, codes::FAILED);
             return self.complete(cx, message.task, Outcome::status(ScsiStatus::Busy));
+        }
+        task.good |= message.last && ours;
+        if task.good && task.data.len() == task.expected.length as usize {
+            return self.status(cx, StatusMessage::good(message.task, session, message.guid));
         }
         self.unconfirmed.push((message.task, session));
     }

@@ -266,6 +266,7 @@ impl Fields {
             guid: self.guid("icsd_lun_id")?,
             data: self.counted(length, "icsd_data", MAX_DATA)?,
             offset: self.optional_u32("icx_offset")?,
+            last: self.optional_u8("icx_last")? == Some(1),
         })
     }
 

@@ -161,6 +161,9 @@ impl Out {
         if let Some(offset) = data.offset {
             self.u32("icx_offset", offset);
         }
+        if data.last {
+            self.u8("icx_last", 1);
+        }
     }
 
     fn piece(&mut self, piece: &Piece, payload: Payload) {

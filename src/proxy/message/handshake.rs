@@ -24,8 +24,10 @@ impl Capabilities {
     pub const WRITES: Capabilities = Capabilities(1 << 4);
     /// Requests about the nodes themselves (NODE_REQUEST, NODE_REPLY).
     pub const EXCHANGE: Capabilities = Capabilities(1 << 5);
+    /// The last SCSI_DATA says that the command ended well (`icx_last`).
+    pub const LAST: Capabilities = Capabilities(1 << 7);
     /// All of the above.
-    pub const ALL: Capabilities = Capabilities(0x3f);
+    pub const ALL: Capabilities = Capabilities(0xbf);
 
     /// True when all of `other` is there.
     pub const fn has(self, other: Capabilities) -> bool {

@@ -228,6 +228,8 @@ pub struct ScsiData {
     pub data: Vec<u8>,
     /// `icx_offset`: place of the data in the transfer.
     pub offset: Option<u32>,
+    /// `icx_last`: the data are complete with this and as many as expected, the status is GOOD, and no SCSI_STATUS follows.
+    pub last: bool,
 }
 
 /// Content of SCSI_STATUS.
@@ -258,6 +260,20 @@ impl ScsiStatus {
     pub const UNDERRUN: u8 = 2;
     /// Longest sense data.
     pub const MAX_SENSE: usize = 252;
+
+    /// GOOD, with as much data as expected.
+    pub fn good(task: u64, session: u64, guid: Guid) -> ScsiStatus {
+        ScsiStatus {
+            task,
+            session,
+            guid,
+            response: 0,
+            status: 0,
+            flags: 0,
+            residual: 0,
+            sense: Vec::new(),
+        }
+    }
 }
 
 /// Content of 10 and 11.
@@ -293,7 +309,7 @@ impl Message {
             Body::ScsiCmd(cmd) => {
                 (cmd.referenced, cmd.generation, cmd.token, cmd.total) = (None, None, None, None);
             }
-            Body::ScsiData(data) => data.offset = None,
+            Body::ScsiData(data) => (data.offset, data.last) = (None, false),
             Body::Status { full, .. } => *full = None,
             _ => {}
         }

@@ -110,6 +110,7 @@ fn vectors() -> Vec<(&'static [u8], Message)> {
         guid: GUID,
         data: (0..512).map(|i| u8::try_from(i % 256).unwrap()).collect(),
         offset: None,
+        last: false,
     };
     let ping = b"ping\xff".to_vec();
     macro_rules! vector {
@@ -310,6 +311,7 @@ fn refuses_what_is_no_message() {
             guid: GUID,
             data: vec![],
             offset: None,
+            last: false,
         }),
     );
     assert_eq!(Message::decode(&data.encode()), Err(MessageError::Length("icsd_data")));
@@ -469,8 +471,9 @@ fn any_session() -> impl Strategy<Value = Session> {
 }
 
 fn any_body() -> impl Strategy<Value = Body> {
-    let data = (any::<[u64; 2]>(), any::<[u8; 16]>(), bytes(2000), any::<Option<u32>>()).prop_map(
-        |(ids, guid, mut data, offset)| {
+    let place = any::<(Option<u32>, bool)>();
+    let data =
+        (any::<[u64; 2]>(), any::<[u8; 16]>(), bytes(2000), place).prop_map(|(ids, guid, mut data, (offset, last))| {
             data.push(1);
             Body::ScsiData(ScsiData {
                 task: ids[0],
@@ -478,9 +481,9 @@ fn any_body() -> impl Strategy<Value = Body> {
                 guid: Guid(guid),
                 data,
                 offset,
+                last,
             })
-        },
-    );
+        });
     let status = (
         any::<[u64; 2]>(),
         any::<[u8; 16]>(),

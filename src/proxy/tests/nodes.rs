@@ -1,6 +1,7 @@
 use super::super::message::{Body, Message};
 use super::super::{Config, Proxy, Upcall};
 use crate::disk;
+use crate::framework::watch;
 use crate::framework::*;
 use crate::scsi::ScsiStatus;
 use crate::store::Store;
@@ -248,6 +249,7 @@ impl Node {
                 ready.execute(data, Box::new(move |outcome| drop(sender.send(outcome))));
             }
         }
+        watch::perform_left();
         outcome
     }
 

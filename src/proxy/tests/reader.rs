@@ -60,6 +60,7 @@ fn start(node: &Node) -> mpsc::Receiver<(ThreadId, Outcome)> {
     };
     let done = move |outcome| drop(sender.send((std::thread::current().id(), outcome)));
     ready.execute(Vec::new(), Box::new(done));
+    watch::perform_left();
     outcome
 }
 

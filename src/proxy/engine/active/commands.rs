@@ -160,18 +160,19 @@ impl Active {
         self.advance(cx, id);
     }
 
-    /// A SCSI_DATA did not get through the door: no status may follow that would make the rest look complete.
+    /// A SCSI_DATA or R2T of this command did not get through the door: no status may follow that would make the rest look
+    /// complete.
     pub(in super::super) fn data_lost(&mut self, cx: &mut Context<'_>, id: u64) {
         if let Some(task) = self.tasks.remove(&id) {
-            send_status(
-                cx,
-                id,
-                task.session,
-                task.guid,
-                task.expected,
-                0,
-                Outcome::status(ScsiStatus::Busy),
-            );
+            end_incomplete(cx, id, task.session, task.guid, task.expected);
+        }
+    }
+
+    /// As [`Active::data_lost`], also when the command ended with this.
+    pub(in super::super) fn piece_lost(&mut self, cx: &mut Context<'_>, data: &ScsiData) {
+        match data.last {
+            true => end_incomplete(cx, data.task, data.session, data.guid, Expected::default()),
+            false => self.data_lost(cx, data.task),
         }
     }
 
@@ -188,27 +189,38 @@ impl Active {
         else {
             return;
         };
-        while *given < outcome.data.len() && *unconfirmed < window {
+        let total = outcome.data.len();
+        let ends_well = cx.capabilities.has(Capabilities::LAST)
+            && outcome.status == ScsiStatus::Good
+            && outcome.sense.is_empty()
+            && outcome.residual(task.expected, length32(total)) == Residual::None;
+        while *given < total && *unconfirmed < window {
             // The size of the data, not of a buffer (hazard H20).
-            let end = outcome.data.len().min(*given + cx.config.piece);
+            let end = total.min(*given + cx.config.piece);
+            let last = ends_well && end == total;
             let data = ScsiData {
                 task: id,
                 session: task.session,
                 guid: task.guid,
-                data: if *given == 0 && end == outcome.data.len() {
+                data: if *given == 0 && end == total {
                     std::mem::take(&mut outcome.data)
                 } else {
                     outcome.data[*given..end].to_vec()
                 },
                 offset: u32::try_from(*given).ok().filter(|_| cx.ours),
+                last,
             };
             *given = end;
             *unconfirmed += 1;
             cx.send(Class::Bulk, 0, Body::ScsiData(data));
+            if last {
+                self.tasks.remove(&id);
+                return;
+            }
         }
         // One of ours sees from the residual whether it has all data, so the status need not wait for the last pieces: behind
         // them, in their class.
-        if *given < outcome.data.len() || (*unconfirmed > 0 && !cx.ours) {
+        if *given < total || (*unconfirmed > 0 && !cx.ours) {
             return;
         }
         let class = if *unconfirmed > 0 { Class::Bulk } else { Class::Answer };
@@ -216,11 +228,7 @@ impl Active {
         let Progress::Sending { outcome, given, .. } = task.progress else {
             return;
         };
-        let moved = if task.expected.read {
-            u32::try_from(given).unwrap_or(u32::MAX)
-        } else {
-            task.sent
-        };
+        let moved = if task.expected.read { length32(given) } else { task.sent };
         send_status_in(class, cx, id, task.session, task.guid, task.expected, moved, outcome);
     }
 
@@ -236,6 +244,16 @@ impl Active {
 
 fn lun_id(guid: Guid) -> Option<Guid> {
     (guid.0 != [0; 16]).then_some(guid)
+}
+
+fn length32(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}
+
+/// BUSY, for a command whose data the peer does not have.
+fn end_incomplete(cx: &mut Context<'_>, task: u64, session: u64, guid: Guid, expected: Expected) {
+    let busy = Outcome::status(ScsiStatus::Busy);
+    send_status(cx, task, session, guid, expected, 0, busy);
 }
 
 fn send_status(

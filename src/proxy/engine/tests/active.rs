@@ -192,6 +192,43 @@ fn a_failed_transfer_ends_the_task_silently() {
 }
 
 #[test]
+fn the_last_piece_of_a_whole_read_stands_for_its_status() {
+    let read = |mut pair: Pair, size| {
+        send(&mut pair, command(1, 7));
+        let outcome = Outcome {
+            data: vec![1; size],
+            implied: size as u64,
+            ..Outcome::good()
+        };
+        pair.a.engine.finished(pair.now, 1, outcome);
+        pair.a.perform(pair.now);
+        (pair.a.bodies(), pair)
+    };
+    for size in [300, 513] {
+        let (bodies, _) = read(Pair::up(), size);
+        assert!(
+            matches!(&bodies[..], [Body::ScsiData(data), Body::ScsiStatus(_)] if !data.last),
+            "a residual"
+        );
+    }
+    let (bodies, _) = read(Pair::with_original(), 512);
+    assert!(matches!(&bodies[..], [Body::ScsiData(data)] if !data.last));
+    let (bodies, mut pair) = read(Pair::up(), 512);
+    let [Body::ScsiData(data)] = &bodies[..] else {
+        panic!("{bodies:?}");
+    };
+    assert!(data.last);
+    pair.a
+        .engine
+        .send_failed(pair.now, &Message::new(0, bodies[0].clone()), Fate::Kept);
+    pair.a.perform(pair.now);
+    assert!(
+        matches!(&pair.a.bodies()[..], [Body::ScsiStatus(status)] if status.status == ScsiStatus::Busy as u8),
+        "the peer waits for nothing that was lost"
+    );
+}
+
+#[test]
 fn data_that_nobody_takes_is_dropped_after_a_while() {
     let mut pair = Pair::with_original();
     send(&mut pair, command(1, 7));

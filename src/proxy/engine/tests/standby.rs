@@ -88,14 +88,22 @@ fn short_and_long_reads_have_their_residuals() {
 }
 
 fn answer(pair: &mut Pair, task: u64, data: Vec<u8>, offset: Option<u32>) -> Vec<Body> {
-    let body = Body::ScsiData(ScsiData {
+    receive(pair, piece(task, data, offset, false))
+}
+
+fn piece(task: u64, data: Vec<u8>, offset: Option<u32>, last: bool) -> ScsiData {
+    ScsiData {
         task,
         session: 7,
         guid: LU,
         data,
         offset,
-    });
-    pair.a.post(pair.now, Message::new(0, body));
+        last,
+    }
+}
+
+fn receive(pair: &mut Pair, data: ScsiData) -> Vec<Body> {
+    pair.a.post(pair.now, Message::new(0, Body::ScsiData(data)));
     pair.a.bodies()
 }
 
@@ -206,13 +214,7 @@ fn data_is_confirmed_only_while_the_peer_may_wait_for_that() {
     for (tag, status_follows) in [(1, true), (2, false)] {
         pair.a.read(pair.now, tag, 512);
         let id = task(&mut pair);
-        let data = ScsiData {
-            task: id,
-            session: 7,
-            guid: LU,
-            data: vec![1; 512],
-            offset: Some(0),
-        };
+        let data = piece(id, vec![1; 512], Some(0), false);
         pair.a
             .engine
             .message(pair.now, 1, Message::new(0, Body::ScsiData(data)));
@@ -224,6 +226,42 @@ fn data_is_confirmed_only_while_the_peer_may_wait_for_that() {
         }
         assert_eq!(pair.a.bodies().len(), usize::from(!status_follows), "XFER_DONE");
     }
+}
+
+#[test]
+fn the_last_piece_ends_the_command_when_all_are_here() {
+    let mut pair = Pair::up();
+    for overtakes in [false, true] {
+        pair.a.read(pair.now, 1, 1024);
+        let id = task(&mut pair);
+        let mut pieces = [
+            piece(id, vec![1; 512], Some(0), false),
+            piece(id, vec![2; 512], Some(512), true),
+        ];
+        if overtakes {
+            pieces.reverse();
+        }
+        let [first, second] = pieces;
+        assert!(matches!(receive(&mut pair, first)[..], [Body::XferDone { .. }]));
+        assert!(pair.a.outcomes().is_empty());
+        assert!(receive(&mut pair, second).is_empty(), "nobody waits for a confirmation");
+        let data = [[1; 512], [2; 512]].concat();
+        let outcome = Outcome {
+            implied: 1024,
+            data,
+            ..Outcome::good()
+        };
+        assert_eq!(pair.a.outcomes(), [(1, outcome)]);
+    }
+}
+
+#[test]
+fn an_original_peer_has_no_last_piece() {
+    let mut pair = Pair::with_original();
+    pair.a.read(pair.now, 1, 512);
+    let id = task(&mut pair);
+    assert_eq!(receive(&mut pair, piece(id, vec![1; 512], None, true)).len(), 1);
+    assert!(pair.a.outcomes().is_empty());
 }
 
 /// Hazard H21: an ended task is found by nobody.

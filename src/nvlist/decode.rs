@@ -1,7 +1,8 @@
 //! Unpacking, strict (`alua-proxy.md` 3.1.5). Nothing is ever skipped by `encsize`: the original writes values into it that
 //! the stream does not keep (3.1.3).
 
-use super::{NvList, Value, align4, decsize, number};
+use super::pairs::{Checked, Item, List, Names, Pair, strings};
+use super::{align4, decsize, memory, number};
 use std::fmt;
 
 /// What a list may be at most.
@@ -91,34 +92,46 @@ impl fmt::Display for DecodeError {
 
 impl std::error::Error for DecodeError {}
 
-pub(super) fn unpack(bytes: &[u8], limits: &Limits) -> Result<NvList, DecodeError> {
+/// The pairs of a packed list, when all are acceptable.
+pub(crate) fn check<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Checked<'a>, DecodeError> {
     if bytes.first() != Some(&1) {
         return Err(DecodeError::NotXdr);
     }
-    let mut input = Input { rest: bytes, limits };
+    let mut input = Input {
+        rest: bytes,
+        limits,
+        pairs: Vec::with_capacity(PAIRS),
+    };
     input.take(4)?;
-    let list = input.list(1)?;
+    let names = input.list(1)?;
     if input.rest.len() > limits.trailing {
         return Err(DecodeError::Trailing);
     }
-    Ok(list)
+    Ok(Checked {
+        pairs: input.pairs,
+        names,
+    })
 }
+
+/// Pairs of nearly all messages between the nodes, at most.
+const PAIRS: usize = 40;
 
 /// Up to so many pairs each name is compared with those before it; in longer lists they are sorted.
 const FEW: usize = 32;
 
-fn has_duplicate(list: &NvList) -> bool {
-    let mut names: Vec<&[u8]> = list.pairs.iter().map(|(name, _)| name.as_bytes()).collect();
+fn has_duplicate(list: List<'_>) -> bool {
+    let mut names: Vec<&[u8]> = list.map(|(pair, _)| pair.name).collect();
     names.sort_unstable();
     names.windows(2).any(|pair| pair[0] == pair[1])
 }
 
-struct Input<'a> {
+struct Input<'a, 'l> {
     rest: &'a [u8],
-    limits: &'a Limits,
+    limits: &'l Limits,
+    pairs: Vec<Pair<'a>>,
 }
 
-impl<'a> Input<'a> {
+impl<'a> Input<'a, '_> {
     fn take(&mut self, n: usize) -> Result<&'a [u8], DecodeError> {
         let (head, tail) = self.rest.split_at_checked(n).ok_or(DecodeError::Truncated)?;
         self.rest = tail;
@@ -135,6 +148,12 @@ impl<'a> Input<'a> {
         self.array().map(u32::from_be_bytes)
     }
 
+    fn words(&mut self) -> Result<[u32; 2], DecodeError> {
+        let words: [u8; 8] = self.array()?;
+        let (words, _) = words.as_chunks::<4>();
+        Ok([u32::from_be_bytes(words[0]), u32::from_be_bytes(words[1])])
+    }
+
     fn size(&mut self) -> Result<usize, DecodeError> {
         usize::try_from(self.word()?).map_err(|_| DecodeError::Truncated)
     }
@@ -147,7 +166,8 @@ impl<'a> Input<'a> {
         Ok(&self.take(align4(n))?[..n])
     }
 
-    fn list(&mut self, depth: usize) -> Result<NvList, DecodeError> {
+    /// Adds the pairs of a list.
+    fn list(&mut self, depth: usize) -> Result<Names, DecodeError> {
         if depth > self.limits.depth {
             return Err(DecodeError::TooDeep);
         }
@@ -157,48 +177,62 @@ impl<'a> Input<'a> {
         if !matches!(self.word()?, 1 | 2) {
             return Err(DecodeError::Flags);
         }
-        let mut list = NvList::new();
-        let mut repeated = false;
+        let first = self.pairs.len();
+        let (mut count, mut names, mut repeated) = (0, Names::default(), false);
         loop {
-            let encsize = self.word()?;
-            let decsize = self.size()?;
+            let [encsize, decsize] = self.words()?;
             if encsize == 0 && decsize == 0 {
-                repeated |= list.len() > FEW && has_duplicate(&list);
-                return (!repeated).then_some(list).ok_or(DecodeError::Duplicate);
+                repeated |= count > FEW && has_duplicate(List::new(&self.pairs[first..], names));
+                return (!repeated).then_some(names).ok_or(DecodeError::Duplicate);
             }
-            if list.len() == self.limits.pairs {
+            if count == self.limits.pairs {
                 return Err(DecodeError::TooManyPairs);
             }
-            let (name, value) = self.pair(decsize, depth)?;
-            repeated |= list.len() < FEW && list.get(name).is_some();
-            list.pairs.push_back((name.into(), value));
+            let name = self.name()?;
+            repeated |= count < FEW && List::new(&self.pairs[first..], names).has(name);
+            self.pair(name, decsize, depth)?;
+            names.add(name);
+            count += 1;
         }
     }
 
-    fn pair(&mut self, size: usize, depth: usize) -> Result<(&'a str, Value), DecodeError> {
-        let name = self.name()?;
-        let kind = self.word()?;
-        let elements = self.size()?;
-        let value = self.value(kind, elements, depth)?;
-        if size != decsize(name.len(), &value) {
-            return Err(DecodeError::DecSize);
+    fn pair(&mut self, name: &'a [u8], size: u32, depth: usize) -> Result<(), DecodeError> {
+        let [kind, elements] = self.words()?;
+        let elements = usize::try_from(elements).map_err(|_| DecodeError::Truncated)?;
+        let at = self.pairs.len();
+        // The pairs of a list follow the list.
+        self.pairs.push(Pair {
+            name,
+            item: Item::Boolean,
+        });
+        let item = self.item(kind, elements, depth)?;
+        self.pairs[at].item = item;
+        let text = match item {
+            Item::String(text) => text.len(),
+            Item::StringArray(packed) => strings(packed).map(<[u8]>::len).sum(),
+            _ => 0,
+        };
+        match usize::try_from(size) == Ok(decsize(name.len(), memory(kind, elements, text))) {
+            true => Ok(()),
+            false => Err(DecodeError::DecSize),
         }
-        Ok((name, value))
     }
 
-    fn name(&mut self) -> Result<&'a str, DecodeError> {
+    fn name(&mut self) -> Result<&'a [u8], DecodeError> {
         let length = self.size()?;
         if length == 0 || length > self.limits.name {
             return Err(DecodeError::Name);
         }
-        let name = std::str::from_utf8(self.padded(length)?).map_err(|_| DecodeError::Name)?;
-        if name.contains('\0') {
+        let name = self.padded(length)?;
+        // ASCII without NUL, as all known names are: the top bit is clear in each byte and in what is one below.
+        let bits = name.iter().fold(0, |bits, byte| bits | byte | byte.wrapping_sub(1));
+        if bits >= 0x80 && (name.contains(&0) || std::str::from_utf8(name).is_err()) {
             return Err(DecodeError::Name);
         }
         Ok(name)
     }
 
-    fn value(&mut self, kind: u32, elements: usize, depth: usize) -> Result<Value, DecodeError> {
+    fn item(&mut self, kind: u32, elements: usize, depth: usize) -> Result<Item<'a>, DecodeError> {
         let scalar = match kind {
             number::BYTE_ARRAY
             | number::UINT8_ARRAY
@@ -206,65 +240,70 @@ impl<'a> Input<'a> {
             | number::UINT64_ARRAY
             | number::STRING_ARRAY => false,
             number::BOOLEAN if elements != 0 => return Err(DecodeError::Count),
-            number::BOOLEAN => return Ok(Value::Boolean),
+            number::BOOLEAN => return Ok(Item::Boolean),
             _ => true,
         };
         if scalar && elements != 1 {
             return Err(DecodeError::Count);
         }
         Ok(match kind {
-            number::BOOLEAN_VALUE => Value::BooleanValue(match self.word()? {
+            number::BOOLEAN_VALUE => Item::BooleanValue(match self.word()? {
                 0 => false,
                 1 => true,
                 _ => return Err(DecodeError::Range),
             }),
             // Any upper 24 bits (3.1.2).
-            number::INT8 => Value::Int8(self.array::<4>()?[3].cast_signed()),
-            number::UINT8 => Value::UInt8(self.array::<4>()?[3]),
-            number::INT16 => Value::Int16(i16::try_from(self.word()?.cast_signed()).map_err(|_| DecodeError::Range)?),
-            number::UINT16 => Value::UInt16(u16::try_from(self.word()?).map_err(|_| DecodeError::Range)?),
-            number::INT32 => Value::Int32(self.word()?.cast_signed()),
-            number::UINT32 => Value::UInt32(self.word()?),
-            number::INT64 => Value::Int64(i64::from_be_bytes(self.array()?)),
-            number::UINT64 => Value::UInt64(u64::from_be_bytes(self.array()?)),
-            number::STRING => Value::String(self.string()?),
-            number::BYTE_ARRAY => Value::ByteArray(self.padded(elements)?.to_vec()),
-            number::UINT8_ARRAY => Value::UInt8Array(self.elements::<4>(elements)?.map(|e| e[3]).collect()),
-            number::UINT32_ARRAY => Value::UInt32Array(self.elements::<4>(elements)?.map(u32::from_be_bytes).collect()),
-            number::UINT64_ARRAY => Value::UInt64Array(self.elements::<8>(elements)?.map(u64::from_be_bytes).collect()),
-            number::STRING_ARRAY => Value::StringArray(self.strings(elements)?),
-            number::NVLIST => Value::List(self.list(depth + 1)?),
+            number::INT8 => Item::Int8(self.array::<4>()?[3].cast_signed()),
+            number::UINT8 => Item::UInt8(self.array::<4>()?[3]),
+            number::INT16 => Item::Int16(i16::try_from(self.word()?.cast_signed()).map_err(|_| DecodeError::Range)?),
+            number::UINT16 => Item::UInt16(u16::try_from(self.word()?).map_err(|_| DecodeError::Range)?),
+            number::INT32 => Item::Int32(self.word()?.cast_signed()),
+            number::UINT32 => Item::UInt32(self.word()?),
+            number::INT64 => Item::Int64(i64::from_be_bytes(self.array()?)),
+            number::UINT64 => Item::UInt64(u64::from_be_bytes(self.array()?)),
+            number::STRING => Item::String(self.string()?),
+            number::BYTE_ARRAY => Item::ByteArray(self.padded(elements)?),
+            number::UINT8_ARRAY => Item::UInt8Array(self.elements(elements)?),
+            number::UINT32_ARRAY => Item::UInt32Array(self.elements(elements)?),
+            number::UINT64_ARRAY => Item::UInt64Array(self.elements(elements)?),
+            number::STRING_ARRAY => Item::StringArray(self.strings(elements)?),
+            number::NVLIST => {
+                let first = self.pairs.len();
+                let names = self.list(depth + 1)?;
+                Item::List(self.pairs.len() - first, names)
+            }
             other => return Err(DecodeError::Type(other)),
         })
     }
 
     /// The elements of an array behind their count word, which a zero-length array does not have (3.1.3).
-    fn elements<const N: usize>(
-        &mut self,
-        count: usize,
-    ) -> Result<impl Iterator<Item = [u8; N]> + use<'a, N>, DecodeError> {
+    fn elements<const N: usize>(&mut self, count: usize) -> Result<&'a [[u8; N]], DecodeError> {
         if count > 0 && self.size()? != count {
             return Err(DecodeError::Count);
         }
         let length = count.checked_mul(N).ok_or(DecodeError::Truncated)?;
-        let (chunks, _) = self.take(length)?.as_chunks::<N>();
-        Ok(chunks.iter().copied())
+        Ok(self.take(length)?.as_chunks::<N>().0)
     }
 
-    fn strings(&mut self, count: usize) -> Result<Vec<Vec<u8>>, DecodeError> {
-        // Every string takes at least its length word, so the count cannot make us reserve more than came in.
+    /// So many strings, with their lengths.
+    fn strings(&mut self, count: usize) -> Result<&'a [u8], DecodeError> {
+        // Every string takes at least its length word: no need to look for more than there can be.
         if count > self.rest.len() / 4 {
             return Err(DecodeError::Truncated);
         }
-        (0..count).map(|_| self.string()).collect()
+        let all = self.rest;
+        for _ in 0..count {
+            self.string()?;
+        }
+        Ok(&all[..all.len() - self.rest.len()])
     }
 
-    fn string(&mut self) -> Result<Vec<u8>, DecodeError> {
+    fn string(&mut self) -> Result<&'a [u8], DecodeError> {
         let length = self.size()?;
         let bytes = self.padded(length)?;
-        if bytes.contains(&0) {
-            return Err(DecodeError::String);
+        match bytes.contains(&0) {
+            true => Err(DecodeError::String),
+            false => Ok(bytes),
         }
-        Ok(bytes.to_vec())
     }
 }

@@ -15,10 +15,15 @@
 mod decode;
 mod encode;
 mod name;
+mod pairs;
 #[cfg(test)]
 mod tests;
 
 pub use decode::{DecodeError, Limits};
+
+pub(crate) use decode::check;
+pub(crate) use encode::Packer;
+pub(crate) use pairs::{Item, List, bytes};
 
 use name::Name;
 use std::collections::VecDeque;
@@ -96,13 +101,6 @@ impl NvList {
         NvList::default()
     }
 
-    /// An empty list with room for so many pairs.
-    pub fn with_capacity(pairs: usize) -> NvList {
-        NvList {
-            pairs: VecDeque::with_capacity(pairs),
-        }
-    }
-
     /// Appends a pair. A pair of the same name is replaced where it stands: names are unique.
     pub fn push(&mut self, name: &str, value: Value) {
         debug_assert!(
@@ -146,71 +144,37 @@ impl NvList {
 
     /// The list as a packed message, header and slack included.
     pub fn pack(&self) -> Vec<u8> {
-        encode::pack(self)
+        let mut out = Vec::new();
+        let mut packer = Packer::new(&mut out);
+        packer.pairs(self);
+        packer.finish();
+        out
     }
 
     /// Reads a packed message. Bytes after the end marker, up to [`Limits::trailing`], are ignored.
     pub fn unpack(bytes: &[u8], limits: &Limits) -> Result<NvList, DecodeError> {
-        decode::unpack(bytes, limits)
+        Ok(check(bytes, limits)?.list().to_list())
     }
 }
 
-impl Value {
-    fn number(&self) -> u32 {
-        match self {
-            Value::Boolean => number::BOOLEAN,
-            Value::BooleanValue(_) => number::BOOLEAN_VALUE,
-            Value::Int8(_) => number::INT8,
-            Value::UInt8(_) => number::UINT8,
-            Value::Int16(_) => number::INT16,
-            Value::UInt16(_) => number::UINT16,
-            Value::Int32(_) => number::INT32,
-            Value::UInt32(_) => number::UINT32,
-            Value::Int64(_) => number::INT64,
-            Value::UInt64(_) => number::UINT64,
-            Value::String(_) => number::STRING,
-            Value::ByteArray(_) => number::BYTE_ARRAY,
-            Value::UInt8Array(_) => number::UINT8_ARRAY,
-            Value::UInt32Array(_) => number::UINT32_ARRAY,
-            Value::UInt64Array(_) => number::UINT64_ARRAY,
-            Value::StringArray(_) => number::STRING_ARRAY,
-            Value::List(_) => number::NVLIST,
-        }
-    }
-
-    /// `nelem` of the pair.
-    pub(crate) fn elements(&self) -> usize {
-        match self {
-            Value::Boolean => 0,
-            Value::ByteArray(v) | Value::UInt8Array(v) => v.len(),
-            Value::UInt32Array(v) => v.len(),
-            Value::UInt64Array(v) => v.len(),
-            Value::StringArray(v) => v.len(),
-            _ => 1,
-        }
-    }
-
-    /// M of `alua-proxy.md` 3.1.1: bytes of the value in the original's memory.
-    fn memory(&self) -> usize {
-        match self {
-            Value::Boolean => 0,
-            Value::Int8(_) | Value::UInt8(_) => 1,
-            Value::Int16(_) | Value::UInt16(_) => 2,
-            Value::BooleanValue(_) | Value::Int32(_) | Value::UInt32(_) => 4,
-            Value::Int64(_) | Value::UInt64(_) => 8,
-            Value::String(v) => v.len() + 1,
-            Value::ByteArray(v) | Value::UInt8Array(v) => v.len(),
-            Value::UInt32Array(v) => 4 * v.len(),
-            Value::UInt64Array(v) => 8 * v.len(),
-            Value::StringArray(v) => v.iter().map(|s| 8 + s.len() + 1).sum(),
-            Value::List(_) => 24,
-        }
-    }
+/// M of `alua-proxy.md` 3.1.1: bytes of a value in the original's memory. `text`: bytes of all its strings.
+fn memory(kind: u32, elements: usize, text: usize) -> usize {
+    let element = match kind {
+        number::STRING => return text + 1,
+        number::STRING_ARRAY => return (8 + 1) * elements + text,
+        number::INT16 | number::UINT16 => 2,
+        number::BOOLEAN_VALUE | number::INT32 | number::UINT32 | number::UINT32_ARRAY => 4,
+        number::INT64 | number::UINT64 | number::UINT64_ARRAY => 8,
+        number::NVLIST => 24,
+        // Single bytes; BOOLEAN has no elements.
+        _ => 1,
+    };
+    element * elements
 }
 
 /// `decsize` of a pair: its bytes in the original's memory. Receivers refuse a message in which it is not exact.
-fn decsize(name_length: usize, value: &Value) -> usize {
-    align8(16 + name_length + 1) + align8(value.memory())
+fn decsize(name_length: usize, memory: usize) -> usize {
+    align8(16 + name_length + 1) + align8(memory)
 }
 
 fn align4(n: usize) -> usize {

@@ -215,6 +215,66 @@ fn a_zero_length_array_has_no_count_word_but_slack() {
     assert_eq!(unpack(&written).unwrap(), list, "slack missing");
 }
 
+#[test]
+fn the_slack_of_an_inner_list_counts_in_its_encsize() {
+    let (mut inner, mut list) = (NvList::new(), NvList::new());
+    inner.push("a", Value::UInt32Array(vec![]));
+    inner.push("b", Value::UInt64Array(vec![]));
+    inner.push("c", Value::StringArray(vec![]));
+    list.push("l", Value::List(inner));
+    list.push("d", Value::UInt8Array(vec![]));
+    let bytes = list.pack();
+    let pair = 4 + 8; // header, version and flags
+    let [a, b, c, frame] = [24 + 4, 24 + 4, 24, 24 + 8 + 8];
+    assert_eq!(bytes[pair..pair + 4], word(frame + a + b + c));
+    assert_eq!(
+        bytes.len(),
+        pair + usize::try_from(frame + a + b + c + 24 + 4 + 8).unwrap()
+    );
+    assert_eq!(bytes[bytes.len() - 12..], [0; 12], "three words were not written");
+    assert_eq!(unpack(&bytes), Ok(list));
+}
+
+/// However long the list, and whatever stands between the two.
+#[test]
+fn a_repeated_name_is_seen_wherever_it_stands() {
+    for count in [2, 3, 31, 32, 33, 34, 64] {
+        let names: Vec<String> = (0..count).map(|n| format!("icx_{n}")).collect();
+        for second in 1..count {
+            for first in [0, second / 2, second - 1] {
+                let mut pairs: Vec<RawPair> = names.iter().map(|name| RawPair::u32(name)).collect();
+                assert!(unpack(&packed(&pairs)).is_ok());
+                pairs[second] = RawPair::u32(&names[first]);
+                assert_eq!(
+                    unpack(&packed(&pairs)),
+                    Err(DecodeError::Duplicate),
+                    "{first} and {second} of {count}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_name_of_an_inner_list_is_free_in_the_outer_one() {
+    let inner = RawPair::list(raw_list(1, &[RawPair::u32("a"), RawPair::u32("b")]));
+    let list = unpack(&packed(&[RawPair::u32("b"), inner, RawPair::u32("a")])).unwrap();
+    let names: Vec<&str> = list.iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["b", "l", "a"]);
+    let Some(Value::List(inner)) = list.get("l") else {
+        panic!("a list")
+    };
+    assert_eq!(inner.len(), 2);
+}
+
+#[test]
+fn names_are_any_utf8() {
+    for name in ["\u{1}", "\u{7f}", "\u{80}", "ä", "\u{1f600}"] {
+        let list = unpack(&packed(&[RawPair::u32(name)])).unwrap();
+        assert_eq!(list.get(name), Some(&Value::UInt32(7)));
+    }
+}
+
 fn scalar() -> impl Strategy<Value = Value> {
     let text = || proptest::collection::vec(1u8.., 0..20);
     prop_oneof![

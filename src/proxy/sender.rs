@@ -392,10 +392,11 @@ impl Sender {
     fn frame(&self, mut message: Message, wire: Option<Capabilities>, frames: &mut Frames) {
         self.stamp(&mut message, wire);
         self.life.counters.sent(&message.body);
-        let (head, raw) = message.into_parts(is_compact(wire));
+        let (mut head, raw) = message.into_parts(stream::HEADER, is_compact(wire));
         // Far below: data, CDBs and paths are bounded where they enter.
-        let header = stream::header(head.len() + raw.len()).expect("a message is at most 2 MiB");
-        frames.push([&header[..], &head].concat());
+        let header = stream::header(head.len() - stream::HEADER + raw.len()).expect("a message is at most 2 MiB");
+        head[..stream::HEADER].copy_from_slice(&header);
+        frames.push(head);
         frames.push(raw);
     }
 

@@ -48,7 +48,10 @@ impl TryFrom<Vec<u8>> for DevId {
     type Error = ParseError;
 
     fn try_from(bytes: Vec<u8>) -> Result<Self, ParseError> {
-        DevId::new(&bytes)
+        if bytes.is_empty() || bytes.len() > Self::MAX || bytes.contains(&0) {
+            return Err(ParseError::new("an identifier of 1 to 255 bytes without NUL"));
+        }
+        Ok(DevId(bytes))
     }
 }
 
@@ -58,10 +61,7 @@ impl DevId {
 
     /// 1 to 255 bytes, none of them NUL.
     pub fn new(bytes: &[u8]) -> Result<DevId, ParseError> {
-        if bytes.is_empty() || bytes.len() > Self::MAX || bytes.contains(&0) {
-            return Err(ParseError::new("an identifier of 1 to 255 bytes without NUL"));
-        }
-        Ok(DevId(bytes.to_vec()))
+        bytes.to_vec().try_into()
     }
 
     /// The bytes, without NUL.

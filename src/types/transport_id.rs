@@ -28,11 +28,12 @@ impl TransportId {
     }
 
     /// Any bytes a peer sent: 2 to 1024 bytes, no further check.
-    pub fn from_bytes(bytes: &[u8]) -> Result<TransportId, ParseError> {
+    pub fn from_bytes(bytes: impl Into<Vec<u8>>) -> Result<TransportId, ParseError> {
+        let bytes = bytes.into();
         if !(2..=1024).contains(&bytes.len()) {
             return Err(ParseError::new("a TransportID of 2 to 1024 bytes"));
         }
-        Ok(TransportId(bytes.to_vec()))
+        Ok(TransportId(bytes))
     }
 
     /// The bytes as in SPC.

@@ -298,7 +298,9 @@ fn checked_globals(mut globals: Fields) -> Result<NvList, Refusal> {
     }
     match globals.list.take("isnsserver") {
         None => {}
-        Some(value @ Value::StringArray(_)) if value.elements() <= ISNS_SERVERS_MAX => kept.push("isnsserver", value),
+        Some(Value::StringArray(servers)) if servers.len() <= ISNS_SERVERS_MAX => {
+            kept.push("isnsserver", Value::StringArray(servers));
+        }
         Some(_) => return Err(globals.wrong("isnsserver", "must be an array of at most 8 strings")),
     }
     globals.end()?;

@@ -5,7 +5,7 @@ use super::{
 };
 use crate::buffers;
 use crate::framework::Cdb;
-use crate::nvlist::{DecodeError, Limits, NvList, Value};
+use crate::nvlist::{self, DecodeError, Item, Limits, List};
 use crate::types::Guid;
 use std::fmt;
 
@@ -76,8 +76,8 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Message, MessageError> {
         Some((packed, raw)) => (packed, Some(raw)),
         None => (bytes, None),
     };
-    let list = NvList::unpack(packed, &Limits::MESSAGE).map_err(MessageError::List)?;
-    let mut fields = Fields(list);
+    let pairs = nvlist::check(packed, &Limits::MESSAGE).map_err(MessageError::List)?;
+    let mut fields = Fields::new(pairs.list());
     let kind = fields.u8("icm_msg_type").map_err(|_| MessageError::NoType)?;
     if usize::from(kind) >= Body::TYPES {
         return Err(MessageError::UnknownType(kind));
@@ -92,18 +92,24 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Message, MessageError> {
     })
 }
 
-/// A list whose pairs are taken out one by one. What nobody takes is unknown, and ignored.
-pub(super) struct Fields(pub(super) NvList);
+/// The pairs of a list, taken by name. What nobody takes is unknown, and ignored.
+pub(super) struct Fields<'a> {
+    all: List<'a>,
+    /// Behind the pair taken last: they are mostly taken in the order in which they came.
+    next: List<'a>,
+    /// The raw part of a compact frame, by the name of the pair that it stands for.
+    bulk: Option<(&'static str, Vec<u8>)>,
+}
 
 macro_rules! scalar {
-    ($name:ident, $optional:ident, $type:ty, $variant:ident) => {
+    ($name:ident, $optional:ident, $type:ty, $found:pat => $value:expr) => {
         pub(super) fn $name(&mut self, name: &'static str) -> Result<$type, MessageError> {
             self.$optional(name)?.ok_or(MessageError::Missing(name))
         }
 
         fn $optional(&mut self, name: &'static str) -> Result<Option<$type>, MessageError> {
-            match self.0.take(name) {
-                Some(Value::$variant(v)) => Ok(Some(v)),
+            match self.take(name) {
+                Some($found) => Ok(Some($value)),
                 Some(_) => Err(MessageError::Missing(name)),
                 None => Ok(None),
             }
@@ -111,17 +117,47 @@ macro_rules! scalar {
     };
 }
 
-impl Fields {
-    scalar!(u8, optional_u8, u8, UInt8);
-    scalar!(u16, optional_u16, u16, UInt16);
-    scalar!(u32, optional_u32, u32, UInt32);
-    scalar!(u64, optional_u64, u64, UInt64);
-    scalar!(array, optional_array, Vec<u8>, UInt8Array);
-    scalar!(text, optional_text, Vec<u8>, String);
-    scalar!(list, optional_list, NvList, List);
+impl<'a> Fields<'a> {
+    pub fn new(list: List<'a>) -> Fields<'a> {
+        Fields {
+            next: list.clone(),
+            all: list,
+            bulk: None,
+        }
+    }
+
+    scalar!(u8, optional_u8, u8, (Item::UInt8(v), _) => v);
+    scalar!(u16, optional_u16, u16, (Item::UInt16(v), _) => v);
+    scalar!(u32, optional_u32, u32, (Item::UInt32(v), _) => v);
+    scalar!(u64, optional_u64, u64, (Item::UInt64(v), _) => v);
+    scalar!(quads, optional_quads, &'a [[u8; 4]], (Item::UInt8Array(v), _) => v);
+    scalar!(text, optional_text, &'a [u8], (Item::String(v), _) => v);
+    scalar!(list, optional_list, List<'a>, (Item::List(..), inner) => inner);
+
+    fn take(&mut self, name: &str) -> Option<(Item<'a>, List<'a>)> {
+        let mut next = self.next.clone();
+        let found = next.find_name(name.as_bytes()).or_else(|| {
+            next = self.all.clone();
+            next.find_name(name.as_bytes())
+        })?;
+        self.next = next;
+        Some(found)
+    }
+
+    pub fn array(&mut self, name: &'static str) -> Result<Vec<u8>, MessageError> {
+        self.optional_array(name)?.ok_or(MessageError::Missing(name))
+    }
+
+    fn optional_array(&mut self, name: &'static str) -> Result<Option<Vec<u8>>, MessageError> {
+        match self.bulk.take_if(|(restored, _)| *restored == name) {
+            Some((_, data)) => Ok(Some(data)),
+            None => Ok(self.optional_quads(name)?.map(|quads| nvlist::bytes(quads).collect())),
+        }
+    }
 
     fn fixed<const N: usize>(&mut self, name: &'static str) -> Result<[u8; N], MessageError> {
-        self.array(name)?.try_into().map_err(|_| MessageError::Length(name))
+        let quads: &[[u8; 4]; N] = self.quads(name)?.try_into().map_err(|_| MessageError::Length(name))?;
+        Ok(quads.map(|quad| quad[3]))
     }
 
     fn guid(&mut self, name: &'static str) -> Result<Guid, MessageError> {
@@ -162,12 +198,12 @@ impl Fields {
             15 | 16 => "icx_data",
             _ => return Err(MessageError::Frame),
         };
-        if self.0.get(name).is_some() {
+        if self.all.has(name.as_bytes()) {
             return Err(MessageError::Frame);
         }
         let mut data = buffers::take(raw.len());
         data.extend_from_slice(raw);
-        self.0.push(name, Value::UInt8Array(data));
+        self.bulk = Some((name, data));
         Ok(())
     }
 
@@ -223,7 +259,7 @@ impl Fields {
         }
         Ok(Lun {
             guid,
-            provider,
+            provider: provider.to_vec(),
             cb_arg: self.cb_arg("icrl_cb_arg_len", "icrl_cb_arg")?,
             generation: self.optional_u64("icx_generation")?,
             access_state: self.optional_u8("icx_access_state")?,

@@ -1,7 +1,7 @@
 //! The nested lists that name ports (`alua-proxy.md` 3.5).
 
 use super::decode::{Fields, MessageError};
-use crate::nvlist::{NvList, Value};
+use crate::nvlist::{List, Packer};
 use crate::types::{DevId, TransportId};
 
 /// SCSI name string (SPC-4 7.8.6.10), the designator type of iSCSI, `wwn.` and `eui.` names.
@@ -41,28 +41,28 @@ impl PortId {
         }
     }
 
-    pub(super) fn list(&self) -> NvList {
+    pub(super) fn put(&self, list: &mut Packer<'_>) {
         let ident = self.ident.as_bytes();
-        let length = u8::try_from(ident.len()).expect("a DevId has at most 255 bytes");
-        let mut list = NvList::with_capacity(7);
-        list.push("protocol_id", Value::UInt8(self.protocol));
-        list.push("code_set", Value::UInt8(self.code_set));
-        list.push("piv", Value::UInt8(self.piv));
-        list.push("association", Value::UInt8(self.association));
-        list.push("ident_type", Value::UInt8(self.ident_type));
-        list.push("ident_length", Value::UInt8(length));
-        list.push("ident", Value::UInt8Array(ident.to_vec()));
-        list
+        list.u8("protocol_id", self.protocol);
+        list.u8("code_set", self.code_set);
+        list.u8("piv", self.piv);
+        list.u8("association", self.association);
+        list.u8("ident_type", self.ident_type);
+        list.u8(
+            "ident_length",
+            u8::try_from(ident.len()).expect("a DevId has at most 255 bytes"),
+        );
+        list.bytes("ident", ident);
     }
 
-    pub(super) fn from_list(list: NvList) -> Result<PortId, MessageError> {
-        let mut fields = Fields(list);
+    pub(super) fn from_list(list: List<'_>) -> Result<PortId, MessageError> {
+        let mut fields = Fields::new(list);
         let length = usize::from(fields.u8("ident_length")?);
         let bytes = fields.array("ident")?;
         if length != bytes.len() {
             return Err(MessageError::Length("ident"));
         }
-        let ident = DevId::new(&bytes).map_err(|_| MessageError::Value("ident"))?;
+        let ident = DevId::try_from(bytes).map_err(|_| MessageError::Value("ident"))?;
         Ok(PortId {
             protocol: fields.u8("protocol_id")?,
             code_set: fields.u8("code_set")?,
@@ -79,23 +79,23 @@ impl PortId {
 pub struct RemotePort(pub TransportId);
 
 impl RemotePort {
-    pub(super) fn list(&self) -> NvList {
+    pub(super) fn put(&self, list: &mut Packer<'_>) {
         let bytes = self.0.as_bytes();
-        let size = u16::try_from(bytes.len()).expect("a TransportID has at most 1024 bytes");
-        let mut list = NvList::with_capacity(2);
-        list.push("rport_tptid_sz", Value::UInt16(size));
-        list.push("rport_tptid", Value::UInt8Array(bytes.to_vec()));
-        list
+        list.u16(
+            "rport_tptid_sz",
+            u16::try_from(bytes.len()).expect("a TransportID has at most 1024 bytes"),
+        );
+        list.bytes("rport_tptid", bytes);
     }
 
-    pub(super) fn from_list(list: NvList) -> Result<RemotePort, MessageError> {
-        let mut fields = Fields(list);
+    pub(super) fn from_list(list: List<'_>) -> Result<RemotePort, MessageError> {
+        let mut fields = Fields::new(list);
         let size = usize::from(fields.u16("rport_tptid_sz")?);
         let bytes = fields.array("rport_tptid")?;
         if size != bytes.len() {
             return Err(MessageError::Length("rport_tptid"));
         }
-        TransportId::from_bytes(&bytes)
+        TransportId::from_bytes(bytes)
             .map(RemotePort)
             .map_err(|_| MessageError::Value("rport_tptid"))
     }

@@ -1,7 +1,7 @@
-//! From a message to its list, pairs in the order of the original encoder.
+//! From a message to its packed list, pairs in the order of the original encoder.
 
 use super::{Body, Lun, Message, Piece, PortId, RemotePort, ScsiCmd, ScsiData, ScsiStatus, Session, Sync};
-use crate::nvlist::{NvList, Value};
+use crate::nvlist::Packer;
 
 /// Where bulk data goes.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -12,11 +12,9 @@ pub(super) enum Payload {
     Outside,
 }
 
-/// Pairs of nearly all messages, at most.
-const PAIRS: usize = 24;
-
-pub(super) fn list(message: &Message, payload: Payload) -> NvList {
-    let mut out = Out(NvList::with_capacity(PAIRS));
+/// Appends the packed list of a message.
+pub(super) fn append(bytes: &mut Vec<u8>, message: &Message, payload: Payload) {
+    let mut out = Out(Packer::new(bytes));
     out.u8("icm_msg_type", message.body.number());
     out.u64("icm_msgid", message.id);
     match &message.body {
@@ -68,23 +66,23 @@ pub(super) fn list(message: &Message, payload: Payload) -> NvList {
         }
     }
     out.extensions(message);
-    out.0
+    out.0.finish();
 }
 
-struct Out(NvList);
+struct Out<'a>(Packer<'a>);
 
-impl Out {
+impl Out<'_> {
     fn u8(&mut self, name: &str, n: u8) {
-        self.0.push(name, Value::UInt8(n));
+        self.0.u8(name, n);
     }
     fn u16(&mut self, name: &str, n: u16) {
-        self.0.push(name, Value::UInt16(n));
+        self.0.u16(name, n);
     }
     fn u32(&mut self, name: &str, n: u32) {
-        self.0.push(name, Value::UInt32(n));
+        self.0.u32(name, n);
     }
     fn u64(&mut self, name: &str, n: u64) {
-        self.0.push(name, Value::UInt64(n));
+        self.0.u64(name, n);
     }
     fn optional_u64(&mut self, name: &str, n: Option<u64>) {
         if let Some(n) = n {
@@ -92,7 +90,7 @@ impl Out {
         }
     }
     fn bytes(&mut self, name: &str, bytes: &[u8]) {
-        self.0.push(name, Value::UInt8Array(bytes.to_vec()));
+        self.0.bytes(name, bytes);
     }
     fn unless_empty(&mut self, name: &str, bytes: &[u8]) {
         if !bytes.is_empty() {
@@ -100,10 +98,10 @@ impl Out {
         }
     }
     fn port(&mut self, name: &str, port: &PortId) {
-        self.0.push(name, Value::List(port.list()));
+        self.0.list(name, |list| port.put(list));
     }
     fn remote(&mut self, name: &str, remote: &RemotePort) {
-        self.0.push(name, Value::List(remote.list()));
+        self.0.list(name, |list| remote.put(list));
     }
     fn cb_arg(&mut self, length_name: &str, name: &str, cb_arg: &[u8]) {
         self.u16(length_name, length16(cb_arg));
@@ -112,8 +110,7 @@ impl Out {
 
     fn lun(&mut self, lun: &Lun) {
         self.bytes("icrl_lun_id", &lun.guid.0);
-        self.0
-            .push("icrl_lu_provider_name", Value::String(lun.provider.clone()));
+        self.0.string("icrl_lu_provider_name", &lun.provider);
         self.cb_arg("icrl_cb_arg_len", "icrl_cb_arg", &lun.cb_arg);
         self.optional_u64("icx_generation", lun.generation);
         if let Some(state) = lun.access_state {

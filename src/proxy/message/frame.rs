@@ -7,29 +7,25 @@
 use super::MessageError;
 
 const MAGIC: [u8; 4] = [2, 0, 0, 0];
-const HEADER: usize = 16;
+/// Bytes before the list.
+pub(super) const HEADER: usize = 16;
 
-/// All of a frame that stands before its raw part.
-pub(super) fn head(list: &[u8], raw: &[u8]) -> Vec<u8> {
-    let length = |part: &[u8]| {
-        u32::try_from(part.len())
+/// What stands before a list of so many bytes, and the raw part behind it.
+pub(super) fn header(list: usize, raw: &[u8]) -> [u8; HEADER] {
+    let length = |bytes: usize| {
+        u32::try_from(bytes)
             .expect("a message is far below 4 GiB")
             .to_be_bytes()
     };
-    let mut out = Vec::with_capacity(HEADER + list.len());
-    out.extend_from_slice(&MAGIC);
-    out.extend_from_slice(&length(list));
-    out.extend_from_slice(&length(raw));
-    out.extend_from_slice(&crc32c::crc32c(raw).to_be_bytes());
-    out.extend_from_slice(list);
-    out
-}
-
-pub(super) fn join(list: &[u8], raw: &[u8]) -> Vec<u8> {
-    let mut out = head(list, raw);
-    out.reserve_exact(raw.len());
-    out.extend_from_slice(raw);
-    out
+    let fields = [
+        MAGIC,
+        length(list),
+        length(raw.len()),
+        crc32c::crc32c(raw).to_be_bytes(),
+    ];
+    let mut header = [0; HEADER];
+    header.as_chunks_mut::<4>().0.copy_from_slice(&fields);
+    header
 }
 
 /// List and raw part.

@@ -15,7 +15,9 @@ pub use decode::{MAX_MESSAGE, MessageError};
 pub use devid::{PortId, RemotePort};
 pub use handshake::{Capabilities, Handshake};
 
+use crate::buffers;
 use crate::types::Guid;
+use encode::Payload;
 
 /// One interconnect message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -317,30 +319,45 @@ impl Message {
 
     /// The bytes that every receiver understands: a packed nvlist.
     pub fn encode(&self) -> Vec<u8> {
-        encode::list(self, encode::Payload::Inside).pack()
+        self.pack(0, false).0
     }
 
     /// The bytes for a receiver with capability 0: bulk data in a compact frame, anything else as [`Message::encode`].
     pub fn encode_compact(&self) -> Vec<u8> {
-        match self.body.bulk() {
-            Some(data) if !data.is_empty() => {
-                let list = encode::list(self, encode::Payload::Outside).pack();
-                frame::join(&list, data)
-            }
-            _ => self.encode(),
-        }
+        let (mut bytes, raw) = self.pack(0, true);
+        bytes.extend_from_slice(raw);
+        bytes
     }
 
     /// The bytes of [`Message::encode_compact`] or [`Message::encode`] in two parts, of which the second is the bulk data
-    /// itself, not a copy, or empty.
-    pub fn into_parts(self, compact: bool) -> (Vec<u8>, Vec<u8>) {
-        match self.body.bulk() {
-            Some(data) if compact && !data.is_empty() => {
-                let head = frame::head(&encode::list(&self, encode::Payload::Outside).pack(), data);
-                (head, self.body.into_bulk())
-            }
-            _ => (self.encode(), Vec::new()),
+    /// itself, not a copy, or empty. Before the first are `ahead` bytes of 0 for what is to stand there.
+    pub fn into_parts(self, ahead: usize, compact: bool) -> (Vec<u8>, Vec<u8>) {
+        let (head, raw) = self.pack(ahead, compact);
+        match raw.is_empty() {
+            true => (head, Vec::new()),
+            false => (head, self.body.into_bulk()),
         }
+    }
+
+    /// As [`Message::into_parts`].
+    fn pack(&self, ahead: usize, compact: bool) -> (Vec<u8>, &[u8]) {
+        /// Nearly all lists without bulk data are shorter.
+        const LIST: usize = 3 << 10;
+        let bulk = self.body.bulk().unwrap_or_default();
+        if !compact || bulk.is_empty() {
+            // A byte of data takes four (3.1.4).
+            let mut bytes = buffers::take(ahead + LIST + 4 * bulk.len());
+            bytes.resize(ahead, 0);
+            encode::append(&mut bytes, self, Payload::Inside);
+            return (bytes, &[]);
+        }
+        let list = ahead + frame::HEADER;
+        let mut bytes = buffers::take(list + LIST);
+        bytes.resize(list, 0);
+        encode::append(&mut bytes, self, Payload::Outside);
+        let header = frame::header(bytes.len() - list, bulk);
+        bytes[ahead..list].copy_from_slice(&header);
+        (bytes, bulk)
     }
 
     /// Reads either form.

@@ -225,7 +225,7 @@ fn spec_i_pt_without_isid() {
     let mut id = vec![0x05, 0, 0, 32];
     id.extend_from_slice(name);
     id.resize(36, 0);
-    let id = TransportId::from_bytes(&id).unwrap();
+    let id = TransportId::from_bytes(id).unwrap();
     let mut bytes = [0; 24];
     bytes[15] = 7;
     bytes[20] = 0x08;

@@ -24,8 +24,11 @@ impl Capabilities {
     pub const WRITES: Capabilities = Capabilities(1 << 4);
     /// Requests about the nodes themselves (NODE_REQUEST, NODE_REPLY).
     pub const EXCHANGE: Capabilities = Capabilities(1 << 5);
-    /// All of the above.
+    /// All of the above: what a node can do whatever the way to its peer.
     pub const ALL: Capabilities = Capabilities(0x3f);
+    /// Compact frames without checksum. A reply says so when the probe came in records of TLS that the node opened itself, and
+    /// it holds for that connection alone.
+    pub const SEALED: Capabilities = Capabilities(1 << 6);
 
     /// True when all of `other` is there.
     pub const fn has(self, other: Capabilities) -> bool {

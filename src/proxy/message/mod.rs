@@ -11,6 +11,7 @@ mod handshake;
 #[cfg(test)]
 mod tests;
 
+use decode::MAX_DATA;
 pub use decode::{MAX_MESSAGE, MessageError};
 pub use devid::{PortId, RemotePort};
 pub use handshake::{Capabilities, Handshake};
@@ -26,6 +27,15 @@ pub struct Message {
     pub body: Body,
     /// What only our nodes send, in any message.
     pub extensions: Extensions,
+}
+
+/// What keeps the bulk data of a message from damage on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Integrity {
+    /// The checksum in its compact frame.
+    Checksum,
+    /// The records of TLS that carry it: a compact frame may have 0 instead of the checksum (capability 6).
+    Records,
 }
 
 /// Pairs of ours that any message may carry.
@@ -316,11 +326,12 @@ impl Message {
     }
 
     /// The bytes of [`Message::encode_compact`] or [`Message::encode`] in two parts, of which the second is the bulk data
-    /// itself, not a copy, or empty.
-    pub fn into_parts(self, compact: bool) -> (Vec<u8>, Vec<u8>) {
+    /// itself, not a copy, or empty. With [`Integrity::Records`] a compact frame has no checksum.
+    pub fn into_parts(self, compact: bool, integrity: Integrity) -> (Vec<u8>, Vec<u8>) {
         match self.body.bulk() {
             Some(data) if compact && !data.is_empty() => {
-                let head = frame::head(&encode::list(&self, encode::Payload::Outside).pack(), data);
+                let list = encode::list(&self, encode::Payload::Outside).pack();
+                let head = frame::head(&list, data, integrity);
                 (head, self.body.into_bulk())
             }
             _ => (self.encode(), Vec::new()),
@@ -329,7 +340,22 @@ impl Message {
 
     /// Reads either form.
     pub fn decode(bytes: &[u8]) -> Result<Message, MessageError> {
-        decode::decode(bytes)
+        decode::decode(bytes, Vec::new(), Integrity::Checksum)
+    }
+
+    /// Reads either form in two parts: the second is the raw part of a compact frame, which becomes the bulk data itself, or
+    /// empty, and then the first is the whole message.
+    pub fn from_parts(head: &[u8], raw: Vec<u8>, integrity: Integrity) -> Result<Message, MessageError> {
+        decode::decode(head, raw, integrity)
+    }
+
+    /// As many bytes of a message as [`Message::raw_length`] looks at.
+    pub const BEGINNING: usize = frame::HEADER;
+
+    /// Length of the raw part at the end of a message of `length` bytes with this beginning, at most 1 MiB. 0: it has none, or
+    /// what the beginning says does not fit, which the decoder refuses.
+    pub fn raw_length(beginning: &[u8], length: usize) -> usize {
+        frame::raw_length(beginning, length)
     }
 }
 

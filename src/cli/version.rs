@@ -22,6 +22,7 @@ pub fn print(rest: &[String], console: &mut Console<'_>) {
 }
 
 fn long() -> [(&'static str, String); 8] {
+    let capabilities = Capabilities::ALL.with(Capabilities::SEALED);
     let build = if cfg!(debug_assertions) { "debug" } else { "release" };
     [
         ("Release", env!("CARGO_PKG_VERSION").to_owned()),
@@ -30,7 +31,7 @@ fn long() -> [(&'static str, String); 8] {
             format!("{} {} {build}", std::env::consts::OS, std::env::consts::ARCH),
         ),
         ("Requests to stmfd", service::PROTOCOL_VERSION.to_string()),
-        ("Peer Capabilities", format!("0x{:x}", Capabilities::ALL.0)),
+        ("Peer Capabilities", format!("0x{:x}", capabilities.0)),
         ("Stored Config", store::SCHEMA_VERSION.to_string()),
         ("Ownership Record", ownership::VERSION.to_string()),
         ("Exported Config", stmfadm::EXPORT_VERSION.to_string()),

@@ -1,7 +1,8 @@
 use super::counters::count;
 use super::dispatcher::Dispatcher;
 use super::engine::{Class, own_handshake};
-use super::message::{Body, Handshake, Message};
+use super::lane::Lane;
+use super::message::{Body, Capabilities, Handshake, Integrity, Message};
 use super::provider::Shared;
 use super::queue::Event;
 use super::sender::Sender;
@@ -22,18 +23,18 @@ impl Entrance {
         Dispatcher::help(&self.dispatcher, &self.shared.queue);
     }
 
-    /// Leaves a message of the peer for [`Entrance::help`].
-    pub fn leave(&self, sender: &Sender, bytes: &[u8]) -> Result<(), Status> {
+    /// Leaves a message of the peer for [`Entrance::help`]; its parts as for [`Message::from_parts`], and the lane that it came
+    /// through, if it did.
+    pub fn leave(&self, sender: &Sender, lane: Option<&Lane>, head: &[u8], raw: Vec<u8>) -> Result<(), Status> {
         let counters = &self.shared.life.counters;
-        let message = match Message::decode(bytes) {
+        let integrity = lane.map_or(Integrity::Checksum, Lane::integrity);
+        let length = head.len() + raw.len();
+        let message = match Message::from_parts(head, raw, integrity) {
             Ok(message) => message,
             Err(error) if error.is_malformed() => {
                 count(&counters.refused);
                 let limiter = &self.shared.life.limiter;
-                limiter.warn(format_args!(
-                    "{} bytes of the peer are no message: {error}",
-                    bytes.len()
-                ));
+                limiter.warn(format_args!("{length} bytes of the peer are no message: {error}"));
                 return Err(Status::PostMsgFailed);
             }
             Err(error) => {
@@ -51,7 +52,14 @@ impl Entrance {
         counters.received(&message.body);
         let limit = self.shared.life.config.receive_queue;
         let echo = match (&message.body, enabled) {
-            (Body::EchoRequest(data), Some(node)) => Some(self.echo(data, node)),
+            (Body::EchoRequest(data), Some(node)) => Some(self.echo(data, node, integrity)),
+            (Body::EchoReply(data), _) => {
+                let there = Handshake::from_reply(data).map(|peer| peer.capabilities);
+                if let Some(lane) = lane.filter(|_| there.is_some_and(|peer| peer.has(Capabilities::SEALED))) {
+                    lane.set_sealed_there();
+                }
+                None
+            }
             _ => None,
         };
         let event = Event::Message(sender.door(), message);
@@ -69,11 +77,15 @@ impl Entrance {
         Ok(())
     }
 
-    fn echo(&self, data: &[u8], node: NodeId) -> Vec<u8> {
-        match Handshake::from_probe(data) {
-            Some(probe) => own_handshake(self.shared.life.seeds, node, probe.nonce).reply(),
-            None => data.to_vec(),
+    fn echo(&self, data: &[u8], node: NodeId, integrity: Integrity) -> Vec<u8> {
+        let Some(probe) = Handshake::from_probe(data) else {
+            return data.to_vec();
+        };
+        let mut own = own_handshake(self.shared.life.seeds, node, probe.nonce);
+        if integrity == Integrity::Records {
+            own.capabilities = own.capabilities.with(Capabilities::SEALED);
         }
+        own.reply()
     }
 }
 

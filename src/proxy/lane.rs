@@ -1,17 +1,31 @@
+use super::message::Integrity;
 use super::sealed::{Cipher, Keys};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{ControlMessage, MsgFlags, Shutdown, recv, sendmsg, shutdown};
+use parking_lot::Mutex;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A look around during a long wait, milliseconds.
 const LOOK: u16 = 1000;
+
+/// Bytes received at once, at most.
+const AT_ONCE: usize = 128 << 10;
 
 /// A stream socket that carries messages both ways, framed as [`super::stream`] says: a way to the peer beside the door for
 /// the daemon that installed the door (our `stmfproxy`). With keys of a TLS connection, the socket carries its records.
 pub(super) struct Lane {
     socket: OwnedFd,
-    cipher: Option<Cipher>,
+    records: Records,
+    /// The peer receives what goes through here from records of TLS, and knows that.
+    sealed_there: AtomicBool,
+}
+
+enum Records {
+    /// None; where bytes are received.
+    Plain(Mutex<Box<[u8]>>),
+    Sealed(Box<Cipher>),
 }
 
 impl Lane {
@@ -21,32 +35,65 @@ impl Lane {
         match getsockopt(&socket, sockopt::SockType)? {
             SockType::Stream => Ok(Lane {
                 socket,
-                cipher: keys.map(Cipher::new).transpose()?,
+                records: match keys {
+                    None => Records::Plain(Mutex::new(vec![0; AT_ONCE].into())),
+                    Some(keys) => Records::Sealed(Box::new(Cipher::new(keys)?)),
+                },
+                sealed_there: AtomicBool::new(false),
             }),
             _ => Err(io::ErrorKind::InvalidInput.into()),
         }
     }
 
-    /// Waits for bytes, or `WouldBlock`; 0 at the end. One thread at a time. When the room was not filled, what comes next shows
-    /// in the descriptor.
-    pub fn receive(&self, room: &mut [u8], wait: bool) -> io::Result<usize> {
-        let Some(cipher) = &self.cipher else {
-            return self.receive_raw(room, wait);
-        };
-        loop {
-            let received = cipher.receive(room, |room| self.receive_raw(room, wait));
-            if let Some(count) = received.inspect_err(tell)? {
-                return Ok(count);
-            }
+    /// What keeps the messages from damage that are received here.
+    pub fn integrity(&self) -> Integrity {
+        match self.records {
+            Records::Plain(_) => Integrity::Checksum,
+            Records::Sealed(_) => Integrity::Records,
         }
+    }
+
+    /// What keeps the messages from damage that are sent here, all the way to who decodes them: behind the records of this
+    /// side, the peer's `stmfproxy` may hand messages on one by one.
+    pub fn integrity_there(&self) -> Integrity {
+        match self.sealed_there.load(Ordering::Relaxed) {
+            true => self.integrity(),
+            false => Integrity::Checksum,
+        }
+    }
+
+    /// The peer has told through this lane that records bring him what he takes out of it.
+    pub fn set_sealed_there(&self) {
+        self.sealed_there.store(true, Ordering::Relaxed);
+    }
+
+    /// Waits for bytes, or `WouldBlock`, and hands what they hold to `sink`, in pieces: all of it, or nothing if a record is not
+    /// whole. `None` at the end; true when there may be more. One thread at a time.
+    pub fn receive(&self, wait: bool, mut sink: impl FnMut(&[u8])) -> io::Result<Option<bool>> {
+        let mut more = false;
+        let mut receive = |room: &mut [u8]| {
+            let count = self.receive_raw(room, wait)?;
+            more = count == room.len();
+            Ok(count)
+        };
+        let goes_on = match &self.records {
+            Records::Plain(room) => {
+                let mut room = room.lock();
+                let count = receive(&mut room)?;
+                sink(&room[..count]);
+                count > 0
+            }
+            Records::Sealed(cipher) => cipher.receive(receive, sink).inspect_err(tell)?,
+        };
+        Ok(goes_on.then_some(more))
     }
 
     /// Sends what there is room for; `WouldBlock` when there is none. The next pieces must begin with what was not sent: it may
     /// be sealed already.
     pub fn send(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        match &self.cipher {
-            None => self.send_raw(pieces),
-            Some(cipher) => cipher.send(pieces, |records| self.send_raw(records)).inspect_err(tell),
+        match &self.records {
+            Records::Plain(_) => self.send_raw(pieces),
+            Records::Sealed(cipher) => cipher.send(pieces, |records| self.send_raw(records)).inspect_err(tell),
         }
     }
 

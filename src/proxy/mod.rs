@@ -12,6 +12,7 @@
 //! waits for another node. A lane is read by the thread that its owner gave, or by the one that forwards (`reader`).
 #![forbid(unsafe_code)]
 
+pub mod assembler;
 pub mod codes;
 mod config;
 mod counters;

@@ -188,7 +188,7 @@ impl Proxy {
     /// disabled; a well-formed message that this node does not understand is dropped and counted (ruling 1).
     pub fn post(&self, id: u32, bytes: &[u8]) -> Result<(), Status> {
         let sender = self.installed(id).ok_or(Status::InvalidArg)?;
-        let taken = self.entrance.leave(&sender, bytes);
+        let taken = self.entrance.leave(&sender, None, bytes, Vec::new());
         self.entrance.help();
         taken
     }

@@ -1,8 +1,7 @@
+use super::assembler::Assembler;
 use super::entrance::Entrance;
 use super::lane::Lane;
-use super::message::MAX_MESSAGE;
 use super::sender::Sender;
-use super::stream::Decoder;
 use crate::framework::watch::{Source, Watcher};
 use parking_lot::{Condvar, Mutex};
 use std::io;
@@ -27,7 +26,7 @@ pub(super) struct Reader {
 }
 
 struct Lent {
-    decoder: Decoder,
+    assembler: Assembler,
     to: Arc<dyn Watcher>,
     /// The watcher has come since the own thread looked.
     used: bool,
@@ -53,13 +52,13 @@ impl Reader {
 
     /// Until the stream ends: how. `received` came before.
     pub fn run(self: &Arc<Reader>, received: &[u8]) -> io::Result<()> {
-        let mut decoder = Decoder::new(MAX_MESSAGE);
-        decoder.push(received);
-        self.handle(&mut decoder)?;
-        while self.take_in(&mut decoder, true)?.is_some() {
+        let mut assembler = Assembler::default();
+        self.handle(&mut assembler, received)?;
+        self.entrance.help();
+        while self.take_in(&mut assembler, true)?.is_some() {
             while let Some(watcher) = self.entrance.shared.forwarder.take() {
-                let back = self.lend(decoder, watcher);
-                decoder = back.decoder;
+                let back = self.lend(assembler, watcher);
+                assembler = back.assembler;
                 if let State::Back(Some(end)) = back.state {
                     return end;
                 }
@@ -69,9 +68,9 @@ impl Reader {
     }
 
     /// Until the watcher gives it back, or does not come.
-    fn lend(self: &Arc<Reader>, decoder: Decoder, watcher: Arc<dyn Watcher>) -> Lent {
+    fn lend(self: &Arc<Reader>, assembler: Assembler, watcher: Arc<dyn Watcher>) -> Lent {
         *self.lent.lock() = Some(Lent {
-            decoder,
+            assembler,
             to: watcher.clone(),
             used: false,
             state: State::Lent,
@@ -89,32 +88,37 @@ impl Reader {
         }
     }
 
-    /// Receives once and handles what came; `None` at the end. True when there may be more that the descriptor does not show.
-    /// `WouldBlock`: there is nothing, and it is not to wait.
-    fn take_in(&self, decoder: &mut Decoder, wait: bool) -> io::Result<Option<bool>> {
-        let room = decoder.room();
-        let size = room.len();
-        let count = self.lane.receive(room, wait)?;
-        match count {
-            0 if decoder.is_partial() => return Err(io::ErrorKind::UnexpectedEof.into()),
-            0 => return Ok(None),
-            _ => decoder.received(count),
+    /// Receives once and handles what came; `None` at the end. True when there may be more. `WouldBlock`: there is nothing, and
+    /// it is not to wait.
+    fn take_in(&self, assembler: &mut Assembler, wait: bool) -> io::Result<Option<bool>> {
+        let (mut came, mut handled) = (false, Ok(()));
+        let received = self.lane.receive(wait, |bytes| {
+            came = true;
+            if handled.is_ok() {
+                handled = self.handle(assembler, bytes);
+            }
+        });
+        if came {
+            self.entrance.help();
         }
-        self.handle(decoder)?;
-        Ok(Some(count == size))
+        handled?;
+        match received? {
+            None if assembler.is_partial() => Err(io::ErrorKind::UnexpectedEof.into()),
+            received => Ok(received),
+        }
     }
 
-    fn handle(&self, decoder: &mut Decoder) -> io::Result<()> {
+    /// What is left for the entrance afterwards is far less than makes [`super::queue::Queue::leave`] wait.
+    fn handle(&self, assembler: &mut Assembler, mut bytes: &[u8]) -> io::Result<()> {
         let mut left = 0;
-        while let Some(bytes) = decoder.next_message().map_err(io::Error::other)? {
+        while let Some((head, raw)) = assembler.next(&mut bytes).map_err(io::Error::other)? {
             // Refused ones have been counted and told; the peer is not told (H29).
-            let _ = self.entrance.leave(&self.sender, bytes);
+            let _ = self.entrance.leave(&self.sender, Some(&self.lane), head, raw);
             left += 1;
             if left % AT_ONCE == 0 {
                 self.entrance.help();
             }
         }
-        self.entrance.help();
         Ok(())
     }
 }
@@ -131,7 +135,7 @@ impl Source for Reader {
         };
         lent.used = true;
         let end = loop {
-            match self.take_in(&mut lent.decoder, false) {
+            match self.take_in(&mut lent.assembler, false) {
                 Ok(Some(true)) => {}
                 Ok(Some(false)) => break None,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break None,

@@ -360,7 +360,7 @@ impl Sender {
             }
             let sent = MutexGuard::unlocked(&mut state, || {
                 for (message, wire) in batch {
-                    self.frame(message, wire, &mut frames);
+                    self.frame(message, wire, lane, &mut frames);
                 }
                 frames.send(lane)
             });
@@ -389,10 +389,10 @@ impl Sender {
     }
 
     /// One message for the lane.
-    fn frame(&self, mut message: Message, wire: Option<Capabilities>, frames: &mut Frames) {
+    fn frame(&self, mut message: Message, wire: Option<Capabilities>, lane: &Lane, frames: &mut Frames) {
         self.stamp(&mut message, wire);
         self.life.counters.sent(&message.body);
-        let (mut head, raw) = message.into_parts(stream::HEADER, is_compact(wire));
+        let (mut head, raw) = message.into_parts(stream::HEADER, is_compact(wire), lane.integrity_there());
         // Far below: data, CDBs and paths are bounded where they enter.
         let header = stream::header(head.len() - stream::HEADER + raw.len()).expect("a message is at most 2 MiB");
         head[..stream::HEADER].copy_from_slice(&header);

@@ -39,16 +39,20 @@ pub fn header(length: usize) -> Result<[u8; HEADER], InvalidLength> {
     }
 }
 
-/// Room for what is received at once, at least.
-const ROOM: usize = 128 << 10;
+/// The bytes behind this header, of which there are at most `limit`.
+pub fn length(header: [u8; HEADER], limit: usize) -> Result<usize, InvalidLength> {
+    let length = usize::try_from(u32::from_be_bytes(header)).map_err(|_| InvalidLength(usize::MAX))?;
+    match length {
+        1.. if length <= limit => Ok(length),
+        _ => Err(InvalidLength(length)),
+    }
+}
 
 /// Bytes in, messages out.
 pub struct Decoder {
     buffer: Vec<u8>,
     /// What stands before this was handed out.
     start: usize,
-    /// What stands behind this is room.
-    end: usize,
     limit: usize,
 }
 
@@ -58,7 +62,6 @@ impl Decoder {
         Decoder {
             buffer: Vec::new(),
             start: 0,
-            end: 0,
             limit,
         }
     }
@@ -68,40 +71,15 @@ impl Decoder {
         self.limit = limit;
     }
 
-    /// Where the next bytes are to be received; then [`Decoder::received`].
-    pub fn room(&mut self) -> &mut [u8] {
-        self.room_for(ROOM)
-    }
-
-    fn room_for(&mut self, count: usize) -> &mut [u8] {
-        if self.start == self.end {
-            (self.start, self.end) = (0, 0);
-        }
-        if self.buffer.len() - self.end < count {
-            self.buffer.copy_within(self.start..self.end, 0);
-            (self.start, self.end) = (0, self.end - self.start);
-        }
-        if self.buffer.len() - self.end < count {
-            // Grows with what has arrived, not with the length that a frame claims to have.
-            self.buffer.resize(2 * (self.end + count), 0);
-        }
-        &mut self.buffer[self.end..]
-    }
-
-    /// So many bytes are in the room now.
-    pub fn received(&mut self, count: usize) {
-        self.end = self.buffer.len().min(self.end + count);
-    }
-
-    /// Appends what was received elsewhere.
+    /// Appends what was received.
     pub fn push(&mut self, bytes: &[u8]) {
-        self.room_for(bytes.len())[..bytes.len()].copy_from_slice(bytes);
-        self.received(bytes.len());
+        self.buffer.drain(..std::mem::take(&mut self.start));
+        self.buffer.extend_from_slice(bytes);
     }
 
     /// What was received and not handed out.
     pub fn rest(&self) -> &[u8] {
-        &self.buffer[self.start..self.end]
+        &self.buffer[self.start..]
     }
 
     /// The next complete message; `None`: more bytes are needed. After an error the stream is out of step for good.
@@ -109,10 +87,7 @@ impl Decoder {
         let Some((header, rest)) = self.rest().split_first_chunk::<HEADER>() else {
             return Ok(None);
         };
-        let length = usize::try_from(u32::from_be_bytes(*header)).map_err(|_| InvalidLength(usize::MAX))?;
-        if length == 0 || length > self.limit {
-            return Err(InvalidLength(length));
-        }
+        let length = length(*header, self.limit)?;
         if rest.len() < length {
             return Ok(None);
         }
@@ -123,7 +98,7 @@ impl Decoder {
 
     /// True in the middle of a frame: a stream must not end here.
     pub fn is_partial(&self) -> bool {
-        self.start < self.end
+        self.start < self.buffer.len()
     }
 }
 

@@ -98,7 +98,7 @@ fn clone(stream: &TcpStream) -> TcpStream {
 
 /// Frames, until either end is gone.
 fn carry(mut from: TcpStream, mut to: &TcpStream, state: &State) {
-    let mut decoder = Decoder::new(MAX_MESSAGE);
+    let (mut decoder, mut room) = (Decoder::new(MAX_MESSAGE), vec![0; 128 << 10]);
     loop {
         while let Some(message) = decoder.next_message().expect("frames") {
             state.pass(message.len());
@@ -106,8 +106,8 @@ fn carry(mut from: TcpStream, mut to: &TcpStream, state: &State) {
                 return;
             }
         }
-        match from.read(decoder.room()) {
-            Ok(count) if count > 0 => decoder.received(count),
+        match from.read(&mut room) {
+            Ok(count) if count > 0 => decoder.push(&room[..count]),
             _ => return state.pass(0),
         }
     }

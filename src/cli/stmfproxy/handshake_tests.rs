@@ -7,7 +7,6 @@ use super::tls_tests::{Node, member};
 use crate::proxy::sealed::{Cipher, lend, take};
 use proptest::prelude::*;
 use rustls::Connection;
-use std::cell::RefCell;
 use std::io::{self, IoSlice, Read, Write};
 
 /// The ends of one pair: ours, and the one of rustls.
@@ -87,20 +86,19 @@ fn shake(ours_listens: bool, piece: usize, early: &[u8], begun: usize) -> (Ciphe
 }
 
 fn receive(cipher: &Cipher, stream: &[u8], piece: usize) -> io::Result<Vec<u8>> {
-    let (mut data, mut room) = (Vec::new(), vec![0; 50_000]);
-    let rest = RefCell::new(stream);
+    let (mut data, mut rest) = (Vec::new(), stream);
     loop {
-        let received = cipher.receive(&mut room, |space| {
-            let mut rest = rest.borrow_mut();
-            let count = piece.min(space.len()).min(rest.len());
-            space[..count].copy_from_slice(&rest[..count]);
-            *rest = &rest[count..];
-            Ok(count)
-        })?;
-        match received {
-            Some(0) => return Ok(data),
-            Some(count) => data.extend_from_slice(&room[..count]),
-            None => {}
+        let goes_on = cipher.receive(
+            |space| {
+                let count = piece.min(space.len()).min(rest.len());
+                space[..count].copy_from_slice(&rest[..count]);
+                rest = &rest[count..];
+                Ok(count)
+            },
+            |plain| data.extend_from_slice(plain),
+        )?;
+        if !goes_on {
+            return Ok(data);
         }
     }
 }

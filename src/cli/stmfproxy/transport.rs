@@ -91,24 +91,26 @@ impl Transport {
         self.stream.set_write_timeout(None)
     }
 
-    /// Waits for bytes and gives `sink` what they hold, which may be nothing yet; a stream that ends is `UnexpectedEof`.
+    /// Waits for bytes and gives `sink` what they hold, in pieces, which may be nothing yet; a stream that ends is
+    /// `UnexpectedEof`. A plain one is received into the buffer.
     pub fn receive(&self, buffer: &mut [u8], mut sink: impl FnMut(&[u8])) -> io::Result<()> {
-        let received = match &self.tls {
-            None => read(&self.stream, buffer).map(Some),
+        let goes_on = match &self.tls {
+            None => {
+                let count = read(&self.stream, buffer)?;
+                sink(&buffer[..count]);
+                count > 0
+            }
             Some(sealed) => {
                 let cipher = sealed.cipher.read();
                 let cipher = cipher.as_ref().ok_or(io::ErrorKind::NotConnected)?;
-                cipher
-                    .receive(buffer, |room| read(&self.stream, room))
-                    .map_err(explained)
+                let received = cipher.receive(|room| read(&self.stream, room), sink);
+                received.map_err(explained)?
             }
         };
-        match received? {
-            Some(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Some(count) => sink(&buffer[..count]),
-            None => {}
+        match goes_on {
+            true => Ok(()),
+            false => Err(io::ErrorKind::UnexpectedEof.into()),
         }
-        Ok(())
     }
 
     /// Writes whole frames, in order.

@@ -1,9 +1,9 @@
 //! From bytes to a message, strict (`alua-proxy.md` 3.1.5, `c-clients.md` chapter 5).
 
 use super::{
-    Body, Extensions, Lun, Message, Piece, PortId, RemotePort, ScsiCmd, ScsiData, ScsiStatus, Session, Sync, frame,
+    Body, Extensions, Integrity, Lun, Message, Piece, PortId, RemotePort, ScsiCmd, ScsiData, ScsiStatus, Session, Sync,
+    frame,
 };
-use crate::buffers;
 use crate::framework::Cdb;
 use crate::nvlist::{self, DecodeError, Item, Limits, List};
 use crate::types::Guid;
@@ -12,7 +12,7 @@ use std::fmt;
 /// Longest message accepted (8.1); longer ones never reach the decoder.
 pub const MAX_MESSAGE: usize = 16 << 20;
 /// Longest data accepted in one SCSI_DATA or as immediate data (8.1).
-const MAX_DATA: usize = 1 << 20;
+pub(super) const MAX_DATA: usize = 1 << 20;
 /// Longest cb_arg: a path and its NUL (8.1).
 const MAX_CB_ARG: usize = 4096;
 /// Longest name of an LU provider.
@@ -68,13 +68,13 @@ impl fmt::Display for MessageError {
 
 impl std::error::Error for MessageError {}
 
-pub(super) fn decode(bytes: &[u8]) -> Result<Message, MessageError> {
-    if bytes.is_empty() || bytes.len() > MAX_MESSAGE {
+pub(super) fn decode(head: &[u8], raw: Vec<u8>, integrity: Integrity) -> Result<Message, MessageError> {
+    if head.is_empty() || head.len() + raw.len() > MAX_MESSAGE {
         return Err(MessageError::Size);
     }
-    let (packed, raw) = match frame::split(bytes)? {
+    let (packed, raw) = match frame::open(head, raw, integrity)? {
         Some((packed, raw)) => (packed, Some(raw)),
-        None => (bytes, None),
+        None => (head, None),
     };
     let pairs = nvlist::check(packed, &Limits::MESSAGE).map_err(MessageError::List)?;
     let mut fields = Fields::new(pairs.list());
@@ -191,7 +191,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Puts the raw part of a compact frame back where it was left out.
-    fn restore_bulk(&mut self, kind: u8, raw: &[u8]) -> Result<(), MessageError> {
+    fn restore_bulk(&mut self, kind: u8, raw: Vec<u8>) -> Result<(), MessageError> {
         let name = match kind {
             4 => "icsc_immed_data",
             5 => "icsd_data",
@@ -201,9 +201,7 @@ impl<'a> Fields<'a> {
         if self.all.has(name.as_bytes()) {
             return Err(MessageError::Frame);
         }
-        let mut data = buffers::take(raw.len());
-        data.extend_from_slice(raw);
-        self.bulk = Some((name, data));
+        self.bulk = Some((name, raw));
         Ok(())
     }
 

@@ -26,8 +26,11 @@ impl Capabilities {
     pub const EXCHANGE: Capabilities = Capabilities(1 << 5);
     /// The last SCSI_DATA says that the command ended well (`icx_last`).
     pub const LAST: Capabilities = Capabilities(1 << 7);
-    /// All of the above.
+    /// All of these: what a node can do whatever the way to its peer.
     pub const ALL: Capabilities = Capabilities(0xbf);
+    /// Compact frames without checksum. A reply says so when the probe came in records of TLS that the node opened itself, and
+    /// it holds for that connection alone.
+    pub const SEALED: Capabilities = Capabilities(1 << 6);
 
     /// True when all of `other` is there.
     pub const fn has(self, other: Capabilities) -> bool {

@@ -11,6 +11,7 @@ mod handshake;
 #[cfg(test)]
 mod tests;
 
+use decode::MAX_DATA;
 pub use decode::{MAX_MESSAGE, MessageError};
 pub use devid::{PortId, RemotePort};
 pub use handshake::{Capabilities, Handshake};
@@ -28,6 +29,15 @@ pub struct Message {
     pub body: Body,
     /// What only our nodes send, in any message.
     pub extensions: Extensions,
+}
+
+/// What keeps the bulk data of a message from damage on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Integrity {
+    /// The checksum in its compact frame.
+    Checksum,
+    /// The records of TLS that carry it: a compact frame may have 0 instead of the checksum (capability 6).
+    Records,
 }
 
 /// Pairs of ours that any message may carry.
@@ -319,20 +329,21 @@ impl Message {
 
     /// The bytes that every receiver understands: a packed nvlist.
     pub fn encode(&self) -> Vec<u8> {
-        self.pack(0, false).0
+        self.pack(0, false, Integrity::Checksum).0
     }
 
     /// The bytes for a receiver with capability 0: bulk data in a compact frame, anything else as [`Message::encode`].
     pub fn encode_compact(&self) -> Vec<u8> {
-        let (mut bytes, raw) = self.pack(0, true);
+        let (mut bytes, raw) = self.pack(0, true, Integrity::Checksum);
         bytes.extend_from_slice(raw);
         bytes
     }
 
     /// The bytes of [`Message::encode_compact`] or [`Message::encode`] in two parts, of which the second is the bulk data
-    /// itself, not a copy, or empty. Before the first are `ahead` bytes of 0 for what is to stand there.
-    pub fn into_parts(self, ahead: usize, compact: bool) -> (Vec<u8>, Vec<u8>) {
-        let (head, raw) = self.pack(ahead, compact);
+    /// itself, not a copy, or empty. Before the first are `ahead` bytes of 0 for what is to stand there. With
+    /// [`Integrity::Records`] a compact frame has no checksum.
+    pub fn into_parts(self, ahead: usize, compact: bool, integrity: Integrity) -> (Vec<u8>, Vec<u8>) {
+        let (head, raw) = self.pack(ahead, compact, integrity);
         match raw.is_empty() {
             true => (head, Vec::new()),
             false => (head, self.body.into_bulk()),
@@ -340,7 +351,7 @@ impl Message {
     }
 
     /// As [`Message::into_parts`].
-    fn pack(&self, ahead: usize, compact: bool) -> (Vec<u8>, &[u8]) {
+    fn pack(&self, ahead: usize, compact: bool, integrity: Integrity) -> (Vec<u8>, &[u8]) {
         /// Nearly all lists without bulk data are shorter.
         const LIST: usize = 3 << 10;
         let bulk = self.body.bulk().unwrap_or_default();
@@ -355,14 +366,29 @@ impl Message {
         let mut bytes = buffers::take(list + LIST);
         bytes.resize(list, 0);
         encode::append(&mut bytes, self, Payload::Outside);
-        let header = frame::header(bytes.len() - list, bulk);
+        let header = frame::header(bytes.len() - list, bulk, integrity);
         bytes[ahead..list].copy_from_slice(&header);
         (bytes, bulk)
     }
 
     /// Reads either form.
     pub fn decode(bytes: &[u8]) -> Result<Message, MessageError> {
-        decode::decode(bytes)
+        decode::decode(bytes, Vec::new(), Integrity::Checksum)
+    }
+
+    /// Reads either form in two parts: the second is the raw part of a compact frame, which becomes the bulk data itself, or
+    /// empty, and then the first is the whole message.
+    pub fn from_parts(head: &[u8], raw: Vec<u8>, integrity: Integrity) -> Result<Message, MessageError> {
+        decode::decode(head, raw, integrity)
+    }
+
+    /// As many bytes of a message as [`Message::raw_length`] looks at.
+    pub const BEGINNING: usize = frame::HEADER;
+
+    /// Length of the raw part at the end of a message of `length` bytes with this beginning, at most 1 MiB. 0: it has none, or
+    /// what the beginning says does not fit, which the decoder refuses.
+    pub fn raw_length(beginning: &[u8], length: usize) -> usize {
+        frame::raw_length(beginning, length)
     }
 }
 

@@ -352,7 +352,6 @@ fn damaged_frames_are_refused() {
     for length in 1..frame.len() {
         assert!(Message::decode(&frame[..length]).is_err(), "{length} bytes");
     }
-    let around = |list: &[u8], raw: &[u8]| [&frame::header(list.len(), raw), list, raw].concat();
     let twice = around(&message.encode(), &[7; 600]);
     assert_eq!(
         Message::decode(&twice),
@@ -361,6 +360,90 @@ fn damaged_frames_are_refused() {
     );
     let echo = Message::new(1, Body::EchoRequest(vec![1])).encode();
     assert_eq!(Message::decode(&around(&echo, &[1])), Err(MessageError::Frame));
+}
+
+/// A compact frame.
+fn around(list: &[u8], raw: &[u8]) -> Vec<u8> {
+    let header = frame::header(list.len(), raw, Integrity::Checksum);
+    [&header, list, raw].concat()
+}
+
+/// A compact frame in two parts, and what its checksum says.
+#[test]
+fn records_keep_a_frame_without_checksum() {
+    use Integrity::{Checksum, Records};
+    let data = Body::ScsiData(ScsiData {
+        task: 1,
+        session: 2,
+        guid: Guid([6; 16]),
+        data: vec![7; 600],
+        offset: None,
+        last: false,
+    });
+    let message = Message::new(9, data);
+    let (with, raw) = message.clone().into_parts(0, true, Checksum);
+    let (without, _) = message.clone().into_parts(0, true, Records);
+    assert_eq!((&with[..12], &with[16..]), (&without[..12], &without[16..]));
+    assert_eq!(&without[12..16], &[0; 4]);
+    let mut wrong = with.clone();
+    wrong[15] ^= 1;
+    for (head, integrity, good) in [
+        (&with, Checksum, true),
+        (&with, Records, true),
+        (&without, Records, true),
+        (&without, Checksum, false),
+        (&wrong, Checksum, false),
+        (&wrong, Records, false),
+    ] {
+        let expected = good.then(|| message.clone()).ok_or(MessageError::Frame);
+        let whole = [&head[..], &raw].concat();
+        assert_eq!(Message::from_parts(head, raw.clone(), integrity), expected);
+        assert_eq!(Message::from_parts(&whole, Vec::new(), integrity), expected);
+        if integrity == Checksum {
+            assert_eq!(Message::decode(&whole), expected);
+        }
+    }
+}
+
+#[test]
+fn parts_that_do_not_fit() {
+    let data = Body::EchoRequest(vec![7; 600]);
+    let list = Message::new(9, data).encode();
+    let refused = |head: &[u8], raw: usize| {
+        Message::from_parts(head, vec![7; raw], Integrity::Records) == Err(MessageError::Frame)
+    };
+    assert!(refused(&list, 1), "a list has no raw part");
+    let frame = around(&list, &[7; 600]);
+    let head = &frame[..frame.len() - 600];
+    assert!(refused(head, 599) && refused(head, 601) && refused(&frame, 600) && refused(&frame, 1));
+    assert!(refused(&head[..15], 600) && refused(&head[..40], 600));
+}
+
+#[test]
+fn only_a_frame_that_fits_has_a_raw_part() {
+    let beginning = |list: u32, raw: u32| {
+        let mut bytes = vec![2, 0, 0, 0];
+        bytes.extend_from_slice(&list.to_be_bytes());
+        bytes.extend_from_slice(&raw.to_be_bytes());
+        bytes.extend_from_slice(&[0; 4]);
+        bytes
+    };
+    let length = |list, raw, length| Message::raw_length(&beginning(list, raw), length);
+    assert_eq!(length(100, 600, 716), 600);
+    assert_eq!(length(0, 1 << 20, (1 << 20) + 16), 1 << 20);
+    assert_eq!(length(0, (1 << 20) + 1, (1 << 20) + 17), 0, "no message has so much");
+    for (list, raw, frame) in [
+        (100, 600, 715),
+        (100, 600, 717),
+        (100, 600, 10),
+        (100, 0, 116),
+        (u32::MAX, 600, 1000),
+        (100, u32::MAX, 1000),
+    ] {
+        assert_eq!(length(list, raw, frame), 0);
+    }
+    assert_eq!(Message::raw_length(&beginning(100, 600)[..15], 716), 0);
+    assert_eq!(Message::raw_length(&[1; 16], 716), 0);
 }
 
 #[test]
@@ -563,9 +646,19 @@ proptest! {
     fn decode_undoes_encode(message in any_message()) {
         prop_assert_eq!(Message::decode(&message.encode()), Ok(message.clone()));
         for compact in [false, true] {
-            let (head, bulk) = message.clone().into_parts(4, compact);
-            let whole = if compact { message.encode_compact() } else { message.encode() };
-            prop_assert_eq!([head, bulk].concat(), [vec![0; 4], whole].concat());
+            for integrity in [Integrity::Checksum, Integrity::Records] {
+                let (head, bulk) = message.clone().into_parts(0, compact, integrity);
+                let (behind, _) = message.clone().into_parts(4, compact, integrity);
+                prop_assert_eq!(&behind, &[&[0; 4], &head[..]].concat());
+                let length = head.len() + bulk.len();
+                prop_assert_eq!(Message::raw_length(&head[..head.len().min(Message::BEGINNING)], length), bulk.len());
+                prop_assert_eq!(Message::from_parts(&head, bulk.clone(), integrity), Ok(message.clone()));
+                let whole = [head, bulk].concat();
+                prop_assert_eq!(Message::from_parts(&whole, Vec::new(), integrity), Ok(message.clone()));
+                if integrity == Integrity::Checksum {
+                    prop_assert_eq!(whole, if compact { message.encode_compact() } else { message.encode() });
+                }
+            }
         }
         prop_assert_eq!(Message::decode(&message.encode_compact()), Ok(message));
     }

@@ -40,32 +40,41 @@ impl Cipher {
         })
     }
 
-    /// Receives plaintext; 0 at the end. `receive` is called at most once, for bytes of the stream, of which 0 are its end.
-    /// `None`: no plaintext yet. `InvalidData`, with the [`Error`] in it: a record is refused, or the peer tells of an error;
-    /// nothing more is received.
+    /// Receives once, as a rule, and hands the plaintext that this completes to `sink`, in pieces; false at the end. `receive`
+    /// is called at most once, for bytes of the stream, of which 0 are its end. `InvalidData`, with the [`Error`] in it: a
+    /// record is refused, or the peer tells of an error; nothing more is received.
     pub fn receive(
         &self,
-        plain: &mut [u8],
         receive: impl FnOnce(&mut [u8]) -> io::Result<usize>,
-    ) -> io::Result<Option<usize>> {
+        mut sink: impl FnMut(&[u8]),
+    ) -> io::Result<bool> {
         let opener = &mut *self.opener.lock();
-        match self.open(opener, plain)? {
-            Some(count) => return Ok(Some(count)),
-            None => match receive(opener.room())? {
-                0 if opener.is_partial() => return Err(io::ErrorKind::UnexpectedEof.into()),
-                0 => return Ok(Some(0)),
-                count => opener.received(count),
-            },
+        // Bytes that came with the keys.
+        let mut any = false;
+        let open = self.open(opener, |plain| {
+            any = true;
+            sink(plain);
+        })?;
+        if any || !open {
+            return Ok(open);
         }
-        self.open(opener, plain)
+        match receive(opener.room())? {
+            0 if opener.is_partial() => Err(io::ErrorKind::UnexpectedEof.into()),
+            0 => Ok(false),
+            count => {
+                opener.received(count);
+                self.open(opener, sink)
+            }
+        }
     }
 
-    fn open(&self, opener: &mut Opener, plain: &mut [u8]) -> io::Result<Option<usize>> {
-        let count = opener.open(plain).map_err(refused)?;
+    /// True while more may come.
+    fn open(&self, opener: &mut Opener, sink: impl FnMut(&[u8])) -> io::Result<bool> {
+        let opened = opener.open(sink).map_err(refused);
         if opener.take_request() {
             self.asked.store(true, Ordering::Relaxed);
         }
-        Ok((count > 0 || opener.is_closed()).then_some(count))
+        opened.map(|()| !opener.is_closed())
     }
 
     /// Sends a part of the plaintext in these pieces: so many bytes of it have been given to `send`, which takes a part of the

@@ -9,7 +9,7 @@ pub fn fuzz(data: &[u8]) {
     let suite = ours.suite().expect("a suite of ours");
     let mut sealer = Sealer::new(suite, theirs.seals).expect("keys");
     let mut opener = Opener::new(suite, ours.opens, &[]).expect("keys");
-    let [piece, room, rest @ ..] = data else { return };
+    let [piece, rest @ ..] = data else { return };
     let (mut rest, mut stream, mut data, mut sound) = (rest, Vec::new(), Vec::new(), true);
     while let [kind, length, behind @ ..] = rest {
         let (content, behind) = behind.split_at(behind.len().min(usize::from(*length)));
@@ -31,18 +31,13 @@ pub fn fuzz(data: &[u8]) {
             _ => sound = false,
         }
     }
-    let (mut opened, mut plain) = (Vec::new(), vec![0; 1 + usize::from(*room)]);
-    let mut pieces = stream.chunks(1 + usize::from(*piece));
-    loop {
-        match opener.open(&mut plain) {
-            Ok(0) if opener.is_closed() => break,
-            Ok(0) => {
-                let Some(piece) = pieces.next() else { break };
-                opener.room()[..piece.len()].copy_from_slice(piece);
-                opener.received(piece.len());
-            }
-            Ok(count) => opened.extend_from_slice(&plain[..count]),
-            Err(_) => break,
+    let mut opened = Vec::new();
+    for piece in stream.chunks(1 + usize::from(*piece)) {
+        opener.room()[..piece.len()].copy_from_slice(piece);
+        opener.received(piece.len());
+        let open = opener.open(|plain| opened.extend_from_slice(plain));
+        if open.is_err() || opener.is_closed() {
+            break;
         }
     }
     assert!(!sound || opened == data);

@@ -17,9 +17,6 @@ pub(super) struct Opener {
     start: usize,
     /// What stands behind this is room.
     end: usize,
-    /// Opened, and not handed out from `handed` on.
-    plain: Vec<u8>,
-    handed: usize,
     /// The peer has said that nothing more comes.
     closed: bool,
     /// The peer wants us to take our next key.
@@ -42,22 +39,19 @@ impl Opener {
             buffer,
             start: 0,
             end: unopened.len(),
-            plain: Vec::new(),
-            handed: 0,
             closed: false,
             asked: false,
             failed: None,
         })
     }
 
-    /// The keys, and what was received and not opened, to go on elsewhere. `None`: something opened was not handed out, or
-    /// the stream has ended.
+    /// The keys, and what was received and not opened, to go on elsewhere. `None`: the stream has ended.
     pub fn into_keys(self) -> Option<(Direction, Vec<u8>)> {
-        let goes_on = self.handed == self.plain.len() && !self.closed && self.failed.is_none();
+        let goes_on = !self.closed && self.failed.is_none();
         goes_on.then(|| (self.keys, self.buffer[self.start..self.end].to_vec()))
     }
 
-    /// Where the next bytes are to be received when [`Opener::open`] has nothing more; then [`Opener::received`].
+    /// Where the next bytes are to be received after [`Opener::open`]; then [`Opener::received`].
     pub fn room(&mut self) -> &mut [u8] {
         if self.start > 0 {
             // Less than a record.
@@ -87,54 +81,34 @@ impl Opener {
         std::mem::take(&mut self.asked)
     }
 
-    /// Hands out plaintext; 0: there is none without more bytes, or none any more ([`Opener::is_closed`]). What is before a
-    /// record that is refused is handed out first; after the error nothing more is.
-    pub fn open(&mut self, room: &mut [u8]) -> Result<usize, Error> {
-        let mut filled = self.hand_out(room);
-        while filled < room.len() && !self.closed && self.failed.is_none() {
-            match self.open_record(&mut room[filled..]) {
-                Ok(Some(count)) => filled += count,
-                Ok(None) => break,
+    /// Hands the plaintext of all records that are whole to `sink`, one by one. What is before a record that is refused is
+    /// handed out first; after the error nothing more is.
+    pub fn open(&mut self, mut sink: impl FnMut(&[u8])) -> Result<(), Error> {
+        while !self.closed && self.failed.is_none() {
+            match self.open_record(&mut sink) {
+                Ok(true) => {}
+                Ok(false) => break,
                 Err(error) => self.failed = Some(error),
             }
         }
-        match &self.failed {
-            Some(error) if filled == 0 => Err(error.clone()),
-            _ => Ok(filled),
-        }
+        self.failed.clone().map_or(Ok(()), Err)
     }
 
-    fn hand_out(&mut self, room: &mut [u8]) -> usize {
-        let waiting = &self.plain[self.handed..];
-        let count = waiting.len().min(room.len());
-        room[..count].copy_from_slice(&waiting[..count]);
-        self.handed += count;
-        count
-    }
-
-    /// The next record's plaintext; `None`: it is not whole.
-    fn open_record(&mut self, room: &mut [u8]) -> Result<Option<usize>, Error> {
+    /// The next record; false: it is not whole.
+    fn open_record(&mut self, sink: &mut impl FnMut(&[u8])) -> Result<bool, Error> {
         let received = &mut self.buffer[self.start..self.end];
         let Some((header, rest)) = received.split_first_chunk_mut::<HEADER>() else {
-            return Ok(None);
+            return Ok(false);
         };
         let length = length(*header)?;
         let Some(sealed) = rest.get_mut(..length) else {
-            return Ok(None);
+            return Ok(false);
         };
         self.start += HEADER + length;
         let record = InboundOpaqueMessage::new(ContentType::ApplicationData, ProtocolVersion::TLSv1_2, sealed);
         let opened = self.decrypter.decrypt(record, self.keys.count()?)?;
         match opened.typ {
-            ContentType::ApplicationData => {
-                let count = opened.payload.len().min(room.len());
-                let (now, later) = opened.payload.split_at(count);
-                room[..count].copy_from_slice(now);
-                self.plain.clear();
-                self.plain.extend_from_slice(later);
-                self.handed = 0;
-                return Ok(Some(count));
-            }
+            ContentType::ApplicationData => sink(opened.payload),
             ContentType::Alert => self.closed = closes(opened.payload)?,
             ContentType::Handshake => {
                 if let Some(request) = key_update(opened.payload)? {
@@ -145,7 +119,7 @@ impl Opener {
             }
             _ => return Err(InvalidMessage::InvalidContentType.into()),
         }
-        Ok(Some(0))
+        Ok(true)
     }
 }
 

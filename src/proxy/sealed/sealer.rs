@@ -7,8 +7,9 @@ use rustls::{ContentType, Error, HandshakeType, ProtocolVersion, Tls13CipherSuit
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
-/// Plaintext sealed at once, bytes: the peer opens the first part while this node seals the next one.
-const AT_ONCE: usize = 128 << 10;
+/// Plaintext sealed at once, bytes: the peer opens the first part while this node seals the next one, and the memory of sent
+/// records is still in the cache when the next ones are put there.
+const AT_ONCE: usize = 64 << 10;
 
 /// Records sent at once, at most: far below IOV_MAX.
 const RECORDS: usize = 64;

@@ -43,21 +43,20 @@ fn seal(sealer: &mut Sealer, mut plain: &[u8]) -> Vec<u8> {
 }
 
 /// All that a stream in pieces holds, and how it ends.
-fn open(opener: &mut Opener, stream: &[u8], piece: usize, room: usize) -> (Vec<u8>, Option<Error>) {
-    let (mut opened, mut plain, mut rest) = (Vec::new(), vec![0; room], stream);
+fn open(opener: &mut Opener, stream: &[u8], piece: usize) -> (Vec<u8>, Option<Error>) {
+    let (mut opened, mut rest) = (Vec::new(), stream);
     loop {
-        match opener.open(&mut plain) {
-            Ok(0) if rest.is_empty() || opener.is_closed() => return (opened, None),
-            Ok(0) => {
-                let space = opener.room();
-                let count = piece.min(rest.len()).min(space.len());
-                space[..count].copy_from_slice(&rest[..count]);
-                opener.received(count);
-                rest = &rest[count..];
-            }
-            Ok(count) => opened.extend_from_slice(&plain[..count]),
-            Err(error) => return (opened, Some(error)),
+        if let Err(error) = opener.open(|plain| opened.extend_from_slice(plain)) {
+            return (opened, Some(error));
         }
+        if rest.is_empty() || opener.is_closed() {
+            return (opened, None);
+        }
+        let space = opener.room();
+        let count = piece.min(rest.len()).min(space.len());
+        space[..count].copy_from_slice(&rest[..count]);
+        opener.received(count);
+        rest = &rest[count..];
     }
 }
 
@@ -70,12 +69,12 @@ fn long_data_in_and_out() {
     let (mut sealer, mut opener) = line(1);
     let data = bytes(1_000_000);
     let stream = seal(&mut sealer, &data);
-    for (piece, room) in [(200_000, 200_000), (70_000, 10), (4096, 16 << 10)] {
+    for piece in [200_000, 70_000, 4096] {
         let (_, mut fresh) = line(1);
-        assert!(open(&mut fresh, &stream, piece, room) == (data.clone(), None));
+        assert!(open(&mut fresh, &stream, piece) == (data.clone(), None));
         assert!(!fresh.is_partial());
     }
-    assert!(open(&mut opener, &stream[..stream.len() - 1], 5000, 5000).1.is_none());
+    assert!(open(&mut opener, &stream[..stream.len() - 1], 5000).1.is_none());
     assert!(opener.is_partial(), "an end here is none");
 }
 
@@ -90,10 +89,10 @@ fn any_flipped_bit_is_refused() {
         damaged[bit / 8] ^= 1 << (bit % 8);
         // More bytes, for a length that has grown.
         let stream = [&first[..], &damaged, &vec![0; SEALED]].concat();
-        let (opened, error) = open(&mut opener, &stream, 1000, 1000);
+        let (opened, error) = open(&mut opener, &stream, 1000);
         assert_eq!(opened, b"data", "what came before, and nothing more");
         assert!(error.is_some(), "bit {bit}");
-        assert!(opener.open(&mut [0; 10]).is_err(), "for good");
+        assert!(opener.open(|_| panic!("nothing")).is_err(), "for good");
     }
 }
 
@@ -112,14 +111,14 @@ fn records_replayed_left_out_or_in_another_order_are_refused() {
         let stream: Vec<u8> = order.iter().flat_map(|n| records[*n].clone()).collect();
         let (_, mut opener) = line(1);
         assert_eq!(
-            open(&mut opener, &stream, 9, 9),
+            open(&mut opener, &stream, 9),
             (opened.to_vec(), Some(Error::DecryptError))
         );
     }
     // Nor what this end has sealed itself.
     let [ours, _] = Keys::made_up(1);
     let mut opener = Opener::new(ours.suite().unwrap(), ours.opens, &[]).unwrap();
-    assert_eq!(open(&mut opener, &records[0], 99, 99).1, Some(Error::DecryptError));
+    assert_eq!(open(&mut opener, &records[0], 99).1, Some(Error::DecryptError));
 }
 
 #[test]
@@ -135,11 +134,11 @@ fn headers_that_no_record_has() {
         ),
         (*b"\x17\x03\x03\x41\x00", None),
     ] {
-        assert_eq!(open(&mut line(1).1, &header, 5, 5), (vec![], error));
+        assert_eq!(open(&mut line(1).1, &header, 5), (vec![], error));
     }
     for length in [0, 1, 16] {
         let record = [&b"\x17\x03\x03\x00"[..], &[length], &[0; 16]].concat();
-        assert!(open(&mut line(1).1, &record, 99, 9).1.is_some(), "{length}");
+        assert!(open(&mut line(1).1, &record, 99).1.is_some(), "{length}");
     }
 }
 
@@ -179,7 +178,7 @@ fn what_else_a_peer_may_say() {
         stream.extend(record(&mut sealer, T::ApplicationData, b"data"));
         let data: &[u8] = if error.is_none() { b"data" } else { b"" };
         assert_eq!(
-            open(&mut opener, &stream, 99, 99),
+            open(&mut opener, &stream, 99),
             (data.to_vec(), error),
             "{typ:?} {content:?}"
         );
@@ -188,7 +187,7 @@ fn what_else_a_peer_may_say() {
     let mut stream = record(&mut sealer, T::ApplicationData, b"last");
     stream.extend(record(&mut sealer, T::Alert, &[1, 0]));
     stream.extend(record(&mut sealer, T::ApplicationData, b"late"));
-    assert_eq!(open(&mut opener, &stream, 99, 99), (b"last".to_vec(), None));
+    assert_eq!(open(&mut opener, &stream, 99), (b"last".to_vec(), None));
     assert!(opener.is_closed());
 }
 
@@ -207,7 +206,7 @@ fn keys_change_in_time_until_none_is_left() {
     assert!(end.to_string().contains("used up"), "{end}");
     // The first number was 3, and each key's last record is the KeyUpdate.
     assert_eq!(count, (9 - 3) + 9 + 9);
-    assert_eq!(open(&mut opener, &stream, 7, 7), (vec![b'x'; count], None));
+    assert_eq!(open(&mut opener, &stream, 7), (vec![b'x'; count], None));
     assert!(!opener.take_request());
 }
 
@@ -217,23 +216,29 @@ fn a_request_for_a_new_key_is_answered_once_before_the_next_data() {
     let suite = Keys::made_up(3)[0].suite().unwrap();
     let mut peer = Sealer::new(suite, Keys::made_up(3).into_iter().nth(1).unwrap().seals).unwrap();
     let asks = record(&mut peer, ContentType::Handshake, &[24, 0, 0, 1, 1]);
-    let received = ours.receive(&mut [0; 99], |room| {
-        room[..asks.len()].copy_from_slice(&asks);
-        Ok(asks.len())
-    });
-    assert_eq!(received.unwrap(), None);
+    let received = ours.receive(
+        |room| {
+            room[..asks.len()].copy_from_slice(&asks);
+            Ok(asks.len())
+        },
+        |_| panic!("no data"),
+    );
+    assert!(received.unwrap());
     let mut sent = Vec::new();
     for _ in 0..2 {
         let count = ours.send(&[IoSlice::new(b"data")], |records| {
             sent.push(records.len());
             let mut bytes = records.iter().flat_map(|record| record.iter().copied());
             let total = records.iter().map(|record| record.len()).sum();
-            let mut plain = [0; 99];
-            let opened = theirs.receive(&mut plain, |room| {
-                room.iter_mut().zip(&mut bytes).for_each(|(to, from)| *to = from);
-                Ok(total)
-            });
-            assert_eq!((opened.unwrap(), &plain[..4]), (Some(4), &b"data"[..]));
+            let mut plain = Vec::new();
+            let opened = theirs.receive(
+                |room| {
+                    room.iter_mut().zip(&mut bytes).for_each(|(to, from)| *to = from);
+                    Ok(total)
+                },
+                |data| plain.extend_from_slice(data),
+            );
+            assert_eq!((opened.unwrap(), &plain[..]), (true, &b"data"[..]));
             Ok(total)
         });
         assert_eq!(count.unwrap(), 4);
@@ -261,7 +266,7 @@ fn a_key_file_is_read_once() {
     sealer.update().unwrap();
     let stream = [seal(&mut same, b"data"), seal(&mut same, b"more")].concat();
     assert_eq!(
-        open(&mut opener, &stream, 9, 9).1,
+        open(&mut opener, &stream, 9).1,
         Some(Error::DecryptError),
         "the first is missing"
     );
@@ -299,7 +304,6 @@ proptest! {
     fn any_splitting_of_a_stream_gives_the_same(
         pieces in proptest::collection::vec(1_usize..40_000, 1..8),
         piece in 1_usize..50_000,
-        room in 1_usize..50_000,
     ) {
         let (mut sealer, mut opener) = line(1);
         let (mut stream, mut data) = (Vec::new(), Vec::new());
@@ -307,7 +311,7 @@ proptest! {
             stream.extend(seal(&mut sealer, &bytes(count)));
             data.extend(bytes(count));
         }
-        prop_assert!(open(&mut opener, &stream, piece, room) == (data, None));
+        prop_assert!(open(&mut opener, &stream, piece) == (data, None));
     }
 
     /// A socket that takes bits of it: everything arrives once, in order, each record under a number of its own.
@@ -344,7 +348,7 @@ proptest! {
                 }
             }
         }
-        prop_assert!(open(&mut opener, &stream, 40_000, 40_000) == (data.concat(), None));
+        prop_assert!(open(&mut opener, &stream, 40_000) == (data.concat(), None));
         // No two records are the same bytes: no number was used twice.
         let mut tags = HashSet::new();
         let mut rest = &stream[..];

@@ -1,27 +1,28 @@
 //! The channel over a stream, as our own daemon has it.
 
-use super::super::message::{Body, MAX_MESSAGE, Message};
-use super::super::sealed::Keys;
+use super::super::message::{Body, Capabilities, Handshake, MAX_MESSAGE, Message, Piece};
+use super::super::sealed::{Cipher, Keys};
 use super::super::stream::{self, Decoder};
 use super::nodes::*;
 use super::pair::compare_reads;
 use crate::framework::PeerLink;
 use crate::scsi::ScsiStatus;
 use crate::types::Status;
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::{Scope, ScopedJoinHandle};
 
-pub(super) type End = Result<io::Result<()>, Status>;
+pub(super) type Carried = Result<io::Result<()>, Status>;
 
 pub(super) fn carry<'scope, 'env>(
     scope: &'scope Scope<'scope, 'env>,
     node: &'env Node,
     stream: UnixStream,
     keys: Option<Keys>,
-) -> ScopedJoinHandle<'scope, End> {
+) -> ScopedJoinHandle<'scope, Carried> {
     let door = *node.door.lock();
     let begin = || {
         node.enable();
@@ -106,9 +107,10 @@ fn a_stream_that_nobody_reads_is_followed_by_another_one() {
         other.write_all(&question(b"last".to_vec())).unwrap();
         let mut decoder = Decoder::new(MAX_MESSAGE);
         loop {
-            let count = other.read(decoder.room()).unwrap();
+            let mut room = [0; 4096];
+            let count = other.read(&mut room).unwrap();
             assert_ne!(count, 0);
-            decoder.received(count);
+            decoder.push(&room[..count]);
             let mut last = false;
             while let Some(bytes) = decoder.next_message().unwrap() {
                 let message = Message::decode(bytes).expect("in step");
@@ -182,4 +184,135 @@ fn a_stream_out_of_step_ends() {
             assert_eq!(end.unwrap().unwrap_err().kind(), kind, "{bytes:?}");
         }
     }
+}
+
+/// The other end of a stream, plain or with TLS.
+struct End {
+    stream: UnixStream,
+    cipher: Option<Cipher>,
+}
+
+impl End {
+    fn send(&self, message: &Message) {
+        let frame = stream::encode(&message.encode_compact()).unwrap();
+        let mut slices = &mut [IoSlice::new(&frame)][..];
+        while !slices.is_empty() {
+            let count = match &self.cipher {
+                None => (&self.stream).write_vectored(slices),
+                Some(cipher) => cipher.send(slices, |records| (&self.stream).write_vectored(records)),
+            };
+            IoSlice::advance_slices(&mut slices, count.unwrap());
+        }
+    }
+
+    /// False at the end.
+    fn receive(&self, decoder: &mut Decoder) -> bool {
+        let read = |room: &mut [u8]| (&self.stream).read(room);
+        match &self.cipher {
+            None => {
+                let mut room = [0; 4096];
+                let count = read(&mut room).unwrap();
+                decoder.push(&room[..count]);
+                count > 0
+            }
+            Some(cipher) => cipher.receive(read, |plain| decoder.push(plain)).unwrap(),
+        }
+    }
+}
+
+/// The node that is asked leaves out the checksum of its answer only where it knows that records bring it to the decoder.
+#[test]
+fn checksums_are_left_out_between_two_ends_of_the_same_records() {
+    for (sealed, told) in [(true, true), (true, false), (false, true), (false, false)] {
+        let pair = Pair::prepared(|_| ());
+        let [keys, of_peer] = Keys::made_up(1).map(|keys| Some(keys).filter(|_| sealed));
+        let (one, other) = UnixStream::pair().unwrap();
+        let peer = End {
+            stream: other,
+            cipher: of_peer.map(|keys| Cipher::new(keys).unwrap()),
+        };
+        let mut own = Handshake {
+            nonce: 99,
+            incarnation: 7,
+            capabilities: Capabilities::ALL,
+            node: 1 - pair.a.number,
+            enabled: true,
+            largest: 1 << 20,
+        };
+        std::thread::scope(|scope| {
+            let carried = carry(scope, &pair.a, one, keys);
+            peer.send(&Message::new(1, Body::EchoRequest(own.probe())));
+            if told {
+                own.capabilities = Capabilities::ALL.with(Capabilities::SEALED);
+            }
+            let (mut decoder, mut offered, mut answer) = (Decoder::new(MAX_MESSAGE), None, None);
+            while offered.is_none() || answer.is_none() {
+                assert!(peer.receive(&mut decoder));
+                while let Some(bytes) = decoder.next_message().unwrap() {
+                    // A compact frame without checksum is no message for this decoder.
+                    match Message::decode(bytes).map(|message| message.body) {
+                        Ok(Body::EchoRequest(probe)) => {
+                            own.nonce = Handshake::from_probe(&probe).unwrap().nonce;
+                            peer.send(&Message::new(2, Body::EchoReply(own.reply())));
+                            let question = Piece {
+                                request: 5,
+                                total: 1,
+                                offset: 0,
+                                data: vec![0xff],
+                            };
+                            peer.send(&Message::new(3, Body::NodeRequest(question)));
+                        }
+                        Ok(Body::EchoReply(reply)) => {
+                            offered = Handshake::from_reply(&reply).map(|node| node.capabilities);
+                        }
+                        Ok(Body::NodeReply(_)) => answer = Some(true),
+                        Ok(_) => {}
+                        Err(_) => {
+                            assert_eq!((bytes[0], &bytes[12..16]), (2, &[0; 4][..]));
+                            answer = Some(false);
+                        }
+                    }
+                }
+            }
+            assert_eq!(offered.map(|node| node.has(Capabilities::SEALED)), Some(sealed));
+            assert_eq!(answer, Some(!(sealed && told)));
+            peer.stream.shutdown(Shutdown::Both).unwrap();
+            assert!(carried.join().unwrap().is_ok());
+        });
+    }
+}
+
+/// As behind `stmfproxy -d`, which opens the records itself and posts what they hold.
+#[test]
+fn records_that_end_before_the_decoder_carry_checksums() {
+    let pair = Pair::prepared(|_| ());
+    let [keys, of_relay] = Keys::made_up(1);
+    let (one, other) = UnixStream::pair().unwrap();
+    let relay = Arc::new(End {
+        stream: other,
+        cipher: Some(Cipher::new(of_relay).unwrap()),
+    });
+    let way_back = relay.clone();
+    pair.b.wire.filter(move |message| {
+        way_back.send(&message);
+        Vec::new()
+    });
+    std::thread::scope(|scope| {
+        let carried = carry(scope, &pair.a, one, Some(keys));
+        let (b, relay_of_b) = (&pair.b, &relay);
+        scope.spawn(move || {
+            let (door, mut decoder) = (*b.door.lock(), Decoder::new(MAX_MESSAGE));
+            while relay_of_b.receive(&mut decoder) {
+                while let Some(bytes) = decoder.next_message().unwrap() {
+                    b.proxy.post(door, bytes).unwrap();
+                }
+            }
+        });
+        b.enable();
+        pair.wait_ready();
+        wait("the Standby LU", || pair.b.access(&pair.guid).is_some());
+        compare_reads(&pair.a, &pair.b);
+        relay.stream.shutdown(Shutdown::Both).unwrap();
+        assert!(carried.join().unwrap().is_ok());
+    });
 }

@@ -40,11 +40,11 @@ fn data(size: usize) -> Body {
         guid: GUID,
         data: (0..size).map(|n| u8::try_from(n % 251).unwrap()).collect(),
         offset: Some(0),
-        last: true,
+        last: false,
     })
 }
 
-/// The messages of a forwarded READ.
+/// The messages of a forwarded READ, as for one that ends with a residual.
 fn read() -> [Message; 3] {
     let initiator = DevId::new(b"iqn.1998-01.com.example:esx01").unwrap();
     let target = DevId::new(b"iqn.2010-08.org.example:node1-t0").unwrap();

@@ -8,6 +8,8 @@ use std::cell::RefCell;
 
 /// Smallest buffer kept, bytes: below, the allocator is as good.
 const LEAST: usize = 4 << 10;
+/// Bytes that each buffer has room for beyond its size, so that what goes around data can be put behind them.
+const BEYOND: usize = 64;
 /// Sizes kept: 4 KiB to 512 KiB, powers of two.
 const SIZES: usize = 8;
 /// Bytes kept of each size: what a processor's cache holds.
@@ -17,7 +19,7 @@ type Shelves = [Vec<Vec<u8>>; SIZES];
 
 thread_local!(static SHELVES: RefCell<Shelves> = const { RefCell::new([const { Vec::new() }; SIZES]) });
 
-/// An empty vector with room for `capacity` bytes or more.
+/// An empty vector with room for `capacity` bytes or more; where such buffers are kept, for a few bytes more.
 pub fn take(capacity: usize) -> Vec<u8> {
     let Some(shelf) = shelf_for(capacity) else {
         return Vec::with_capacity(capacity);
@@ -26,20 +28,21 @@ pub fn take(capacity: usize) -> Vec<u8> {
     let kept = SHELVES.try_with(|shelves| shelves.borrow_mut()[shelf].pop());
     kept.ok()
         .flatten()
-        .unwrap_or_else(|| Vec::with_capacity(LEAST << shelf))
+        .unwrap_or_else(|| Vec::with_capacity((LEAST << shelf) + BEYOND))
 }
 
 /// Takes a vector back that is not needed any more.
 pub fn give(mut buffer: Vec<u8>) {
     let capacity = buffer.capacity();
-    let Some(shelf) = shelf_for(capacity).filter(|shelf| LEAST << shelf == capacity) else {
+    let size = capacity.wrapping_sub(BEYOND);
+    let Some(shelf) = shelf_for(size).filter(|shelf| LEAST << shelf == size) else {
         return;
     };
     buffer.clear();
     // When it fails, the buffer is dropped.
     let _ = SHELVES.try_with(|shelves| {
         let shelf = &mut shelves.borrow_mut()[shelf];
-        if shelf.len() < KEPT / capacity {
+        if shelf.len() < KEPT / size {
             shelf.push(buffer);
         }
     });
@@ -64,6 +67,8 @@ mod tests {
             assert!(buffer.is_empty() && buffer.capacity() >= size);
             buffer.push(1);
             let address = buffer.as_ptr();
+            buffer.resize(size + 1, 0);
+            assert_eq!(buffer.as_ptr(), address, "room for one more");
             give(buffer);
             let again = take(size);
             assert_eq!((again.as_ptr(), again.len()), (address, 0));
@@ -77,7 +82,7 @@ mod tests {
             assert!(take(size).capacity() >= size);
         }
         give(Vec::with_capacity(5000));
-        assert_eq!(take(5000).capacity(), 8192, "not that one");
+        assert_eq!(take(5000).capacity(), 8192 + BEYOND, "not that one");
     }
 
     #[test]

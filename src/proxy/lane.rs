@@ -1,4 +1,5 @@
 use super::message::Integrity;
+use super::outgoing::Outgoing;
 use super::sealed::{Cipher, Keys};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{ControlMessage, MsgFlags, Shutdown, recv, sendmsg, shutdown};
@@ -13,13 +14,26 @@ const LOOK: u16 = 1000;
 /// Bytes received at once, at most.
 const AT_ONCE: usize = 128 << 10;
 
+/// Bytes of records worth a system call of their own.
+const SEALED_AT_ONCE: usize = 64 << 10;
+
 /// A stream socket that carries messages both ways, framed as [`super::stream`] says: a way to the peer beside the door for
 /// the daemon that installed the door (our `stmfproxy`). With keys of a TLS connection, the socket carries its records.
 pub(super) struct Lane {
     socket: OwnedFd,
     records: Records,
+    outgoing: Mutex<Outgoing>,
     /// The peer receives what goes through here from records of TLS, and knows that.
     sealed_there: AtomicBool,
+}
+
+/// How much of what was put into a lane has left it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sent {
+    All,
+    Part,
+    /// Although there was something.
+    Nothing,
 }
 
 enum Records {
@@ -39,6 +53,7 @@ impl Lane {
                     None => Records::Plain(Mutex::new(vec![0; AT_ONCE].into())),
                     Some(keys) => Records::Sealed(Box::new(Cipher::new(keys)?)),
                 },
+                outgoing: Mutex::default(),
                 sealed_there: AtomicBool::new(false),
             }),
             _ => Err(io::ErrorKind::InvalidInput.into()),
@@ -88,12 +103,38 @@ impl Lane {
         Ok(goes_on.then_some(more))
     }
 
-    /// Sends what there is room for; `WouldBlock` when there is none. The next pieces must begin with what was not sent: it may
-    /// be sealed already.
-    pub fn send(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+    /// To be sent by the next [`Lane::send`]. An error: the lane is of no use any more.
+    pub fn put(&self, data: Vec<u8>) -> io::Result<()> {
+        let outgoing = &mut *self.outgoing.lock();
         match &self.records {
-            Records::Plain(_) => self.send_raw(pieces),
-            Records::Sealed(cipher) => cipher.send(pieces, |records| self.send_raw(records)).inspect_err(tell),
+            Records::Plain(_) => outgoing.push(data),
+            Records::Sealed(cipher) => cipher.seal(data, outgoing).inspect_err(tell)?,
+        }
+        Ok(())
+    }
+
+    /// As [`Lane::send`], if it is time for that: the peer opens the first records while this node seals the next ones, and their
+    /// memory is still in the cache when it is sent.
+    pub fn send_if_much(&self) -> io::Result<()> {
+        if matches!(self.records, Records::Sealed(_)) && self.outgoing.lock().left() >= SEALED_AT_ONCE {
+            self.send()?;
+        }
+        Ok(())
+    }
+
+    /// Sends what there is room for.
+    pub fn send(&self) -> io::Result<Sent> {
+        let outgoing = &mut *self.outgoing.lock();
+        if let Records::Sealed(cipher) = &self.records {
+            cipher.finish(outgoing).inspect_err(tell)?;
+        }
+        let before = outgoing.left();
+        match outgoing.send(|slices| self.send_raw(slices)) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(match outgoing.left() < before {
+                true => Sent::Part,
+                false => Sent::Nothing,
+            }),
+            other => other.map(|()| Sent::All),
         }
     }
 

@@ -23,6 +23,7 @@ mod forwarder;
 mod lane;
 mod limiter;
 pub mod message;
+pub mod outgoing;
 mod provider;
 mod queue;
 mod reader;

@@ -6,18 +6,17 @@
 
 use super::counters::{LiveCounters, count};
 use super::engine::{Class, Fate, Seeds};
-use super::lane::Lane;
+use super::lane::{Lane, Sent};
 use super::limiter::Limiter;
 use super::message::{Capabilities, Message};
 use super::queue::{Event, Queue};
 use super::stream;
 use super::thread::spawn;
 use super::{Config, Upcall};
-use crate::buffers;
 use crate::framework::watch::Chore;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::VecDeque;
-use std::io::{self, IoSlice};
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -27,7 +26,7 @@ const ATTEMPTS: usize = 3;
 
 /// Bytes worth a system call of their own.
 const BATCH: usize = 256 << 10;
-/// Messages sent at once, two pieces each: far below IOV_MAX.
+/// Messages sent at once.
 const BATCH_MESSAGES: usize = 64;
 
 /// What all senders of a proxy's life share.
@@ -63,8 +62,8 @@ struct State {
     /// `None`: an original peer.
     wire: Option<Capabilities>,
     lane: Option<Arc<Lane>>,
-    /// What the lane had no room for; the sender's own thread sends it.
-    rest: Frames,
+    /// The lane had no room for all that was put into it; the sender's own thread sends the rest.
+    held: bool,
 }
 
 impl State {
@@ -78,8 +77,7 @@ impl State {
     fn leave(&mut self, lane: &Lane) {
         if self.goes_through(lane) {
             self.lane = None;
-            if !self.rest.pieces.is_empty() {
-                self.rest = Frames::default();
+            if std::mem::take(&mut self.held) {
                 self.calling = None;
             }
         }
@@ -89,53 +87,6 @@ impl State {
 impl Chore for Sender {
     fn perform(&self) {
         self.flush();
-    }
-}
-
-/// Frames on their way into a lane, in pieces.
-#[derive(Default)]
-struct Frames {
-    pieces: VecDeque<Vec<u8>>,
-    /// Bytes of the first piece that are gone.
-    gone: usize,
-}
-
-impl Frames {
-    fn push(&mut self, piece: Vec<u8>) {
-        if !piece.is_empty() {
-            self.pieces.push_back(piece);
-        }
-    }
-
-    /// Sends as much as there is room for in the lane. True when something went.
-    fn send(&mut self, lane: &Lane) -> io::Result<bool> {
-        let mut any = false;
-        while !self.pieces.is_empty() {
-            let slices: Vec<IoSlice<'_>> = self.slices().collect();
-            match lane.send(&slices) {
-                Ok(count) => self.advance(count),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => return Err(error),
-            }
-            any = true;
-        }
-        Ok(any)
-    }
-
-    fn slices(&self) -> impl Iterator<Item = IoSlice<'_>> {
-        let mut gone = self.gone;
-        self.pieces
-            .iter()
-            .take(2 * BATCH_MESSAGES)
-            .map(move |piece| IoSlice::new(&piece[std::mem::take(&mut gone)..]))
-    }
-
-    fn advance(&mut self, count: usize) {
-        self.gone += count;
-        while let Some(length) = self.pieces.front().map(Vec::len).filter(|length| self.gone >= *length) {
-            self.gone -= length;
-            self.pieces.pop_front().into_iter().for_each(buffers::give);
-        }
     }
 }
 
@@ -160,7 +111,7 @@ impl Sender {
                 calling: None,
                 wire: Some(Capabilities::default()),
                 lane: None,
-                rest: Frames::default(),
+                held: false,
             }),
             wake: Condvar::new(),
         });
@@ -200,7 +151,7 @@ impl Sender {
     fn flush_from(&self, bytes: usize) {
         let mut state = self.state.lock();
         // Who is sending, or waits for room, goes on with this.
-        if state.sending || !state.rest.pieces.is_empty() || state.bytes < bytes {
+        if state.sending || state.held || state.bytes < bytes {
             return;
         }
         match state.lane.clone() {
@@ -278,7 +229,7 @@ impl Sender {
     fn run(&self) {
         loop {
             let mut state = self.state.lock();
-            while !state.closed && (state.sending || (state.messages == 0 && state.rest.pieces.is_empty())) {
+            while !state.closed && (state.sending || (state.messages == 0 && !state.held)) {
                 self.wake.wait(&mut state);
             }
             if state.closed {
@@ -286,7 +237,7 @@ impl Sender {
             }
             state.sending = true;
             if let Some(lane) = state.lane.clone() {
-                if !state.rest.pieces.is_empty() {
+                if state.held {
                     MutexGuard::unlocked(&mut state, || lane.wait_for_room());
                 }
                 self.fill(state, &lane);
@@ -343,9 +294,8 @@ impl Sender {
     /// Sends through the lane until nothing is left or there is no room. To be called by who is sending.
     fn fill(&self, mut state: MutexGuard<'_, State>, lane: &Lane) {
         while state.goes_through(lane) {
-            let mut frames = std::mem::take(&mut state.rest);
             let (mut bytes, mut batch) = (0, Vec::new());
-            while frames.pieces.is_empty()
+            while !state.held
                 && bytes < BATCH
                 && batch.len() < BATCH_MESSAGES
                 && let Some((message, wire)) = take(&mut state)
@@ -353,23 +303,28 @@ impl Sender {
                 bytes += message.body.weight();
                 batch.push((message, wire));
             }
-            if batch.is_empty() && frames.pieces.is_empty() {
+            if batch.is_empty() && !state.held {
                 state.calling = None;
                 state.sending = false;
                 return;
             }
             let sent = MutexGuard::unlocked(&mut state, || {
                 for (message, wire) in batch {
-                    self.frame(message, wire, lane, &mut frames);
+                    self.put(message, wire, lane)?;
+                    lane.send_if_much()?;
                 }
-                frames.send(lane)
+                lane.send()
             });
             match sent {
-                Ok(_) if frames.pieces.is_empty() => state.calling = None,
-                Ok(any) if state.goes_through(lane) => {
+                Ok(Sent::All) => {
+                    state.held = false;
+                    state.calling = None;
+                }
+                Ok(part) if state.goes_through(lane) => {
                     // The sender's own thread goes on when there is room.
-                    state.rest = frames;
-                    state.calling = state.calling.filter(|_| !any).or_else(|| Some(Instant::now()));
+                    state.held = true;
+                    let before = state.calling.filter(|_| part == Sent::Nothing);
+                    state.calling = before.or_else(|| Some(Instant::now()));
                     state.sending = false;
                     self.wake.notify_one();
                     return;
@@ -388,16 +343,16 @@ impl Sender {
         self.wake.notify_one();
     }
 
-    /// One message for the lane.
-    fn frame(&self, mut message: Message, wire: Option<Capabilities>, lane: &Lane, frames: &mut Frames) {
+    /// One message into the lane.
+    fn put(&self, mut message: Message, wire: Option<Capabilities>, lane: &Lane) -> io::Result<()> {
         self.stamp(&mut message, wire);
         self.life.counters.sent(&message.body);
         let (mut head, raw) = message.into_parts(stream::HEADER, is_compact(wire), lane.integrity_there());
         // Far below: data, CDBs and paths are bounded where they enter.
         let header = stream::header(head.len() - stream::HEADER + raw.len()).expect("a message is at most 2 MiB");
         head[..stream::HEADER].copy_from_slice(&header);
-        frames.push(head);
-        frames.push(raw);
+        lane.put(head)?;
+        lane.put(raw)
     }
 
     /// Sequence numbers are given here: in the order of sending.

@@ -52,7 +52,7 @@ impl Connection {
         decoder.set_limit(stream::MAX_GREETING);
         self.transport.handshake(decoder, deadline)?;
         self.transport
-            .send(&[stream::encode(greeting).map_err(io::Error::other)?])?;
+            .send(vec![stream::encode(greeting).map_err(io::Error::other)?])?;
         let greeting = loop {
             if let Some(greeting) = decoder.next_message().map_err(not_a_greeting)? {
                 break greeting.to_vec();
@@ -83,7 +83,7 @@ impl Connection {
     /// Writes what is queued until the connection is closed. A frame is written whole, or it is the last one.
     pub fn write(&self) -> io::Result<()> {
         while let Some(frames) = self.queue.take() {
-            self.transport.send(&frames)?;
+            self.transport.send(frames)?;
         }
         Ok(())
     }

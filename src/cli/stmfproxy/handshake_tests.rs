@@ -4,10 +4,11 @@
 use super::handshake::Handshake;
 use super::tls::{Tls, session};
 use super::tls_tests::{Node, member};
+use crate::proxy::outgoing::Outgoing;
 use crate::proxy::sealed::{Cipher, lend, take};
 use proptest::prelude::*;
 use rustls::Connection;
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, Read, Write};
 
 /// The ends of one pair: ours, and the one of rustls.
 fn ends(ours_listens: bool) -> (Tls, Tls) {
@@ -104,16 +105,10 @@ fn receive(cipher: &Cipher, stream: &[u8], piece: usize) -> io::Result<Vec<u8>> 
 }
 
 fn send(cipher: &Cipher, data: &[u8]) -> Vec<u8> {
-    let (mut stream, mut rest) = (Vec::new(), data);
-    while !rest.is_empty() {
-        let count = cipher.send(&[IoSlice::new(rest)], |records| {
-            let count = records.iter().map(|record| record.len()).sum();
-            records.iter().for_each(|record| stream.extend_from_slice(record));
-            Ok(count)
-        });
-        rest = &rest[count.unwrap()..];
-    }
-    stream
+    let mut outgoing = Outgoing::default();
+    cipher.seal(data.to_vec(), &mut outgoing).unwrap();
+    cipher.finish(&mut outgoing).unwrap();
+    outgoing.take()
 }
 
 fn bytes(count: usize) -> Vec<u8> {

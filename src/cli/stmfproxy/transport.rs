@@ -7,6 +7,7 @@
 use super::framework::Stream;
 use super::handshake::Handshake;
 use super::tls::{self, Tls};
+use crate::proxy::outgoing::Outgoing;
 use crate::proxy::sealed::Cipher;
 use crate::proxy::stream::Decoder;
 use parking_lot::{Mutex, RwLock};
@@ -113,19 +114,20 @@ impl Transport {
         }
     }
 
-    /// Writes whole frames, in order.
-    pub fn send(&self, frames: &[impl AsRef<[u8]>]) -> io::Result<()> {
-        let mut slices: Vec<IoSlice<'_>> = frames.iter().map(|frame| IoSlice::new(frame.as_ref())).collect();
-        let Some(sealed) = &self.tls else {
-            return write_all(&mut slices, |slices| write(&self.stream, slices));
-        };
-        let cipher = sealed.cipher.read();
-        let cipher = cipher.as_ref().ok_or(io::ErrorKind::NotConnected)?;
-        write_all(&mut slices, |slices| {
-            cipher
-                .send(slices, |records| write(&self.stream, records))
-                .map_err(explained)
-        })
+    /// Writes whole frames, in order. After an error the stream is of no use any more.
+    pub fn send(&self, frames: Vec<Vec<u8>>) -> io::Result<()> {
+        let mut outgoing = Outgoing::default();
+        match &self.tls {
+            None => frames.into_iter().for_each(|frame| outgoing.push(frame)),
+            Some(sealed) => {
+                let cipher = sealed.cipher.read();
+                let cipher = cipher.as_ref().ok_or(io::ErrorKind::NotConnected)?;
+                let mut frames = frames.into_iter();
+                let sealed = frames.try_for_each(|frame| cipher.seal(frame, &mut outgoing));
+                sealed.and_then(|()| cipher.finish(&mut outgoing)).map_err(explained)?;
+            }
+        }
+        outgoing.send(|slices| write(&self.stream, slices))
     }
 
     /// The stream, and with TLS its keys, for somebody else to go on with. Nothing goes through here any more.
@@ -204,20 +206,8 @@ fn read(mut stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
 fn write(mut stream: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
     loop {
         match stream.write_vectored(slices) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             other => return other,
         }
     }
-}
-
-fn write_all(
-    mut slices: &mut [IoSlice<'_>],
-    mut write: impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
-) -> io::Result<()> {
-    while !slices.is_empty() {
-        let count = write(slices)?;
-        IoSlice::advance_slices(&mut slices, count);
-    }
-    Ok(())
 }

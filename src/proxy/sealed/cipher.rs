@@ -1,9 +1,10 @@
 use super::Keys;
 use super::opener::Opener;
 use super::sealer::Sealer;
+use crate::proxy::outgoing::Outgoing;
 use parking_lot::Mutex;
 use rustls::Error;
-use std::io::{self, IoSlice};
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Seals and opens what goes over a stream, for one thread that sends and one that receives.
@@ -25,7 +26,8 @@ impl Cipher {
         })
     }
 
-    /// The keys, to go on elsewhere. `None`: in the middle of a record, or the stream has ended.
+    /// The keys, to go on elsewhere. `None`: data wait to be sealed, a request for a new key for its answer, or the stream has
+    /// ended.
     pub fn into_keys(self) -> Option<Keys> {
         if self.asked.load(Ordering::Relaxed) {
             return None;
@@ -77,32 +79,22 @@ impl Cipher {
         opened.map(|()| !opener.is_closed())
     }
 
-    /// Sends a part of the plaintext in these pieces: so many bytes of it have been given to `send`, which takes a part of the
-    /// bytes that it gets, or says `WouldBlock`. What it did not take is kept, and sent the next time. So the next time the
-    /// pieces must begin with what was not sent this time.
-    pub fn send(
-        &self,
-        pieces: &[IoSlice<'_>],
-        mut send: impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
-    ) -> io::Result<usize> {
+    /// Seals data; small ones wait for others, or for [`Cipher::finish`]. What is in `outgoing` is to be sent in this order. After
+    /// an error the connection is to end.
+    pub fn seal(&self, data: Vec<u8>, outgoing: &mut Outgoing) -> io::Result<()> {
         let mut sealer = self.sealer.lock();
         if self.asked.swap(false, Ordering::Relaxed) {
-            sealer.update().map_err(refused)?;
+            sealer
+                .finish(outgoing)
+                .and_then(|()| sealer.update(outgoing))
+                .map_err(refused)?;
         }
-        sealer.seal(pieces).map_err(refused)?;
-        let mut gone = 0;
-        loop {
-            let records = sealer.records();
-            if records.is_empty() {
-                return Ok(gone);
-            }
-            match send(&records) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(count) => gone += sealer.sent(count),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock && gone > 0 => return Ok(gone),
-                Err(error) => return Err(error),
-            }
-        }
+        sealer.seal(data, outgoing).map_err(refused)
+    }
+
+    /// All that was given to be sealed is sealed.
+    pub fn finish(&self, outgoing: &mut Outgoing) -> io::Result<()> {
+        self.sealer.lock().finish(outgoing).map_err(refused)
     }
 }
 

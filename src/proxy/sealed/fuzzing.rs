@@ -1,6 +1,7 @@
-use super::Keys;
 use super::opener::Opener;
 use super::sealer::Sealer;
+use super::{HEADER, Keys};
+use crate::proxy::outgoing::Outgoing;
 use rustls::ContentType;
 
 /// Each record: its content type, a length, and its content; type 0 for bytes that are no record.
@@ -20,12 +21,11 @@ pub fn fuzz(data: &[u8]) {
             continue;
         }
         let kind = ContentType::from(*kind);
-        if sealer.push(kind, content.into(), content.len()).is_err() {
+        let (mut outgoing, record) = (Outgoing::default(), [&[0; HEADER], content].concat());
+        if sealer.push(kind, record, &mut outgoing).is_err() {
             return;
         }
-        let record: Vec<u8> = sealer.records().iter().flat_map(|record| record.to_vec()).collect();
-        sealer.sent(record.len());
-        stream.extend(record);
+        stream.extend(outgoing.take());
         match kind {
             ContentType::ApplicationData if sound => data.extend_from_slice(content),
             _ => sound = false,

@@ -1,9 +1,10 @@
 //! What the two directions of a connection are sealed with.
 
-use rustls::crypto::cipher::{AeadKey, Iv, MessageDecrypter, MessageEncrypter, NONCE_LEN};
+use ring::aead::{self, LessSafeKey, UnboundKey};
+use rustls::crypto::cipher::{AeadKey, Iv, MessageDecrypter, NONCE_LEN};
 use rustls::crypto::ring::ALL_CIPHER_SUITES;
 use rustls::kernel::KernelConnection;
-use rustls::{ConnectionTrafficSecrets, Error, ExtractedSecrets, Tls13CipherSuite};
+use rustls::{CipherSuite, ConnectionTrafficSecrets, Error, ExtractedSecrets, Tls13CipherSuite};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroize;
 
@@ -78,11 +79,19 @@ impl Direction {
         Ok(Direction { sequence, keys })
     }
 
-    pub fn encrypter(&self, suite: &Tls13CipherSuite) -> Result<Box<dyn MessageEncrypter>, Error> {
+    /// The present key, to seal with.
+    pub fn seals(&self, suite: &Tls13CipherSuite) -> Result<(LessSafeKey, Iv), Error> {
+        let algorithm = match suite.common.suite {
+            CipherSuite::TLS13_AES_256_GCM_SHA384 => &aead::AES_256_GCM,
+            CipherSuite::TLS13_CHACHA20_POLY1305_SHA256 => &aead::CHACHA20_POLY1305,
+            other => return Err(Error::General(format!("cipher suite {other:?}"))),
+        };
         let (key, iv) = self.keys.last().ok_or_else(used_up)?.split();
-        Ok(suite.aead_alg.encrypter(key, iv))
+        let key = UnboundKey::new(algorithm, key.as_ref()).map_err(|_| Error::EncryptError)?;
+        Ok((LessSafeKey::new(key), iv))
     }
 
+    /// The present key, to open with.
     pub fn decrypter(&self, suite: &Tls13CipherSuite) -> Result<Box<dyn MessageDecrypter>, Error> {
         let (key, iv) = self.keys.last().ok_or_else(used_up)?.split();
         Ok(suite.aead_alg.decrypter(key, iv))

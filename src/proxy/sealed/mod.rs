@@ -1,8 +1,9 @@
 //! The records of TLS 1.3 (RFC 8446 chapter 5) on the stream to the peer, once somebody else has made the handshake: plaintext
-//! in, records out, and back. No cryptography of its own: what seals and opens is that of `rustls`, and so are the keys.
+//! in, records out, and back. No cryptography of its own: what opens is that of `rustls`, and so are the keys; what seals is that
+//! of `ring`, as in `rustls`, but without a copy of the data.
 //!
 //! What must stay true:
-//! - No sequence number is used twice with one key: what was sealed is kept until it has been sent.
+//! - No sequence number is used twice with one key: it is counted where the key is, and what was sealed is never sealed again.
 //! - Nothing of a record that does not open is used, nor anything behind it.
 
 mod cipher;

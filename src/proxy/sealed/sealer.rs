@@ -1,18 +1,21 @@
 //! Plaintext in, records out.
 
-use super::PLAIN;
 use super::keys::Direction;
-use rustls::crypto::cipher::{MessageEncrypter, OutboundChunks, OutboundPlainMessage};
-use rustls::{ContentType, Error, HandshakeType, ProtocolVersion, Tls13CipherSuite};
-use std::collections::VecDeque;
-use std::io::IoSlice;
+use super::{HEADER, PLAIN};
+use crate::buffers;
+use crate::proxy::outgoing::{Outgoing, Seams};
+use ring::aead::{Aad, LessSafeKey, Nonce};
+use rustls::crypto::cipher::{self, Iv};
+use rustls::{ContentType, Error, HandshakeType, Tls13CipherSuite};
 
-/// Plaintext sealed at once, bytes: the peer opens the first part while this node seals the next one, and the memory of sent
-/// records is still in the cache when the next ones are put there.
-const AT_ONCE: usize = 64 << 10;
+/// Bytes behind the plaintext of each record: its content type, sealed like the plaintext, and the tag.
+const TRAILER: usize = 1 + TAG;
 
-/// Records sent at once, at most: far below IOV_MAX.
-const RECORDS: usize = 64;
+/// Bytes of the tag of either cipher suite.
+const TAG: usize = 16;
+
+/// Plaintext of fewer bytes is copied, so that a record of some messages is made of it.
+const SMALL: usize = 8 << 10;
 
 /// Records of one key that rustls would not go beyond either.
 const SEQUENCE_LIMIT: u64 = u64::MAX - (1 << 16);
@@ -20,103 +23,122 @@ const SEQUENCE_LIMIT: u64 = u64::MAX - (1 << 16);
 pub(super) struct Sealer {
     suite: &'static Tls13CipherSuite,
     keys: Direction,
-    encrypter: Box<dyn MessageEncrypter>,
-    /// Sealed and not sent, in order.
-    records: VecDeque<Record>,
-    /// Bytes of the first record that are gone.
-    gone: usize,
-    /// Plaintext in `records`, bytes.
-    ahead: usize,
+    key: LessSafeKey,
+    iv: Iv,
+    /// Plaintext of the next record, behind the room for its header.
+    small: Vec<u8>,
     /// Records that one key may seal.
     pub limit: u64,
 }
 
-struct Record {
-    bytes: Vec<u8>,
-    /// Bytes of its plaintext that are data.
-    plain: usize,
-}
-
 impl Sealer {
     pub fn new(suite: &'static Tls13CipherSuite, keys: Direction) -> Result<Sealer, Error> {
+        let (key, iv) = keys.seals(suite)?;
         Ok(Sealer {
             suite,
-            encrypter: keys.encrypter(suite)?,
             keys,
-            records: VecDeque::new(),
-            gone: 0,
-            ahead: 0,
+            key,
+            iv,
+            small: vec![0; HEADER],
             limit: suite.common.confidentiality_limit.min(SEQUENCE_LIMIT),
         })
     }
 
-    /// The number of the cipher suite, and the keys, to go on elsewhere. `None`: something is not sent.
+    /// The number of the cipher suite, and the keys, to go on elsewhere. `None`: plaintext is left.
     pub fn into_keys(self) -> Option<(u16, Direction)> {
         let suite = self.suite.common.suite.into();
-        self.records.is_empty().then_some((suite, self.keys))
+        (self.small.len() == HEADER).then_some((suite, self.keys))
     }
 
-    /// Seals a part of these pieces, which begin with what [`Sealer::sent`] has not yet told of.
-    pub fn seal(&mut self, pieces: &[IoSlice<'_>]) -> Result<(), Error> {
-        let chunks: Vec<&[u8]> = pieces.iter().map(|piece| &**piece).collect();
-        let (_, mut plain) = OutboundChunks::new(&chunks).split_at(self.ahead);
-        while !plain.is_empty() && self.ahead < AT_ONCE {
-            // One number is left for the KeyUpdate itself.
-            if self.keys.sequence.saturating_add(1) >= self.limit {
-                self.update()?;
+    /// Seals data where they are. Small ones wait for others, or for [`Sealer::finish`]. To be sent in this order, and the
+    /// connection is to end after an error.
+    pub fn seal(&mut self, data: Vec<u8>, outgoing: &mut Outgoing) -> Result<(), Error> {
+        if data.len() < SMALL {
+            if self.small.len() + data.len() > HEADER + PLAIN {
+                self.finish(outgoing)?;
             }
-            let (payload, rest) = plain.split_at(PLAIN);
-            let length = payload.len();
-            self.push(ContentType::ApplicationData, payload, length)?;
-            plain = rest;
+            self.small.extend_from_slice(&data);
+            buffers::give(data);
+            return Ok(());
         }
-        Ok(())
+        self.finish(outgoing)?;
+        self.seal_in_place(data, outgoing)
+    }
+
+    /// Nothing waits any more.
+    pub fn finish(&mut self, outgoing: &mut Outgoing) -> Result<(), Error> {
+        if self.small.len() == HEADER {
+            return Ok(());
+        }
+        self.leave_room(1, outgoing)?;
+        let record = std::mem::replace(&mut self.small, vec![0; HEADER]);
+        self.push(ContentType::ApplicationData, record, outgoing)
     }
 
     /// The next records are sealed with the next key; tells the peer, without asking for the same.
-    pub fn update(&mut self) -> Result<(), Error> {
+    pub fn update(&mut self, outgoing: &mut Outgoing) -> Result<(), Error> {
         // update_not_requested
         let message = [HandshakeType::KeyUpdate.into(), 0, 0, 1, 0];
-        self.push(ContentType::Handshake, message[..].into(), 0)?;
+        let record = [&[0; HEADER], &message[..]].concat();
+        self.push(ContentType::Handshake, record, outgoing)?;
         self.keys.advance();
-        self.encrypter = self.keys.encrypter(self.suite)?;
+        (self.key, self.iv) = self.keys.seals(self.suite)?;
         Ok(())
     }
 
-    /// Seals one record, of which so many bytes are data.
-    pub fn push(&mut self, typ: ContentType, payload: OutboundChunks<'_>, plain: usize) -> Result<(), Error> {
-        let message = OutboundPlainMessage {
-            typ,
-            version: ProtocolVersion::TLSv1_2,
-            payload,
-        };
-        let bytes = self.encrypter.encrypt(message, self.keys.count()?)?.encode();
-        self.records.push_back(Record { bytes, plain });
-        self.ahead += plain;
+    /// Seals what stands behind the room for a header.
+    pub fn push(&mut self, typ: ContentType, mut record: Vec<u8>, outgoing: &mut Outgoing) -> Result<(), Error> {
+        record.push(typ.into());
+        let (header, tag) = self.seal_record(&mut record[HEADER..])?;
+        record[..HEADER].copy_from_slice(&header);
+        record.extend(tag);
+        outgoing.push(record);
         Ok(())
     }
 
-    /// What is to be sent.
-    pub fn records(&self) -> Vec<IoSlice<'_>> {
-        let mut gone = self.gone;
-        let bytes = self.records.iter().take(RECORDS).map(|record| &record.bytes);
-        bytes
-            .map(|bytes| IoSlice::new(&bytes[std::mem::take(&mut gone)..]))
-            .collect()
-    }
-
-    /// So many bytes of it are gone, and with them so many bytes of plaintext: of records that are gone as a whole.
-    pub fn sent(&mut self, count: usize) -> usize {
-        self.gone += count;
-        let mut plain = 0;
-        while let Some(record) = self.records.front()
-            && self.gone >= record.bytes.len()
-        {
-            self.gone -= record.bytes.len();
-            plain += record.plain;
-            self.records.pop_front();
+    fn seal_in_place(&mut self, mut data: Vec<u8>, outgoing: &mut Outgoing) -> Result<(), Error> {
+        let length = data.len();
+        let records = length.div_ceil(PLAIN);
+        self.leave_room(records, outgoing)?;
+        let mut seams = Vec::with_capacity(records * (HEADER + TRAILER));
+        data.push(0);
+        for start in (0..length).step_by(PLAIN) {
+            let end = length.min(start + PLAIN);
+            // The content type takes the place of what comes next as long as it is sealed.
+            let next = std::mem::replace(&mut data[end], ContentType::ApplicationData.into());
+            let (header, tag) = self.seal_record(&mut data[start..=end])?;
+            seams.extend(header);
+            seams.push(std::mem::replace(&mut data[end], next));
+            seams.extend(tag);
         }
-        self.ahead -= plain;
-        plain
+        data.truncate(length);
+        outgoing.push_parts(
+            data,
+            Seams {
+                part: PLAIN,
+                before: HEADER,
+                behind: TRAILER + HEADER,
+                bytes: seams,
+            },
+        );
+        Ok(())
+    }
+
+    /// Seals plaintext and its content type; what is sent before and behind them.
+    fn seal_record(&mut self, inner: &mut [u8]) -> Result<([u8; HEADER], [u8; TAG]), Error> {
+        let header = cipher::make_tls13_aad(inner.len() + TAG);
+        let nonce = cipher::Nonce::new(&self.iv, self.keys.count()?);
+        let nonce = Nonce::assume_unique_for_key(nonce.0);
+        let tag = self.key.seal_in_place_separate_tag(nonce, Aad::from(header), inner);
+        let tag = tag.ok().and_then(|tag| tag.as_ref().try_into().ok());
+        Ok((header, tag.ok_or(Error::EncryptError)?))
+    }
+
+    /// The present key, or else the next one, has numbers for so many records, and for the KeyUpdate behind its last one.
+    fn leave_room(&mut self, records: usize, outgoing: &mut Outgoing) -> Result<(), Error> {
+        match self.keys.sequence.saturating_add(records as u64) >= self.limit {
+            true => self.update(outgoing),
+            false => Ok(()),
+        }
     }
 }

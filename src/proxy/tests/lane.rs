@@ -1,6 +1,7 @@
 //! The channel over a stream, as our own daemon has it.
 
 use super::super::message::{Body, Capabilities, Handshake, MAX_MESSAGE, Message, Piece};
+use super::super::outgoing::Outgoing;
 use super::super::sealed::{Cipher, Keys};
 use super::super::stream::{self, Decoder};
 use super::nodes::*;
@@ -8,7 +9,7 @@ use super::pair::compare_reads;
 use crate::framework::PeerLink;
 use crate::scsi::ScsiStatus;
 use crate::types::Status;
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::sync::Arc;
@@ -195,14 +196,16 @@ struct End {
 impl End {
     fn send(&self, message: &Message) {
         let frame = stream::encode(&message.encode_compact()).unwrap();
-        let mut slices = &mut [IoSlice::new(&frame)][..];
-        while !slices.is_empty() {
-            let count = match &self.cipher {
-                None => (&self.stream).write_vectored(slices),
-                Some(cipher) => cipher.send(slices, |records| (&self.stream).write_vectored(records)),
-            };
-            IoSlice::advance_slices(&mut slices, count.unwrap());
+        let mut outgoing = Outgoing::default();
+        match &self.cipher {
+            None => outgoing.push(frame),
+            Some(cipher) => {
+                cipher.seal(frame, &mut outgoing).unwrap();
+                cipher.finish(&mut outgoing).unwrap();
+            }
         }
+        let sent = outgoing.send(|slices| (&self.stream).write_vectored(slices));
+        sent.unwrap();
     }
 
     /// False at the end.

@@ -14,9 +14,6 @@ const LOOK: u16 = 1000;
 /// Bytes received at once, at most.
 const AT_ONCE: usize = 128 << 10;
 
-/// Bytes of records worth a system call of their own.
-const SEALED_AT_ONCE: usize = 64 << 10;
-
 /// A stream socket that carries messages both ways, framed as [`super::stream`] says: a way to the peer beside the door for
 /// the daemon that installed the door (our `stmfproxy`). With keys of a TLS connection, the socket carries its records.
 pub(super) struct Lane {
@@ -113,13 +110,13 @@ impl Lane {
         Ok(())
     }
 
-    /// As [`Lane::send`], if it is time for that: the peer opens the first records while this node seals the next ones, and their
-    /// memory is still in the cache when it is sent.
-    pub fn send_if_much(&self) -> io::Result<()> {
-        if matches!(self.records, Records::Sealed(_)) && self.outgoing.lock().left() >= SEALED_AT_ONCE {
-            self.send()?;
-        }
-        Ok(())
+    /// Bytes that were put here and are not sent.
+    pub fn left(&self) -> usize {
+        let unsealed = match &self.records {
+            Records::Plain(_) => 0,
+            Records::Sealed(cipher) => cipher.unsealed(),
+        };
+        self.outgoing.lock().left() + unsealed
     }
 
     /// Sends what there is room for.

@@ -24,9 +24,11 @@ use std::time::Instant;
 /// Attempts while the server has no free thread.
 const ATTEMPTS: usize = 3;
 
-/// Bytes worth a system call of their own.
-const BATCH: usize = 256 << 10;
-/// Messages sent at once.
+/// Bytes worth a system call of their own: each may have to wake the peer.
+const BATCH: usize = 384 << 10;
+/// Bytes that are put into a lane, which may seal them, while they are in the processor's cache.
+const CACHED: usize = 64 << 10;
+/// Messages put there at once.
 const BATCH_MESSAGES: usize = 64;
 
 /// What all senders of a proxy's life share.
@@ -62,6 +64,8 @@ struct State {
     /// `None`: an original peer.
     wire: Option<Capabilities>,
     lane: Option<Arc<Lane>>,
+    /// What is in the lane is to be sent, however little it is.
+    flush: bool,
     /// The lane had no room for all that was put into it; the sender's own thread sends the rest.
     held: bool,
 }
@@ -111,6 +115,7 @@ impl Sender {
                 calling: None,
                 wire: Some(Capabilities::default()),
                 lane: None,
+                flush: false,
                 held: false,
             }),
             wake: Condvar::new(),
@@ -140,26 +145,31 @@ impl Sender {
 
     /// What was enqueued is on its way. Never waits.
     pub fn flush(&self) {
-        self.flush_from(1);
-    }
-
-    /// As [`Sender::flush`], if there is enough for a system call.
-    pub fn flush_if_much(&self) {
-        self.flush_from(BATCH);
-    }
-
-    fn flush_from(&self, bytes: usize) {
         let mut state = self.state.lock();
-        // Who is sending, or waits for room, goes on with this.
-        if state.sending || state.held || state.bytes < bytes {
-            return;
-        }
         match state.lane.clone() {
             None => drop(self.wake.notify_one()),
             Some(lane) => {
-                state.sending = true;
-                self.fill(state, &lane);
+                state.flush = true;
+                self.begin(state, &lane);
             }
+        }
+    }
+
+    /// As [`Sender::flush`], if there is a lane, as far as it is worth it; [`Sender::flush`] is to follow.
+    pub fn flush_if_much(&self) {
+        let state = self.state.lock();
+        if state.bytes >= CACHED
+            && let Some(lane) = state.lane.clone()
+        {
+            self.begin(state, &lane);
+        }
+    }
+
+    /// Sends, unless somebody is sending, or waits for room: who does goes on with this.
+    fn begin(&self, mut state: MutexGuard<'_, State>, lane: &Lane) {
+        if !state.sending && !state.held {
+            state.sending = true;
+            self.fill(state, lane);
         }
     }
 
@@ -237,6 +247,7 @@ impl Sender {
             }
             state.sending = true;
             if let Some(lane) = state.lane.clone() {
+                state.flush = true;
                 if state.held {
                     MutexGuard::unlocked(&mut state, || lane.wait_for_room());
                 }
@@ -291,36 +302,39 @@ impl Sender {
         }
     }
 
-    /// Sends through the lane until nothing is left or there is no room. To be called by who is sending.
+    /// Puts what waits into the lane, and sends what is worth it, with `flush` all, as far as there is room. To be called by who
+    /// is sending.
     fn fill(&self, mut state: MutexGuard<'_, State>, lane: &Lane) {
         while state.goes_through(lane) {
             let (mut bytes, mut batch) = (0, Vec::new());
             while !state.held
-                && bytes < BATCH
+                && bytes < CACHED
                 && batch.len() < BATCH_MESSAGES
                 && let Some((message, wire)) = take(&mut state)
             {
                 bytes += message.body.weight();
                 batch.push((message, wire));
             }
-            if batch.is_empty() && !state.held {
+            let send = state.held || (state.flush && state.messages == 0);
+            if batch.is_empty() && !(send && lane.left() > 0) {
                 state.calling = None;
                 state.sending = false;
+                state.flush = false;
                 return;
             }
             let sent = MutexGuard::unlocked(&mut state, || {
                 for (message, wire) in batch {
                     self.put(message, wire, lane)?;
-                    lane.send_if_much()?;
                 }
-                lane.send()
+                let send = send || lane.left() >= BATCH;
+                send.then(|| lane.send()).transpose()
             });
             match sent {
-                Ok(Sent::All) => {
+                Ok(None | Some(Sent::All)) => {
                     state.held = false;
                     state.calling = None;
                 }
-                Ok(part) if state.goes_through(lane) => {
+                Ok(Some(part)) if state.goes_through(lane) => {
                     // The sender's own thread goes on when there is room.
                     state.held = true;
                     let before = state.calling.filter(|_| part == Sent::Nothing);
@@ -403,4 +417,167 @@ fn take(state: &mut State) -> Option<(Message, Option<Capabilities>)> {
 
 fn is_compact(wire: Option<Capabilities>) -> bool {
     wire.is_some_and(|capabilities| capabilities.has(Capabilities::COMPACT))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::super::message::{Body, MAX_MESSAGE, Piece};
+    use super::super::sealed::{Cipher, Keys};
+    use super::super::stream::Decoder;
+    use super::*;
+    use std::io::Read;
+    use std::os::unix::net::UnixStream;
+    use std::time::Duration;
+
+    struct NoDoor;
+
+    impl Upcall for NoDoor {
+        fn call(&self, _: &[u8]) -> io::Result<u32> {
+            panic!("there is a lane")
+        }
+    }
+
+    /// The other end of a lane.
+    struct End {
+        socket: UnixStream,
+        cipher: Option<Cipher>,
+        decoder: Decoder,
+    }
+
+    impl End {
+        /// The number of the next message.
+        fn receive(&mut self) -> u64 {
+            loop {
+                if let Some(bytes) = self.decoder.next_message().unwrap() {
+                    return Message::decode(bytes).unwrap().id;
+                }
+                let (socket, decoder) = (&mut self.socket, &mut self.decoder);
+                let open = match &self.cipher {
+                    None => {
+                        let mut room = [0; 4096];
+                        let count = socket.read(&mut room).unwrap();
+                        decoder.push(&room[..count]);
+                        count > 0
+                    }
+                    Some(cipher) => cipher
+                        .receive(|room| socket.read(room), |data| decoder.push(data))
+                        .unwrap(),
+                };
+                assert!(open);
+            }
+        }
+
+        fn nothing_comes(&mut self) -> bool {
+            self.socket.set_nonblocking(true).unwrap();
+            let received = self.socket.read(&mut [0]);
+            self.socket.set_nonblocking(false).unwrap();
+            received.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+        }
+    }
+
+    fn with_a_lane(sealed: bool, body: impl FnOnce(&Sender, &mut End)) {
+        let life = Life {
+            seeds: Seeds { incarnation: 1, ids: 1 },
+            config: Config::default(),
+            counters: LiveCounters::default(),
+            limiter: Limiter::default(),
+            seq: AtomicU64::new(0),
+        };
+        let sender = Sender::start(Arc::new(life), 1, Arc::new(NoDoor), Arc::default()).unwrap();
+        sender.set_wire(Some(Capabilities::ALL));
+        let [keys, of_end] = Keys::made_up(1).map(|keys| sealed.then_some(keys));
+        let (socket, other) = UnixStream::pair().unwrap();
+        let lane = Arc::new(Lane::new(socket.into(), keys).unwrap());
+        assert!(sender.attach(&lane));
+        other.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        let mut end = End {
+            socket: other,
+            cipher: of_end.map(|keys| Cipher::new(keys).unwrap()),
+            decoder: Decoder::new(MAX_MESSAGE),
+        };
+        body(&sender, &mut end);
+        sender.close();
+    }
+
+    fn message(id: u64, length: usize) -> Message {
+        let piece = Piece {
+            request: id,
+            total: length as u32,
+            offset: 0,
+            data: vec![7; length],
+        };
+        Message::new(id, Body::NodeRequest(piece))
+    }
+
+    #[test]
+    fn what_is_not_worth_a_system_call_goes_with_the_flush() {
+        for sealed in [false, true] {
+            with_a_lane(sealed, |sender, end| {
+                let mut next = 1;
+                // Some bytes, and much that is put into the lane but is not yet enough.
+                for lengths in [&[10][..], &[CACHED], &[10, CACHED, 10], &[CACHED, CACHED]] {
+                    for (id, length) in (next..).zip(lengths) {
+                        sender.enqueue(Class::Bulk, message(id, *length));
+                        sender.flush_if_much();
+                    }
+                    assert!(end.nothing_comes(), "sealed {sealed}, {lengths:?}");
+                    sender.flush();
+                    for _ in lengths {
+                        assert_eq!(end.receive(), next);
+                        next += 1;
+                    }
+                }
+            });
+        }
+    }
+
+    #[test]
+    fn more_than_there_is_room_for_arrives_in_order() {
+        for sealed in [false, true] {
+            with_a_lane(sealed, |sender, end| {
+                for id in 1..=40 {
+                    sender.enqueue(Class::Bulk, message(id, [100, CACHED, 9000][id as usize % 3]));
+                    sender.flush_if_much();
+                }
+                // Enough for a system call was sent without a flush.
+                assert_eq!(end.receive(), 1);
+                sender.flush();
+                assert!((2..=40).all(|id| end.receive() == id), "sealed {sealed}");
+                assert!(end.nothing_comes());
+            });
+        }
+    }
+
+    #[test]
+    fn a_flush_while_another_thread_sends_is_not_lost() {
+        for sealed in [false, true] {
+            with_a_lane(sealed, |sender, end| {
+                for round in 0..300 {
+                    let (first, second) = (2 * round + 1, 2 * round + 2);
+                    std::thread::scope(|scope| {
+                        scope.spawn(|| {
+                            sender.enqueue(Class::Bulk, message(first, CACHED));
+                            sender.flush_if_much();
+                        });
+                        scope.spawn(|| {
+                            sender.enqueue(Class::Bulk, message(second, 10));
+                            sender.flush();
+                        });
+                    });
+                    // The first one may still wait for the flush that its thread owes.
+                    let mut ids = vec![end.receive()];
+                    while !ids.contains(&second) {
+                        ids.push(end.receive());
+                    }
+                    sender.flush();
+                    if ids.len() == 1 {
+                        ids.push(end.receive());
+                    }
+                    ids.sort();
+                    assert_eq!(ids, [first, second], "sealed {sealed}");
+                }
+            });
+        }
+    }
 }

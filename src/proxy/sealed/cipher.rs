@@ -92,6 +92,11 @@ impl Cipher {
         sealer.seal(data, outgoing).map_err(refused)
     }
 
+    /// Bytes that wait for others.
+    pub fn unsealed(&self) -> usize {
+        self.sealer.lock().unsealed()
+    }
+
     /// All that was given to be sealed is sealed.
     pub fn finish(&self, outgoing: &mut Outgoing) -> io::Result<()> {
         self.sealer.lock().finish(outgoing).map_err(refused)

@@ -47,14 +47,14 @@ impl Sealer {
     /// The number of the cipher suite, and the keys, to go on elsewhere. `None`: plaintext is left.
     pub fn into_keys(self) -> Option<(u16, Direction)> {
         let suite = self.suite.common.suite.into();
-        (self.small.len() == HEADER).then_some((suite, self.keys))
+        (self.unsealed() == 0).then_some((suite, self.keys))
     }
 
     /// Seals data where they are. Small ones wait for others, or for [`Sealer::finish`]. To be sent in this order, and the
     /// connection is to end after an error.
     pub fn seal(&mut self, data: Vec<u8>, outgoing: &mut Outgoing) -> Result<(), Error> {
         if data.len() < SMALL {
-            if self.small.len() + data.len() > HEADER + PLAIN {
+            if self.unsealed() + data.len() > PLAIN {
                 self.finish(outgoing)?;
             }
             self.small.extend_from_slice(&data);
@@ -65,9 +65,14 @@ impl Sealer {
         self.seal_in_place(data, outgoing)
     }
 
+    /// Bytes that wait for others.
+    pub fn unsealed(&self) -> usize {
+        self.small.len() - HEADER
+    }
+
     /// Nothing waits any more.
     pub fn finish(&mut self, outgoing: &mut Outgoing) -> Result<(), Error> {
-        if self.small.len() == HEADER {
+        if self.unsealed() == 0 {
             return Ok(());
         }
         self.leave_room(1, outgoing)?;

@@ -303,7 +303,7 @@ fn keys_that_seal_nothing() {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
-    /// Everything arrives once, in order, each record under a number of its own, in as few records as can be.
+    /// Everything arrives once, in order, each record under a number of its own, in no more records than the pieces take alone.
     #[test]
     fn any_splitting_of_a_stream_gives_the_same(
         pieces in proptest::collection::vec(prop_oneof![0_usize..300, 0_usize..40_000, 1..5 * PLAIN], 1..12),

@@ -67,13 +67,13 @@ impl Outgoing {
             for piece in &self.pieces {
                 piece.slices(&mut slices);
                 if slices.len() >= SLICES {
-                    slices.truncate(SLICES);
                     break;
                 }
             }
             let mut rest = &mut slices[..];
+            // Of the first piece alone there may be more slices gone than one call takes.
             IoSlice::advance_slices(&mut rest, self.gone);
-            match send(rest)? {
+            match send(&rest[..rest.len().min(SLICES)])? {
                 0 => return Err(io::ErrorKind::WriteZero.into()),
                 count => self.sent(count),
             }
@@ -161,17 +161,33 @@ mod tests {
 
     #[test]
     fn a_system_call_gets_no_more_slices_than_it_takes() {
-        let mut outgoing = Outgoing::default();
-        (0..3000_u16).for_each(|n| outgoing.push(n.to_be_bytes().to_vec()));
-        let (mut bytes, mut most) = (Vec::new(), 0);
-        let sent = outgoing.send(|slices| {
-            most = most.max(slices.len());
-            slices.iter().for_each(|slice| bytes.extend_from_slice(slice));
-            Ok(2 * slices.len())
-        });
-        sent.unwrap();
-        assert_eq!(most, SLICES);
-        assert_eq!(bytes, (0..3000_u16).flat_map(u16::to_be_bytes).collect::<Vec<u8>>());
+        let (mut many, mut long) = (Outgoing::default(), Outgoing::default());
+        let data: Vec<u8> = (0..4000_u16).flat_map(u16::to_be_bytes).collect();
+        data.chunks(2).for_each(|piece| many.push(piece.to_vec()));
+        // One piece of more slices than that.
+        let around: Vec<u8> = (0..2 + 4 * data.len().div_ceil(3)).map(|n| (n % 251) as u8).collect();
+        let (first, behind) = around.split_at(2);
+        let parts = data.chunks(3).zip(behind.chunks(4));
+        let expected = [
+            first,
+            &parts
+                .flat_map(|(part, seam)| [part, seam].concat())
+                .collect::<Vec<u8>>(),
+        ]
+        .concat();
+        long.push_parts(data.clone(), seams(&around));
+        for (mut outgoing, all) in [(many, data), (long, expected)] {
+            let (mut bytes, mut most) = (Vec::new(), 0);
+            let sent = outgoing.send(|slices| {
+                most = most.max(slices.len());
+                let before = bytes.len();
+                slices.iter().for_each(|slice| bytes.extend_from_slice(slice));
+                Ok(bytes.len() - before)
+            });
+            sent.unwrap();
+            assert_eq!(most, SLICES);
+            assert!(bytes == all);
+        }
     }
 
     #[test]

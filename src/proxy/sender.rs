@@ -425,6 +425,7 @@ mod tests {
     use super::super::message::{Body, MAX_MESSAGE, Piece};
     use super::super::sealed::{Cipher, Keys};
     use super::super::stream::Decoder;
+    use super::super::tests::lane::End;
     use super::*;
     use std::io::Read;
     use std::os::unix::net::UnixStream;
@@ -438,45 +439,33 @@ mod tests {
         }
     }
 
-    /// The other end of a lane.
-    struct End {
-        socket: UnixStream,
-        cipher: Option<Cipher>,
+    /// What comes out of a lane.
+    struct Peer {
+        end: End,
         decoder: Decoder,
     }
 
-    impl End {
+    impl Peer {
         /// The number of the next message.
         fn receive(&mut self) -> u64 {
             loop {
                 if let Some(bytes) = self.decoder.next_message().unwrap() {
                     return Message::decode(bytes).unwrap().id;
                 }
-                let (socket, decoder) = (&mut self.socket, &mut self.decoder);
-                let open = match &self.cipher {
-                    None => {
-                        let mut room = [0; 4096];
-                        let count = socket.read(&mut room).unwrap();
-                        decoder.push(&room[..count]);
-                        count > 0
-                    }
-                    Some(cipher) => cipher
-                        .receive(|room| socket.read(room), |data| decoder.push(data))
-                        .unwrap(),
-                };
-                assert!(open);
+                assert!(self.end.receive(&mut self.decoder));
             }
         }
 
-        fn nothing_comes(&mut self) -> bool {
-            self.socket.set_nonblocking(true).unwrap();
-            let received = self.socket.read(&mut [0]);
-            self.socket.set_nonblocking(false).unwrap();
+        fn nothing_comes(&self) -> bool {
+            let mut stream = &self.end.stream;
+            stream.set_nonblocking(true).unwrap();
+            let received = stream.read(&mut [0]);
+            stream.set_nonblocking(false).unwrap();
             received.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
         }
     }
 
-    fn with_a_lane(sealed: bool, body: impl FnOnce(&Sender, &mut End)) {
+    fn with_a_lane(sealed: bool, body: impl FnOnce(&Sender, &mut Peer)) {
         let life = Life {
             seeds: Seeds { incarnation: 1, ids: 1 },
             config: Config::default(),
@@ -491,12 +480,14 @@ mod tests {
         let lane = Arc::new(Lane::new(socket.into(), keys).unwrap());
         assert!(sender.attach(&lane));
         other.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-        let mut end = End {
-            socket: other,
-            cipher: of_end.map(|keys| Cipher::new(keys).unwrap()),
+        let mut peer = Peer {
+            end: End {
+                stream: other,
+                cipher: of_end.map(|keys| Cipher::new(keys).unwrap()),
+            },
             decoder: Decoder::new(MAX_MESSAGE),
         };
-        body(&sender, &mut end);
+        body(&sender, &mut peer);
         sender.close();
     }
 
@@ -513,7 +504,7 @@ mod tests {
     #[test]
     fn what_is_not_worth_a_system_call_goes_with_the_flush() {
         for sealed in [false, true] {
-            with_a_lane(sealed, |sender, end| {
+            with_a_lane(sealed, |sender, peer| {
                 let mut next = 1;
                 // Some bytes, and much that is put into the lane but is not yet enough.
                 for lengths in [&[10][..], &[CACHED], &[10, CACHED, 10], &[CACHED, CACHED]] {
@@ -521,10 +512,10 @@ mod tests {
                         sender.enqueue(Class::Bulk, message(id, *length));
                         sender.flush_if_much();
                     }
-                    assert!(end.nothing_comes(), "sealed {sealed}, {lengths:?}");
+                    assert!(peer.nothing_comes(), "sealed {sealed}, {lengths:?}");
                     sender.flush();
                     for _ in lengths {
-                        assert_eq!(end.receive(), next);
+                        assert_eq!(peer.receive(), next);
                         next += 1;
                     }
                 }
@@ -535,16 +526,16 @@ mod tests {
     #[test]
     fn more_than_there_is_room_for_arrives_in_order() {
         for sealed in [false, true] {
-            with_a_lane(sealed, |sender, end| {
+            with_a_lane(sealed, |sender, peer| {
                 for id in 1..=40 {
                     sender.enqueue(Class::Bulk, message(id, [100, CACHED, 9000][id as usize % 3]));
                     sender.flush_if_much();
                 }
                 // Enough for a system call was sent without a flush.
-                assert_eq!(end.receive(), 1);
+                assert_eq!(peer.receive(), 1);
                 sender.flush();
-                assert!((2..=40).all(|id| end.receive() == id), "sealed {sealed}");
-                assert!(end.nothing_comes());
+                assert!((2..=40).all(|id| peer.receive() == id), "sealed {sealed}");
+                assert!(peer.nothing_comes());
             });
         }
     }
@@ -552,7 +543,7 @@ mod tests {
     #[test]
     fn a_flush_while_another_thread_sends_is_not_lost() {
         for sealed in [false, true] {
-            with_a_lane(sealed, |sender, end| {
+            with_a_lane(sealed, |sender, peer| {
                 for round in 0..300 {
                     let (first, second) = (2 * round + 1, 2 * round + 2);
                     std::thread::scope(|scope| {
@@ -566,13 +557,13 @@ mod tests {
                         });
                     });
                     // The first one may still wait for the flush that its thread owes.
-                    let mut ids = vec![end.receive()];
+                    let mut ids = vec![peer.receive()];
                     while !ids.contains(&second) {
-                        ids.push(end.receive());
+                        ids.push(peer.receive());
                     }
                     sender.flush();
                     if ids.len() == 1 {
-                        ids.push(end.receive());
+                        ids.push(peer.receive());
                     }
                     ids.sort();
                     assert_eq!(ids, [first, second], "sealed {sealed}");

@@ -2,7 +2,7 @@
 //! a test can cut, or that makes one node look like an original.
 
 mod door;
-mod lane;
+pub(super) mod lane;
 mod nodes;
 mod original;
 mod pair;

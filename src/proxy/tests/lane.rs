@@ -188,9 +188,9 @@ fn a_stream_out_of_step_ends() {
 }
 
 /// The other end of a stream, plain or with TLS.
-struct End {
-    stream: UnixStream,
-    cipher: Option<Cipher>,
+pub(in crate::proxy) struct End {
+    pub stream: UnixStream,
+    pub cipher: Option<Cipher>,
 }
 
 impl End {
@@ -209,7 +209,7 @@ impl End {
     }
 
     /// False at the end.
-    fn receive(&self, decoder: &mut Decoder) -> bool {
+    pub fn receive(&self, decoder: &mut Decoder) -> bool {
         let read = |room: &mut [u8]| (&self.stream).read(room);
         match &self.cipher {
             None => {
